@@ -1,0 +1,1 @@
+"""Margin engine: pure functions over frozen columnar records. Imports nothing of the keeper."""

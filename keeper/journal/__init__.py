@@ -1,0 +1,45 @@
+"""The journal: ticks, intents and signed transactions. The only package that knows SQLAlchemy and Alembic."""
+
+from keeper.journal.records import (
+    Attempt,
+    AttemptStatus,
+    ClosedStatus,
+    Counts,
+    Decision,
+    Intent,
+    IntentStatus,
+    MarginAt,
+    MarginRow,
+    MarginStatus,
+    NewAttempt,
+    QuoteAt,
+    QuoteRow,
+    Round,
+    SettledStatus,
+    StoredTick,
+    TickRecord,
+    Volatility,
+)
+from keeper.journal.store import Journal
+
+__all__ = [
+    "Attempt",
+    "AttemptStatus",
+    "ClosedStatus",
+    "Counts",
+    "Decision",
+    "Intent",
+    "IntentStatus",
+    "Journal",
+    "MarginAt",
+    "MarginRow",
+    "MarginStatus",
+    "NewAttempt",
+    "QuoteAt",
+    "QuoteRow",
+    "Round",
+    "SettledStatus",
+    "StoredTick",
+    "TickRecord",
+    "Volatility",
+]

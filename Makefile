@@ -1,0 +1,37 @@
+# Every target sets up what it needs; nothing outside the repository is written.
+# Reserved for when there is something to run: bench chaos study fuzz docs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: setup demo test check abis fmt
+
+BIN := .venv/bin
+READY := .venv/.installed node_modules/.installed
+FORGE := $(or $(shell command -v forge),node_modules/@foundry-rs/forge-linux-amd64/bin/forge)
+
+setup: $(READY)  ## install Python and npm packages into .venv and node_modules
+
+$(READY) &: requirements/dev.txt requirements/node.txt package-lock.json package.json .npmrc pyproject.toml scripts/setup.sh
+	scripts/setup.sh
+
+demo: $(READY)  ## 12-13 March 2020 on Perp Curie, with the keeper at work
+	$(BIN)/keeper demo
+
+test: $(READY)  ## every test, on real Anvil nodes
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## lint, format, types, compiled contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy scripts
+	$(FORGE) fmt --root contracts --check
+	$(BIN)/python scripts/abis.py --check
+
+abis: $(READY)  ## rebuild abis/ from contracts/ and the npm packages
+	$(BIN)/python scripts/abis.py
+
+fmt: $(READY)  ## format Python and Solidity
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	$(FORGE) fmt --root contracts

@@ -1,0 +1,5 @@
+"""Volatility estimates."""
+
+from engine.volatility.realised import realised
+
+__all__ = ["realised"]

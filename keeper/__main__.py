@@ -1,0 +1,5 @@
+"""`python -m keeper`."""
+
+from keeper.cli import main
+
+main()

@@ -1,0 +1,188 @@
+"""`keeper accounts` and `keeper explain`: what stands now, and why something was or was not done."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from eth_utils.address import is_address, to_checksum_address
+
+from keeper.app import configured, open_app
+from keeper.cli.show import DEFAULT_CONFIG, AsJson, Cell, ConfigPath, emit, table
+from keeper.errors import KeeperError
+from keeper.journal.records import Decision, MarginAt
+from keeper.loop import Stages, Tick, look
+from keeper.snapshot import Verdict
+from keeper.units import WAD_DECIMALS, to_float
+from keeper.venues.base import Account
+
+RECENT = 12
+
+
+class SortBy(StrEnum):
+    health = "health"
+    equity = "equity"
+    shortfall = "shortfall"
+    account = "account"
+
+
+Sort = Annotated[SortBy, typer.Option("--sort", help="Order of the rows; the most endangered or smallest first.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many rows to print.")]
+Address = Annotated[str, typer.Argument(help="The account's address, checksummed or not.", metavar="ACCOUNT")]
+
+
+def accounts(
+    config: ConfigPath = DEFAULT_CONFIG, sort: Sort = SortBy.health, limit: Limit = 1_000_000, json: AsJson = False
+) -> None:
+    """List every account of the venue at the newest block with equity, margins and health. Signs and sends nothing."""
+    seen = _look_now(config)
+    rows = sorted(seen.verdicts, key=lambda v: _key(v, sort))[:limit]
+    if json:
+        emit({"block": seen.head.block.number, "accounts": [_row(v) for v in rows]})
+        return
+    table(
+        f"{seen.state.venue} at block {seen.head.block.number}, USD",
+        ("account", "status", "health", "equity", "IM", "MM", "excess", "reason"),
+        [(v.account, v.status, v.health, v.equity, v.im, v.mm, v.equity - v.mm, v.reason or None) for v in rows],
+    )
+
+
+def explain(account: Address, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> None:
+    """Say what an account holds and is worth now, and why it was or was not acted on in the past."""
+    if not is_address(account):
+        raise typer.BadParameter(f"expected an address of 20 bytes, found {account!r}")
+    address = to_checksum_address(account)
+    loaded = configured(config)
+    app = open_app(loaded, signing=False)
+    with app.journal:
+        seen = look(app.world.heads.newest(), app.world, Stages())
+        decisions = app.journal.decisions(address, RECENT)
+        history = app.journal.history(address, RECENT)
+    verdict = next((v for v in seen.verdicts if v.account == address), None)
+    if verdict is None:
+        raise KeeperError(
+            f"{address}: expected one of the {len(seen.verdicts)} accounts of {seen.state.venue}, found no event that "
+            "introduces it; check the address, venue.clearing_house and venue.start_block"
+        )
+    held = next((a for a in seen.state.accounts if a.address == address), None)
+    now = [h.reason for h in seen.holds if h.subject == address]
+    planned = [p for p in seen.plans if p.kind == "liquidate" and p.account == address]
+    verdict_now = "would be liquidated now" if planned else "; ".join(now) or f"{verdict.status}: nothing to do"
+    if json:
+        emit(
+            {
+                "block": seen.head.block.number,
+                **_row(verdict),
+                "decision": verdict_now,
+                "positions": [dict(zip(POSITION_COLUMNS, row, strict=True)) for row in _positions(seen, held)],
+                "history": [_past(m) for m in history],
+                "decisions": [_decision(d) for d in decisions],
+            }
+        )
+        return
+    _print_explained(seen, verdict, held, verdict_now, decisions, history)
+
+
+POSITION_COLUMNS = ("what", "amount", "price", "value", "source")
+
+
+def _print_explained(
+    seen: Tick,
+    verdict: Verdict,
+    held: Account | None,
+    verdict_now: str,
+    decisions: tuple[Decision, ...],
+    history: tuple[MarginAt, ...],
+) -> None:
+    table(
+        f"{verdict.account} at block {seen.head.block.number}: {verdict_now}",
+        ("status", "health", "equity", "IM", "MM", "decided by"),
+        [(verdict.status, verdict.health, verdict.equity, verdict.im, verdict.mm, _arbiter(verdict))],
+    )
+    table("Holds, USD", POSITION_COLUMNS, _positions(seen, held))
+    past = [_past(m) for m in history]
+    table("Margin before", ("block", "status", "health", "equity", "mm"), [tuple(p.values())[:5] for p in past])
+    table("Decisions", ("block", "what", "outcome", "cause"), [tuple(_decision(d).values())[:4] for d in decisions])
+
+
+def _arbiter(verdict: Verdict) -> str:
+    return "the venue's integers" if verdict.exact else "the engine"
+
+
+def _positions(seen: Tick, held: Account | None) -> list[tuple[Cell, ...]]:
+    """Return what adds up to equity, one line a part, with each price's source and age."""
+    if held is None:
+        return []
+    state, prices = seen.state, seen.prices
+    age = {q.feed: f"{q.symbol}, {q.age_s} s old" if q.age_s is not None else f"{q.symbol}: {q.fault}" for q in seen.quotes}
+    cash = to_float(held.cash, state.settlement_decimals)
+    rows: list[tuple[Cell, ...]] = [("cash", cash, 1.0, cash, "vault balance")]
+    for label, wad in (("realised PnL owed", held.owed_pnl), ("pending fee", held.pending_fee)):
+        if wad:
+            rows.append((label, to_float(wad, WAD_DECIMALS), 1.0, to_float(wad, WAD_DECIMALS), "venue"))
+    for p in held.positions:
+        market, mark = state.markets[p.market], prices.mark[p.market]
+        size = to_float(p.size, WAD_DECIMALS)
+        rows.append((f"position {market.name}", size, mark, size * mark, f"mark; {age.get(market.feed, 'no feed')}"))
+        quote = to_float(p.open_notional, WAD_DECIMALS)
+        rows.append((f"open notional {market.name}", quote, 1.0, quote, "venue"))
+        funding = -to_float(p.pending_funding, WAD_DECIMALS)
+        rows.append((f"pending funding {market.name}", funding, 1.0, funding, "venue"))
+    for b in held.balances:
+        token, price = state.collaterals[b.collateral], prices.collateral[b.collateral]
+        amount, share = to_float(b.amount, token.decimals), to_float(token.ratio, 6)
+        source = f"{share:.1%} counts; {age.get(token.feed, 'no feed')}"
+        rows.append((f"collateral {token.name}", amount, price, amount * price * share, source))
+    return rows
+
+
+def _look_now(config: ConfigPath) -> Tick:
+    app = open_app(configured(config), signing=False)
+    with app.journal:
+        return look(app.world.heads.newest(), app.world, Stages())
+
+
+def _key(v: Verdict, sort: SortBy) -> tuple[int, float | str]:
+    """Unknown accounts come first: they are the ones nobody may call healthy."""
+    if sort is SortBy.account:
+        return 1, v.account
+    if v.status == "unknown":
+        return 0, 0.0
+    return 1, {SortBy.health: v.health, SortBy.equity: v.equity, SortBy.shortfall: v.equity - v.mm}[sort]
+
+
+def _row(v: Verdict) -> dict[str, Cell]:
+    return {
+        "account": v.account,
+        "status": v.status,
+        "health": v.health,
+        "equity": v.equity,
+        "im": v.im,
+        "mm": v.mm,
+        "excess": v.equity - v.mm,
+        "exact": v.exact,
+        "reason": v.reason,
+    }
+
+
+def _past(m: MarginAt) -> dict[str, Cell]:
+    row = m.margin
+    return {
+        "block": m.block_number,
+        "status": row.status,
+        "health": row.health,
+        "equity": row.equity,
+        "mm": row.mm,
+        "timestamp": m.timestamp,
+    }
+
+
+def _decision(d: Decision) -> dict[str, Cell]:
+    if d.intent is None:
+        return {"block": d.block_number, "what": "left alone", "outcome": "-", "cause": d.hold.reason if d.hold else ""}
+    return {
+        "block": d.block_number,
+        "what": d.intent.plan.kind,
+        "outcome": d.intent.status,
+        "cause": d.intent.cause,
+        "transactions": ", ".join(f"{a.tx_hash} nonce {a.nonce} {a.status}" for a in d.attempts),
+    }

@@ -1,0 +1,72 @@
+"""Errors a user sees, each with the exit code the command line returns for it.
+
+Every message says what was expected, what was found and what to do.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every `keeper` command; documented in docs/command-line.md."""
+
+    OK = 0
+    FAILED = 1
+    """Something the other codes do not name; the message says what."""
+    USAGE = 2
+    """The command line itself was wrong."""
+    CONFIG = 3
+    """The configuration file: unreadable, unknown key, value out of range."""
+    CHAIN = 4
+    """The chain is not the configured one: unreachable, wrong chain id, no contract at an address."""
+    KEY = 5
+    """The keystore: missing, undecryptable, or not the configured address."""
+    JOURNAL = 6
+    """The journal database: unreachable, of another chain, or written by a newer version."""
+    UNHEALTHY = 7
+    """`keeper once`: the tick ran, but at least one account is unknown."""
+
+
+class KeeperError(Exception):
+    """Base of every error that carries its own exit code."""
+
+    exit_code = ExitCode.FAILED
+
+
+class ConfigError(KeeperError):
+    exit_code = ExitCode.CONFIG
+
+
+class ChainError(KeeperError):
+    exit_code = ExitCode.CHAIN
+
+
+class RpcUnreachable(ChainError):
+    """No usable answer from the node: refused, timed out, or not JSON-RPC."""
+
+
+class WrongChain(ChainError):
+    """The node answers for another chain than the configured one."""
+
+
+class MissingContract(ChainError):
+    """There is no code at an address where a contract was expected."""
+
+
+class ReadError(KeeperError):
+    """A state read failed; the tick that needed it is discarded, nothing is sent."""
+
+    exit_code = ExitCode.CHAIN
+
+
+class KeystoreError(KeeperError):
+    exit_code = ExitCode.KEY
+
+
+class SigningRefused(KeeperError):
+    """The signer's policy does not allow this transaction."""
+
+    exit_code = ExitCode.KEY
+
+
+class JournalError(KeeperError):
+    exit_code = ExitCode.JOURNAL

@@ -1,0 +1,206 @@
+"""Carry out intents: simulate, reserve a nonce, sign, store, and only then broadcast; settle from receipts.
+
+Write-ahead order (docs/journal.md): an intent is in the journal before this module sees it, and signed bytes are
+in the journal before they are offered to anybody. After a crash at any point `settle` finds what is open and
+goes on with the same bytes, so nothing is signed twice for one intent.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from keeper.abi import revert_reason
+from keeper.chain import Block, Receipt
+from keeper.errors import SigningRefused
+from keeper.heads import Head
+from keeper.journal.records import Attempt, ClosedStatus, Intent, NewAttempt, SettledStatus
+from keeper.rpc import Rpc, RpcRefusal
+from keeper.submit.base import Route, Unsigned
+from keeper.submit.fees import fees
+from keeper.submit.signer import Signer
+from keeper.venues.base import Venue
+
+log = logging.getLogger(__name__)
+
+
+class Ledger(Protocol):
+    """What sending needs of the journal."""
+
+    def live_intents(self) -> tuple[Intent, ...]: ...
+    def open_attempts(self) -> tuple[Attempt, ...]: ...
+    def next_nonce(self, sender: str, chain_nonce: int) -> int: ...
+    def store_signed(self, attempts: Sequence[NewAttempt]) -> tuple[Attempt, ...]: ...
+    def mark_broadcast(self, attempt_id: int, cause: str | None) -> None: ...
+    def settle(self, attempt_id: int, *, status: SettledStatus, receipt: Receipt | None, cause: str) -> None: ...
+    def close_intent(self, intent_id: int, status: ClosedStatus, cause: str, block_number: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one transaction and one tick may cost."""
+
+    chain_id: int
+    gas: int  # limit of every transaction
+    max_fee: int  # wei per gas
+    tip: int  # wei per gas
+    per_tick: int  # transactions
+    confirmations: int  # blocks on top of the mined one before an outcome is final
+
+
+class Executor:
+    """Moves intents through the ledger. Holds no state of its own: all of it is in the journal and on the chain."""
+
+    def __init__(self, rpc: Rpc, venue: Venue, route: Route, signer: Signer, ledger: Ledger, limits: Limits) -> None:
+        self._rpc = rpc
+        self._venue = venue
+        self._route = route
+        self._signer = signer
+        self._ledger = ledger
+        self._limits = limits
+
+    # --- what is already under way -----------------------------------------------------------------
+
+    def settle(self, block: Block) -> int:
+        """Bring every open attempt up to date with the chain at `block`; return how many remain open.
+
+        This is also start-up recovery: stored bytes that were never offered are offered, intents that were
+        never signed are closed as expired, and nothing new is signed here.
+        """
+        open_attempts = self._ledger.open_attempts()
+        self._expire_unsigned({a.intent_id for a in open_attempts}, block)
+        if not open_attempts:
+            return 0
+        receipts = self._rpc.receipts([a.tx_hash for a in open_attempts])
+        pending = [a for a, r in zip(open_attempts, receipts, strict=True) if not self._settled(a, r, block)]
+        return len(self._offer_again(pending, block))
+
+    def _expire_unsigned(self, signed: set[int], block: Block) -> None:
+        for intent in self._ledger.live_intents():
+            if intent.id not in signed:
+                self._ledger.close_intent(intent.id, "expired", "not signed before the keeper stopped", block.number)
+
+    def _settled(self, attempt: Attempt, receipt: Receipt | RpcRefusal | None, block: Block) -> bool:
+        if not isinstance(receipt, Receipt):
+            return False
+        if receipt.block_number + self._limits.confirmations > block.number:
+            return False  # mined, but not deep enough to be final
+        effect = self._venue.confirm(attempt.plan, receipt)
+        status: SettledStatus = "mined" if receipt.succeeded else "reverted"
+        self._ledger.settle(attempt.id, status=status, receipt=receipt, cause=effect.summary)
+        outcome: ClosedStatus = "achieved" if effect.achieved else "failed"
+        self._ledger.close_intent(attempt.intent_id, outcome, effect.summary, block.number)
+        log.info("%s %s: %s", attempt.plan.kind, outcome, effect.summary)
+        return True
+
+    def _offer_again(self, pending: Sequence[Attempt], block: Block) -> list[Attempt]:
+        """Offer the same bytes again unless their nonce was used by something else at a final depth."""
+        if not pending:
+            return []
+        deep = self._rpc.block(max(block.number - self._limits.confirmations, 0))
+        used = self._rpc.nonce(self._signer.address, deep)
+        alive = [a for a in pending if a.nonce >= used]
+        for attempt in pending:
+            if attempt.nonce < used:
+                self._lose(attempt, block)
+        if alive and self._signer.mode == "live":
+            for attempt, said in zip(alive, self._route.send([a.raw for a in alive]), strict=True):
+                if attempt.status == "signed":
+                    self._ledger.mark_broadcast(attempt.id, said or None)
+        return alive
+
+    def _lose(self, attempt: Attempt, block: Block) -> None:
+        (again,) = self._rpc.receipts([attempt.tx_hash])
+        if again is None:  # an error proves nothing, and a receipt settles it next tick
+            cause = f"nonce {attempt.nonce} was used by another transaction"
+            self._ledger.settle(attempt.id, status="lost", receipt=None, cause=cause)
+            self._ledger.close_intent(attempt.intent_id, "lost", cause, block.number)
+            log.warning("%s lost: %s", attempt.plan.kind, cause)
+
+    # --- what is new -------------------------------------------------------------------------------
+
+    def execute(self, intents: Sequence[Intent], head: Head) -> None:
+        """Simulate, sign, store and broadcast new intents; each one ends live or closed with its cause."""
+        if not intents:
+            return
+        sound = self._simulated(intents, head) if self._signer.mode != "observe" else list(intents)
+        if self._signer.mode != "live":
+            for intent in sound:
+                cause = f"signer.mode is {self._signer.mode}: not signed"
+                self._ledger.close_intent(intent.id, "shadow", cause, head.block.number)
+            return
+        stored = self._signed(sound, head.block)
+        for attempt, said in zip(stored, self._route.send([a.raw for a in stored]), strict=True):
+            self._ledger.mark_broadcast(attempt.id, said or None)
+            if said:
+                log.warning("%s nonce %d: the node said %s", attempt.plan.kind, attempt.nonce, said)
+
+    def _simulated(self, intents: Sequence[Intent], head: Head) -> list[Intent]:
+        """Return the intents whose call succeeds in the next block and in the one after it, at their block times.
+
+        Both, because marks on the chain move with time alone: what succeeds now may revert when it lands.
+        """
+        calls = [self._venue.encode(intent.plan) for intent in intents]
+        soon = [head.block.timestamp + ahead * head.interval_s for ahead in (1, 2)]
+        sender, gas = self._signer.address, self._limits.gas
+        answers = [self._rpc.simulate(calls, sender, head.block, at, gas) for at in soon]
+        sound = []
+        for intent, *results in zip(intents, *answers, strict=True):
+            refusal = next((r for r in results if isinstance(r, RpcRefusal)), None)
+            if refusal is None:
+                sound.append(intent)
+                continue
+            cause = f"simulation: {revert_reason(refusal.revert) or refusal.message}"
+            self._ledger.close_intent(intent.id, "refused", cause, head.block.number)
+            log.info("%s refused: %s", intent.plan.effect, cause)
+        return sound
+
+    def _signed(self, intents: Sequence[Intent], block: Block) -> tuple[Attempt, ...]:
+        allowed = self._affordable(intents, block)
+        price = fees(block.base_fee, self._limits.tip, self._limits.max_fee)
+        if price is None:
+            for intent in allowed:
+                cause = f"base fee {block.base_fee} wei above signer.max_fee_gwei"
+                self._ledger.close_intent(intent.id, "refused", cause, block.number)
+            return ()
+        sender = self._signer.address
+        nonce = self._ledger.next_nonce(sender, self._rpc.nonce(sender, block))
+        attempts: list[NewAttempt] = []
+        for intent in allowed:
+            call = self._venue.encode(intent.plan)
+            unsigned = Unsigned(
+                self._limits.chain_id, nonce + len(attempts), call, self._limits.gas, price.max_fee, price.tip
+            )
+            try:
+                signed = self._signer.sign(unsigned)
+            except SigningRefused as e:
+                self._ledger.close_intent(intent.id, "refused", str(e), block.number)
+                log.error("%s", e)
+                continue
+            attempts.append(
+                NewAttempt(
+                    intent_id=intent.id,
+                    sender=sender,
+                    nonce=unsigned.nonce,
+                    tx_hash=signed.tx_hash,
+                    raw=signed.raw,
+                    gas_limit=unsigned.gas,
+                    max_fee=unsigned.max_fee,
+                    tip=unsigned.tip,
+                )
+            )
+        return self._ledger.store_signed(attempts) if attempts else ()
+
+    def _affordable(self, intents: Sequence[Intent], block: Block) -> list[Intent]:
+        """Return the first intents whose worst-case fees the balance covers, at most `per_tick`; close the rest."""
+        worst = self._limits.gas * self._limits.max_fee
+        balance = self._rpc.balance(self._signer.address, block)
+        room = min(self._limits.per_tick, balance // worst if worst else self._limits.per_tick)
+        for intent in intents[room:]:
+            cause = (
+                f"{room} transactions allowed now: signer.max_transactions_per_block is {self._limits.per_tick}, "
+                f"{self._signer.address} holds {balance} wei and one may cost {worst}"
+            )
+            self._ledger.close_intent(intent.id, "refused", cause, block.number)
+            log.error("%s", cause)
+        return list(intents[:room])

@@ -1,0 +1,72 @@
+"""Follow the chain: the newest head, how it continues the last one, and how far apart blocks are."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from keeper.chain import Block
+from keeper.errors import ChainError, RpcUnreachable
+from keeper.rpc import Rpc
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A new head. `skipped` blocks were never the newest when we looked: latest wins."""
+
+    block: Block
+    skipped: int
+    reorged: bool  # the last head is not an ancestor of this one, as far as parent hashes show
+    interval_s: int  # block time per block since the last head, >= 1
+
+
+class Heads:
+    """Polls for new heads. Over HTTP a node offers no event to await, so `poll_s` bounds the delay."""
+
+    def __init__(self, rpc: Rpc, poll_s: float, stopped: Callable[[float], bool], patience_s: float = 60.0) -> None:
+        """`stopped(seconds)` waits that long and says whether to stop, like threading.Event.wait."""
+        self._rpc = rpc
+        self._poll = poll_s
+        self._stopped = stopped
+        self._patience = patience_s
+        self._last: Block | None = None
+
+    def follow(self) -> Iterator[Head]:
+        """Yield each new newest head until stopped. Raises RpcUnreachable after `patience_s` without an answer."""
+        silent_since = time.monotonic()
+        while not self._stopped(0.0):
+            try:
+                block = self._rpc.block()
+                silent_since = time.monotonic()
+            except RpcUnreachable:
+                if time.monotonic() - silent_since > self._patience:
+                    raise
+                self._stopped(min(1.0, self._poll * 10))
+                continue
+            if self._last is not None and block.hash == self._last.hash:
+                self._stopped(self._poll)
+                continue
+            yield self._advance(block)
+
+    def newest(self) -> Head:
+        """Return the newest head now, whether or not it was seen before."""
+        return self._advance(self._rpc.block())
+
+    def stands(self, block: Block) -> bool:
+        """Say whether `block` is still on the chain: its header is read again and must have the same hash."""
+        try:
+            return self._rpc.block(block.number).hash == block.hash
+        except ChainError:
+            return False
+
+    def _advance(self, block: Block) -> Head:
+        last, self._last = self._last, block
+        if last is None:
+            parent = self._rpc.block(max(block.number - 1, 0))
+            return Head(block, 0, False, max(1, block.timestamp - parent.timestamp))
+        ahead = block.number - last.number
+        reorged = ahead <= 0 or (ahead == 1 and block.parent_hash != last.hash) or not self._continues(last)
+        interval = (block.timestamp - last.timestamp) // ahead if ahead > 0 else 1
+        return Head(block, max(ahead - 1, 0), reorged, max(1, interval))
+
+    def _continues(self, last: Block) -> bool:
+        return self.stands(last)

@@ -1,0 +1,1 @@
+"""Schema revisions, applied when a journal is opened."""

@@ -1,0 +1,33 @@
+"""Plans as JSON text and back, field by field, so that a stored plan is the plan that was decided."""
+
+import json
+from dataclasses import asdict
+
+from keeper.errors import JournalError
+from keeper.plans import Liquidate, Plan, SetParameters
+
+
+def subject(plan: Plan) -> str:
+    """Return the account or the parameter the plan is about: what `keeper explain` is asked for."""
+    return plan.account if isinstance(plan, Liquidate) else plan.parameter
+
+
+def encode(plan: Plan) -> str:
+    """Return the plan as JSON. Raises ValueError for NaN and infinities."""
+    return json.dumps(asdict(plan), allow_nan=False, sort_keys=True)
+
+
+def decode(kind: str, text: str) -> Plan:
+    """Return the plan that `encode` wrote. Raises JournalError for a kind or field this version does not know."""
+    try:
+        fields: dict[str, object] = json.loads(text)
+        plan: Plan = _KINDS[kind](**fields)  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError) as error:
+        raise JournalError(
+            f"stored plan: expected one of {', '.join(_KINDS)} as this version writes it, found {kind} {text}; "
+            "upgrade the keeper or open another journal"
+        ) from error
+    return plan
+
+
+_KINDS: dict[str, type[Liquidate] | type[SetParameters]] = {"liquidate": Liquidate, "set_parameters": SetParameters}

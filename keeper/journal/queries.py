@@ -1,0 +1,211 @@
+"""Reads for people: what was seen, what was decided, what came of it."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, func, select
+
+from keeper.journal.database import Database
+from keeper.journal.ledger import attempts_with_plans, read_attempts
+from keeper.journal.records import (
+    Attempt,
+    Counts,
+    Decision,
+    MarginAt,
+    MarginRow,
+    QuoteAt,
+    QuoteRow,
+    Round,
+    StoredTick,
+    Volatility,
+)
+from keeper.journal.rows import intent_from, latency_from, margin_from, quote_from, tick_from
+from keeper.journal.schema import (
+    INTENT_IS_LIVE,
+    accounts,
+    attempts,
+    holds,
+    intents,
+    margins,
+    quotes,
+    rounds,
+    ticks,
+    volatility,
+)
+from keeper.plans import Held
+
+
+class Queries:
+    """Questions; none of them changes anything."""
+
+    _database: Database
+
+    def last_tick(self) -> StoredTick | None:
+        """Return the newest tick, None before the first."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(ticks).order_by(ticks.c.id.desc()).limit(1)).mappings().one_or_none()
+            return None if row is None else tick_from(row)
+
+    def tick_at(self, block_number: int) -> StoredTick | None:
+        """Return the last tick at that block number (after a reorg there may be several), None if there is none."""
+        query = select(ticks).where(ticks.c.block_number == block_number).order_by(ticks.c.id.desc()).limit(1)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+            return None if row is None else tick_from(row)
+
+    def margins(self, tick_id: int) -> tuple[MarginRow, ...]:
+        """Return a tick's margins, sorted by account."""
+        with self._database.reading() as connection:
+            query = select(margins).where(margins.c.tick_id == tick_id).order_by(margins.c.account)
+            return tuple(margin_from(row) for row in connection.execute(query).mappings())
+
+    def quotes(self, tick_id: int) -> tuple[QuoteRow, ...]:
+        """Return a tick's quotes, sorted by symbol and feed."""
+        with self._database.reading() as connection:
+            query = select(quotes).where(quotes.c.tick_id == tick_id).order_by(quotes.c.symbol, quotes.c.feed)
+            return tuple(quote_from(row) for row in connection.execute(query).mappings())
+
+    def history(self, account: str, limit: int) -> tuple[MarginAt, ...]:
+        """Return an account's last `limit` margins with their blocks, newest first."""
+        query = (
+            select(margins, ticks.c.block_number, ticks.c.timestamp)
+            .join(ticks, ticks.c.id == margins.c.tick_id)
+            .where(margins.c.account == account)
+            .order_by(margins.c.tick_id.desc())
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return tuple(
+                MarginAt(row["tick_id"], row["block_number"], row["timestamp"], margin_from(row))
+                for row in connection.execute(query).mappings()
+            )
+
+    def decisions(self, subject: str, limit: int = 100) -> tuple[Decision, ...]:
+        """Return up to `limit` intents and `limit` holds about an account or parameter, newest tick first.
+
+        Within a tick intents come before holds.
+        """
+        with self._database.reading() as connection:
+            found = (*_intended(connection, subject, limit), *_held(connection, subject, limit))
+        return tuple(sorted(found, key=lambda decision: decision.tick_id, reverse=True))
+
+    def quotes_of(self, feed: str, since_timestamp: int) -> tuple[QuoteAt, ...]:
+        """Return the quotes of a feed in ticks at or after a block timestamp, oldest first."""
+        query = (
+            select(quotes, ticks.c.block_number, ticks.c.timestamp)
+            .join(ticks, ticks.c.id == quotes.c.tick_id)
+            .where(quotes.c.feed == feed, ticks.c.timestamp >= since_timestamp)
+            .order_by(quotes.c.tick_id)
+        )
+        with self._database.reading() as connection:
+            return tuple(
+                QuoteAt(row["tick_id"], row["block_number"], row["timestamp"], quote_from(row))
+                for row in connection.execute(query).mappings()
+            )
+
+    def rounds_of(self, feed: str, since_timestamp: int) -> tuple[Round, ...]:
+        """Return each update of a feed once, updated at or after `since_timestamp`, strictly increasing in time.
+
+        Made for volatility: pruning ticks does not shorten it.
+        """
+        query = (
+            select(rounds)
+            .where(rounds.c.feed == feed, rounds.c.updated_at >= since_timestamp)
+            .order_by(rounds.c.updated_at)
+        )
+        with self._database.reading() as connection:
+            return tuple(
+                Round(row["feed"], row["updated_at"], row["answer"], row["decimals"], row["status"])
+                for row in connection.execute(query).mappings()
+            )
+
+    def latency(self, limit: int = 1_000) -> tuple[Mapping[str, float], ...]:
+        """Return the latencies (stage -> milliseconds) of the last `limit` ticks, oldest first."""
+        query = select(ticks.c.latency_ms).order_by(ticks.c.id.desc()).limit(limit)
+        with self._database.reading() as connection:
+            newest_first = [latency_from(stored) for stored in connection.execute(query).scalars()]
+        return tuple(reversed(newest_first))
+
+    def latest_volatility(self, feed: str) -> Volatility | None:
+        """Return the newest volatility of a feed, None if never measured."""
+        query = select(volatility).where(volatility.c.feed == feed).order_by(volatility.c.computed_at.desc()).limit(1)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else Volatility(feed, row["computed_at"], row["annualised"], row["observations"])
+
+    def last_achieved(self, effect: str) -> int | None:
+        """Return the block timestamp of the newest tick whose intent for `effect` was achieved, None if there is none.
+
+        It is the time of the decision, a few blocks before that of the effect.
+        """
+        query = (
+            select(func.max(ticks.c.timestamp))
+            .join(intents, intents.c.tick_id == ticks.c.id)
+            .where(intents.c.effect == effect, intents.c.status == "achieved")
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
+    def counts(self) -> Counts:
+        """Return totals over what the journal still holds."""
+        with self._database.reading() as connection:
+            summed = connection.execute(
+                select(
+                    func.count(),
+                    func.coalesce(func.sum(ticks.c.skipped_heads), 0),
+                    func.coalesce(func.sum(ticks.c.endangered), 0),
+                    func.coalesce(func.sum(ticks.c.unknown), 0),
+                ).select_from(ticks)
+            ).one()
+            open_only = attempts.c.status.in_(("signed", "broadcast"))
+            counted = [
+                connection.execute(query).scalar_one()
+                for query in (
+                    select(func.count()).select_from(accounts),
+                    select(func.count()).select_from(intents),
+                    select(func.count()).select_from(intents).where(INTENT_IS_LIVE),
+                    select(func.count()).select_from(attempts),
+                    select(func.count()).select_from(attempts).where(open_only),
+                )
+            ]
+        return Counts(*(int(total) for total in (*summed, *counted)))
+
+
+def _intended(connection: Connection, subject: str, limit: int) -> list[Decision]:
+    query = (
+        select(intents, ticks.c.block_number, ticks.c.timestamp)
+        .join(ticks, ticks.c.id == intents.c.tick_id)
+        .where(intents.c.subject == subject)
+        .order_by(intents.c.id.desc())
+        .limit(limit)
+    )
+    rows = connection.execute(query).mappings().all()
+    made = _attempts_by_intent(connection, [row["id"] for row in rows])
+    return [
+        Decision(
+            row["tick_id"], row["block_number"], row["timestamp"], intent_from(row), made.get(row["id"], ()), hold=None
+        )
+        for row in rows
+    ]
+
+
+def _held(connection: Connection, subject: str, limit: int) -> list[Decision]:
+    query = (
+        select(holds, ticks.c.block_number, ticks.c.timestamp)
+        .join(ticks, ticks.c.id == holds.c.tick_id)
+        .where(holds.c.subject == subject)
+        .order_by(holds.c.id.desc())
+        .limit(limit)
+    )
+    return [
+        Decision(
+            row["tick_id"], row["block_number"], row["timestamp"], None, (), hold=Held(row["subject"], row["reason"])
+        )
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def _attempts_by_intent(connection: Connection, intent_ids: list[int]) -> dict[int, tuple[Attempt, ...]]:
+    made: dict[int, tuple[Attempt, ...]] = {}
+    for attempt in read_attempts(connection, attempts_with_plans().where(attempts.c.intent_id.in_(intent_ids))):
+        made[attempt.intent_id] = (*made.get(attempt.intent_id, ()), attempt)
+    return made

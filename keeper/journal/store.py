@@ -1,0 +1,46 @@
+"""The journal: what the keeper saw, decided, signed and sent, in one database that outlives the process."""
+
+from types import TracebackType
+from typing import Self
+
+from keeper.journal.database import Database
+from keeper.journal.discovery import Discovery
+from keeper.journal.ledger import Ledger
+from keeper.journal.queries import Queries
+from keeper.journal.ticks import Ticks
+
+
+class Journal(Discovery, Ticks, Ledger, Queries):
+    """One venue's journal on one chain. Methods may be called from several threads; each is one transaction.
+
+    Every method raises JournalError when the database refuses (locked, full, unreachable).
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str, *, chain_id: int, venue: str) -> Self:
+        """Open or create the journal at a SQLAlchemy URL and bring its schema up to date.
+
+        Raises JournalError if it cannot be opened, belongs to another chain or venue, or was written by a newer keeper.
+        """
+        database = Database(url)
+        try:
+            database.prepare(chain_id, venue)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Give the connections back; the journal must not be used afterwards."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,131 @@
+"""One tick, from a block to transactions. Read this file first: the rest of the keeper fills in its lines."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.margin.perp import margin
+from keeper.accounts import Accounts
+from keeper.decide import Known, Policy, decide
+from keeper.errors import KeeperError
+from keeper.execute import Executor
+from keeper.heads import Head, Heads
+from keeper.journal.records import Intent, MarginRow, QuoteRow, TickRecord
+from keeper.market import Prices, fuse
+from keeper.oracles.base import Feed, Oracle, Quote
+from keeper.plans import Held, Plan
+from keeper.snapshot import Verdict, assemble, judge
+from keeper.venues.base import Venue, VenueState
+
+log = logging.getLogger(__name__)
+
+
+class Memory(Protocol):
+    """What a tick needs of the journal beside the ledger."""
+
+    def intend(self, tick: TickRecord, plans: Sequence[Plan]) -> tuple[Intent, ...]: ...
+    def add_latency(self, block_hash: str, latency_ms: Mapping[str, float]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything a tick touches, wired once in keeper/app.py."""
+
+    heads: Heads
+    accounts: Accounts
+    venue: Venue
+    oracle: Oracle
+    feeds: tuple[Feed, ...]
+    known: Callable[[VenueState], Known]
+    policy: Policy
+    journal: Memory
+    executor: Executor
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one tick saw and meant to do."""
+
+    head: Head
+    state: VenueState
+    quotes: tuple[Quote, ...]
+    prices: Prices
+    verdicts: tuple[Verdict, ...]
+    plans: tuple[Plan, ...]
+    holds: tuple[Held, ...]
+    latency_ms: Mapping[str, float]  # by stage; the record of a tick in progress
+
+
+def tick(head: Head, world: World) -> Tick:
+    """Carry one block from its header to transactions. Raises KeeperError when it cannot be read or journalled."""
+    stage = Stages()
+    with stage("settle"):
+        world.executor.settle(head.block)
+    seen = look(head, world, stage)
+    if world.heads.stands(head.block):
+        with stage("journal"):
+            intents = world.journal.intend(_record(seen), seen.plans)
+        with stage("send"):
+            world.executor.execute(intents, head)
+        world.journal.add_latency(head.block.hash, stage.total())
+    return seen
+
+
+def look(head: Head, world: World, stage: "Stages") -> Tick:
+    """Return what stands at `head` and what should be done about it. Changes nothing on the chain."""
+    with stage("read"):
+        state = world.venue.read(head.block, world.accounts.at(head.block))
+        quotes = world.oracle.read(head.block, world.feeds)
+    with stage("margin"):
+        prices = fuse(state, quotes)
+        verdicts = judge(world.venue, state, prices, margin(*assemble(state, prices)))
+    with stage("decide"):
+        plans, holds = decide(state, prices, verdicts, world.known(state), world.policy)
+    return Tick(head, state, quotes, prices, verdicts, plans, holds, stage.spent)
+
+
+def run(world: World, on_tick: Callable[[Tick], None], on_error: Callable[[KeeperError], None]) -> None:
+    """Tick on every new head until stopped. A tick that fails sends nothing; the next head is a new chance."""
+    for head in world.heads.follow():
+        try:
+            on_tick(tick(head, world))
+        except KeeperError as e:
+            log.error("block %d: %s", head.block.number, e)
+            on_error(e)
+
+
+@dataclass(slots=True)
+class Stages:
+    """Wall time by stage, milliseconds."""
+
+    spent: dict[str, float] = field(default_factory=dict)
+    begun: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.spent[stage] = (time.perf_counter() - begun) * 1e3
+
+    def total(self) -> Mapping[str, float]:
+        self.spent["total"] = (time.perf_counter() - self.begun) * 1e3
+        return self.spent
+
+
+def _record(seen: Tick) -> TickRecord:
+    return TickRecord(
+        block=seen.head.block,
+        skipped_heads=seen.head.skipped,
+        latency_ms=dict(seen.latency_ms),
+        quotes=tuple(
+            QuoteRow(q.feed, q.symbol, q.answer, q.decimals, q.updated_at, q.age_s, "bad" if q.fault else "good", q.fault)
+            for q in seen.quotes
+        ),
+        margins=tuple(
+            MarginRow(v.account, v.equity, v.im, v.mm, v.health, v.status, v.reason, v.exact) for v in seen.verdicts
+        ),
+        holds=seen.holds,
+    )

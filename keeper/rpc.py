@@ -1,0 +1,250 @@
+"""JSON-RPC over one pooled HTTP session: single calls, batches, and the few reads everything is built from.
+
+Hot reads go through here rather than through web3, which spends two extra requests and several
+formatters on every call (docs/adr/0002). Nothing here retries or guesses: a failed request is an exception,
+a failed item of a batch is an `RpcRefusal` in its place.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from eth_utils.address import to_checksum_address
+
+from keeper.chain import Block, Call, Log, Receipt
+from keeper.errors import ChainError, MissingContract, RpcUnreachable, WrongChain
+
+BATCH = 400  # calls an HTTP request; beyond it Anvil and Geth gain nothing and providers refuse
+CALL_GAS = 30_000_000
+MAX_RESPONSE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RpcRefusal:
+    """What the node answered instead of a result."""
+
+    code: int
+    message: str
+    revert: bytes = b""  # revert payload, where the node sent one
+
+    def __str__(self) -> str:
+        return f"{self.message} (code {self.code})"
+
+
+class RpcError(ChainError):
+    """The node understood the request and refused it."""
+
+    def __init__(self, method: str, refusal: RpcRefusal) -> None:
+        super().__init__(f"{method}: {refusal}")
+        self.refusal = refusal
+
+
+def redacted(url: str) -> str:
+    """Return `url` without user, path and query, which is where providers put API keys."""
+    parts = urlsplit(url)
+    host = parts.hostname or "?"
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+
+
+class Rpc:
+    """One endpoint. Thread-safe for independent calls as far as `requests.Session` is."""
+
+    def __init__(self, url: str, timeout_s: float = 10.0) -> None:
+        self._url = url
+        self._timeout = timeout_s
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers["Content-Type"] = "application/json"
+        self._id = 0
+
+    def __repr__(self) -> str:
+        return f"Rpc({redacted(self._url)})"
+
+    # --- transport ---------------------------------------------------------------------------------
+
+    def call(self, method: str, *params: object) -> Any:
+        """Return the result. Raises RpcError when refused, RpcUnreachable when there is no answer."""
+        answer = self._post([self._request(method, params)])[0]
+        if isinstance(answer, RpcRefusal):
+            raise RpcError(method, answer)
+        return answer
+
+    def batch(self, items: Sequence[tuple[str, Sequence[object]]]) -> list[Any | RpcRefusal]:
+        """Return one result or refusal per item, in order. Raises RpcUnreachable when a request fails."""
+        answers: list[Any | RpcRefusal] = []
+        for start in range(0, len(items), BATCH):
+            answers += self._post([self._request(m, p) for m, p in items[start : start + BATCH]])
+        return answers
+
+    def _request(self, method: str, params: Sequence[object]) -> dict[str, object]:
+        self._id += 1
+        return {"jsonrpc": "2.0", "id": self._id, "method": method, "params": list(params)}
+
+    def _post(self, body: list[dict[str, object]]) -> list[Any | RpcRefusal]:
+        where = redacted(self._url)
+        try:
+            with self._session.post(self._url, data=orjson.dumps(body), timeout=self._timeout, stream=True) as response:
+                raw = response.raw.read(MAX_RESPONSE_BYTES + 1, decode_content=True)
+                status = response.status_code
+        except (requests.RequestException, OSError) as e:
+            raise RpcUnreachable(
+                f"{where}: expected a JSON-RPC answer, found {type(e).__name__}; is the node running and the url right?"
+            ) from e
+        if len(raw) > MAX_RESPONSE_BYTES:
+            raise RpcUnreachable(f"{where}: answer larger than {MAX_RESPONSE_BYTES >> 20} MiB refused")
+        try:
+            decoded = orjson.loads(raw)
+        except orjson.JSONDecodeError as e:
+            raise RpcUnreachable(
+                f"{where}: expected JSON, found HTTP {status} with {raw[:60]!r}; is this url a JSON-RPC endpoint?"
+            ) from e
+        return _in_order(decoded, body, where)
+
+    # --- reads -------------------------------------------------------------------------------------
+
+    def chain_id(self) -> int:
+        return int(self.call("eth_chainId"), 16)
+
+    def block(self, number: int | None = None) -> Block:
+        """Return the header at `number`, or the newest. Raises ChainError if the node has no such block."""
+        tag = "latest" if number is None else hex(number)
+        found = self.call("eth_getBlockByNumber", tag, False)
+        if found is None:
+            raise ChainError(f"block {tag}: the node does not have it; it lags behind or the chain was rolled back")
+        return _block(found)
+
+    def eth_calls(self, calls: Sequence[Call], block: Block) -> list[bytes | RpcRefusal]:
+        """Execute every call at `block`; a revert is a refusal in its place."""
+        tag = hex(block.number)
+        items = [("eth_call", (_message(call), tag)) for call in calls]
+        return [a if isinstance(a, RpcRefusal) else bytes.fromhex(a[2:]) for a in self.batch(items)]
+
+    def simulate(
+        self, calls: Sequence[Call], sender: str, block: Block, at_time: int, gas: int
+    ) -> list[bytes | RpcRefusal]:
+        """Execute every call, each alone, on `block`'s state as `sender` would at block time `at_time`."""
+        tag = hex(block.number)
+        overrides = {"time": hex(at_time), "number": hex(block.number + 1)}
+        items: list[tuple[str, Sequence[object]]] = [
+            ("eth_call", ({**_message(call), "from": sender, "gas": hex(gas)}, tag, {}, overrides)) for call in calls
+        ]
+        return [a if isinstance(a, RpcRefusal) else bytes.fromhex(a[2:]) for a in self.batch(items)]
+
+    def logs(self, addresses: Sequence[str], topics: Sequence[str], first: int, last: int) -> list[Log]:
+        """Return logs of blocks first..last, both included, whose first topic is one of `topics`."""
+        query = {
+            "address": list(addresses),
+            "topics": [list(topics)],
+            "fromBlock": hex(first),
+            "toBlock": hex(last),
+        }
+        return [_log(entry) for entry in self.call("eth_getLogs", query)]
+
+    def receipts(self, hashes: Sequence[str]) -> list[Receipt | None | RpcRefusal]:
+        """Return receipts; None where the node knows none, which proves nothing about the transaction."""
+        answers = self.batch([("eth_getTransactionReceipt", (h,)) for h in hashes])
+        return [a if a is None or isinstance(a, RpcRefusal) else _receipt(a) for a in answers]
+
+    def nonce(self, address: str, block: Block) -> int:
+        return int(self.call("eth_getTransactionCount", address, hex(block.number)), 16)
+
+    def balance(self, address: str, block: Block) -> int:
+        return int(self.call("eth_getBalance", address, hex(block.number)), 16)
+
+    def send_raw(self, signed: Sequence[bytes]) -> list[str | RpcRefusal]:
+        return cast("list[str | RpcRefusal]", self.batch([("eth_sendRawTransaction", ("0x" + s.hex(),)) for s in signed]))
+
+    # --- checks ------------------------------------------------------------------------------------
+
+    def require_chain(self, expected: int) -> None:
+        """Raise WrongChain unless the node answers for `expected`."""
+        found = self.chain_id()
+        if found != expected:
+            raise WrongChain(
+                f"chain id: expected {expected} (chain.chain_id), found {found} at {redacted(self._url)}; "
+                "point chain.rpc_url at the right network or correct chain.chain_id"
+            )
+
+    def require_code(self, address: str, what: str) -> None:
+        """Raise MissingContract unless there is code at `address`."""
+        if self.call("eth_getCode", address, "latest") in ("0x", None):
+            raise MissingContract(
+                f"{what}: expected a contract at {address}, found no code; check the address and the network"
+            )
+
+
+def answered(answers: Sequence[bytes | RpcRefusal]) -> list[bytes]:
+    """Return the answers, or raise ValueError for the first that is a refusal or empty."""
+    for answer in answers:
+        if isinstance(answer, RpcRefusal):
+            raise ValueError(str(answer))
+        if not answer:
+            raise ValueError("empty answer; is there a contract at the address?")
+    return [a for a in answers if isinstance(a, bytes)]
+
+
+def _in_order(decoded: object, body: list[dict[str, object]], where: str) -> list[Any | RpcRefusal]:
+    if isinstance(decoded, dict):  # a node refuses a whole batch with a single object
+        refusal = _refusal(decoded.get("error"))
+        return [refusal for _ in body]
+    if not isinstance(decoded, list):
+        raise RpcUnreachable(f"{where}: expected a list of answers, found {type(decoded).__name__}")
+    by_id = {entry.get("id"): entry for entry in decoded if isinstance(entry, dict)}
+    return [_result(by_id.get(request["id"])) for request in body]
+
+
+def _result(entry: Mapping[str, Any] | None) -> Any | RpcRefusal:
+    if entry is None:
+        return RpcRefusal(0, "the node left this request unanswered")
+    return _refusal(entry["error"]) if "error" in entry else entry.get("result")
+
+
+def _refusal(error: object) -> RpcRefusal:
+    if not isinstance(error, Mapping):
+        return RpcRefusal(0, f"malformed error object: {str(error)[:80]}")
+    payload = error.get("data")
+    revert = b""
+    if isinstance(payload, str) and payload.startswith("0x"):
+        revert = bytes.fromhex(payload[2:]) if len(payload) % 2 == 0 else b""
+    code = error.get("code")
+    return RpcRefusal(code if isinstance(code, int) else 0, str(error.get("message", "no message"))[:300], revert)
+
+
+def _message(call: Call) -> dict[str, str]:
+    return {"to": call.to, "data": "0x" + call.data.hex(), "gas": hex(CALL_GAS)}
+
+
+def _block(found: Mapping[str, Any]) -> Block:
+    return Block(
+        number=int(found["number"], 16),
+        hash=found["hash"],
+        parent_hash=found["parentHash"],
+        timestamp=int(found["timestamp"], 16),
+        base_fee=int(found.get("baseFeePerGas", "0x0"), 16),
+    )
+
+
+def _log(entry: Mapping[str, Any]) -> Log:
+    return Log(
+        address=to_checksum_address(entry["address"]),
+        topics=tuple(entry["topics"]),
+        data=bytes.fromhex(entry["data"][2:]),
+        block_number=int(entry["blockNumber"], 16),
+        block_hash=entry["blockHash"],
+        log_index=int(entry["logIndex"], 16),
+    )
+
+
+def _receipt(entry: Mapping[str, Any]) -> Receipt:
+    return Receipt(
+        tx_hash=entry["transactionHash"],
+        block_number=int(entry["blockNumber"], 16),
+        block_hash=entry["blockHash"],
+        succeeded=int(entry["status"], 16) == 1,
+        gas_used=int(entry["gasUsed"], 16),
+        effective_gas_price=int(entry["effectiveGasPrice"], 16),
+        logs=tuple(_log(log) for log in entry["logs"]),
+    )

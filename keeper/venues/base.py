@@ -1,0 +1,142 @@
+"""What every protocol adapter returns and offers. Amounts are exact integers; decimals stand beside them.
+
+To add a protocol: one file here with the four functions of `Venue`, its ABI under abis/, one line in `VENUES`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from keeper.chain import Block, Call, Log, Receipt
+from keeper.plans import Plan
+from keeper.units import Ppm, Wad
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One perpetual market. Prices in USD with 18 decimals."""
+
+    address: str
+    name: str
+    mark: Wad
+    index: Wad
+    feed: str  # the aggregator the venue itself prices from
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Collateral:
+    """One token accepted beside the settlement token."""
+
+    address: str
+    name: str
+    decimals: int
+    price: int  # USD, `price_decimals`, as the venue values it (Curie: 15-minute TWAP)
+    price_decimals: int
+    ratio: Ppm  # share of its value that counts; haircut = 1 - ratio
+    feed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The venue-wide numbers that decide, in parts per million."""
+
+    im_ratio: Ppm
+    mm_ratio: Ppm
+    mm_ratio_buffer: Ppm
+    max_funding_rate: Ppm
+    liquidation_penalty_ratio: Ppm
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One account in one market; 18 decimals, signed, long > 0, quote owed < 0.
+
+    `base` and `quote` are the balances the initial-margin rule calls debt when negative; for an
+    account without orders they equal `size` and `open_notional`.
+    """
+
+    market: int  # row in VenueState.markets
+    size: Wad
+    open_notional: Wad
+    base: Wad
+    quote: Wad
+    pending_funding: Wad  # > 0: the account will pay
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    collateral: int  # row in VenueState.collaterals
+    amount: int  # that token's base units
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    address: str
+    cash: int  # settlement token, `settlement_decimals`, signed
+    owed_pnl: Wad
+    pending_fee: Wad
+    has_orders: bool
+    positions: tuple[Position, ...]
+    balances: tuple[Balance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VenueState:
+    """Everything a venue says at one block. An account is in `accounts` or in `unknown`, never in both."""
+
+    venue: str
+    block: Block
+    settlement_decimals: int
+    parameters: Parameters
+    markets: tuple[Market, ...]
+    collaterals: tuple[Collateral, ...]
+    accounts: tuple[Account, ...]
+    unknown: Mapping[str, str]  # account -> why it could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class ExactMargin:
+    """A venue's own rule in its own integers: the arbiter inside the engine's error band."""
+
+    equity: int  # 18 decimals
+    im: int
+    mm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a mined transaction did, read from its own logs."""
+
+    achieved: bool
+    summary: str
+
+
+class Venue(Protocol):
+    """A protocol deployment. Every method that reads names its block."""
+
+    name: str
+
+    def events(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the addresses and first topics whose logs can introduce an account."""
+
+    def introduced(self, logs: Sequence[Log]) -> tuple[str, ...]:
+        """Return the accounts these logs introduce."""
+
+    def read(self, block: Block, accounts: Sequence[str]) -> VenueState:
+        """Read every account exactly at `block`; one that cannot be read is `unknown`, never zero.
+
+        Raises ReadError when the venue itself (markets, parameters) cannot be read.
+        """
+
+    def exact(self, state: VenueState, account: Account) -> ExactMargin:
+        """Return the venue's own margin numbers for one account in integers."""
+
+    def parameter(self, state: VenueState, name: str) -> int | None:
+        """Return a settable parameter's number at `state`'s block, ppm; None where it is not known."""
+
+    def encode(self, plan: Plan) -> Call:
+        """Return the call that carries out `plan`."""
+
+    def confirm(self, plan: Plan, receipt: Receipt) -> Effect:
+        """Say from the receipt's logs whether `plan` happened."""

@@ -1,0 +1,99 @@
+"""Who may import whom, as docs and ADRs promise. Every import counts, also inside functions and under TYPE_CHECKING."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ADAPTERS = ("keeper.venues", "keeper.oracles", "keeper.submit")
+BELOW_ADAPTERS = ("keeper.rpc", "keeper.abi", "keeper.units", "keeper.errors", "keeper.chain", "keeper.plans")
+RESERVED = {"setup", "demo", "test", "check", "bench", "abis", "fmt", "chaos", "study", "fuzz", "docs"}
+CHAIN_LIBRARIES = {"web3", "eth_abi", "eth_account", "eth_utils", "eth_keyfile"}
+KNOWS_CHAIN = ("keeper.rpc", "keeper.abi", *ADAPTERS, "keeper.demo")
+
+
+def imports(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+def allowed(module: str, name: str) -> bool:
+    top = name.split(".")[0]
+    ours = top in ("keeper", "engine")
+    if module.startswith("observer"):
+        return not ours
+    if within(module, ("engine",)):
+        return top in {"engine", "numpy", "scipy", "numba"} or top in sys.stdlib_module_names
+    adapter = next((package for package in ADAPTERS if within(module, (package,))), None)
+    if adapter and ours:
+        return within(name, (adapter, *BELOW_ADAPTERS))
+    if module == "keeper.loop" and within(name, ADAPTERS):
+        return within(name, tuple(f"{package}.base" for package in ADAPTERS))
+    if top in CHAIN_LIBRARIES:
+        return within(module, KNOWS_CHAIN)
+    if top in {"sqlalchemy", "alembic"}:
+        return within(module, ("keeper.journal",))
+    if top == "apscheduler":
+        return module in ("keeper.jobs", "keeper.app")
+    return not name.startswith(".")  # relative imports hide who is meant
+
+
+def violations(module: str, source: str) -> list[str]:
+    return [f"{module} imports {name}" for name in imports(source) if not allowed(module, name)]
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted([*(ROOT / "keeper").rglob("*.py"), *(ROOT / "engine").rglob("*.py")]):
+        yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path
+    for path in (ROOT / "scripts").glob("observer*.py"):
+        yield path.stem, path
+
+
+def test_every_module_keeps_to_its_layer():
+    found = [line for module, path in modules() for line in violations(module, path.read_text())]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("engine.margin.perp", "import keeper.units"),
+        ("engine.types", "import requests"),
+        ("keeper.venues.perp_curie", "from keeper.oracles.base import Quote"),
+        ("keeper.oracles.chainlink", "from keeper import journal"),
+        ("keeper.submit.public", "from engine.types import MarginReport"),
+        ("keeper.decide", "def f():\n    import web3"),
+        ("keeper.rpc_pool", "import eth_abi"),
+        ("keeper.app", "import sqlalchemy as sa"),
+        ("keeper.loop", "from apscheduler.schedulers.background import BackgroundScheduler"),
+        ("keeper.loop", "from keeper.venues.perp_curie import PerpCurie"),
+        ("keeper.loop", "from keeper.venues import perp_curie"),
+        ("keeper.app", "from . import loop"),
+        ("observer", "if TYPE_CHECKING:\n    from keeper.chain import Block"),
+        ("observer_chain", "import engine.types"),
+    ],
+)
+def test_the_rule_itself_flags(module, source):
+    assert violations(module, source) != []
+
+
+def test_the_rule_itself_lets_pass():
+    assert violations("keeper.loop", "from keeper.venues.base import Venue\nfrom keeper.decide import decide") == []
+    assert violations("keeper.venues.perp_curie", "import web3\nfrom keeper.rpc import Rpc") == []
+
+
+def test_the_makefile_has_at_most_ten_targets_and_no_unreserved_name():
+    targets = re.findall(r"^([a-z][a-z-]*)(?: [^:=]*)?:(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert 0 < len(targets) <= 10
+    assert set(targets) <= RESERVED
