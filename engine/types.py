@@ -28,12 +28,14 @@ def _require_finite(record: object, names: tuple[str, ...]) -> None:
         column = getattr(record, name)
         if not np.isfinite(column).all():
             row = int(np.flatnonzero(~np.isfinite(column))[0])
-            raise ValueError(f"{type(record).__name__}.{name}: expected finite numbers, found {column[row]} in row {row}")
+            what = f"{type(record).__name__}.{name}"
+            raise ValueError(f"{what}: expected finite numbers, found {column[row]} in row {row}")
 
 
 def _require_slices(starts: Ints, count: int, what: str) -> None:
     if starts.size == 0 or starts[0] != 0 or starts[-1] != count or (np.diff(starts) < 0).any():
-        raise ValueError(f"{what}: expected non-decreasing slice starts from 0 to {count}, found {starts[:4]}…{starts[-1:]}")
+        found = f"{starts[:4]}…{starts[-1:]}"
+        raise ValueError(f"{what}: expected non-decreasing slice starts from 0 to {count}, found {found}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,11 @@ def address_at(returned: bytes, word: int = 0) -> str:
     return to_checksum_address(chunk[12:])
 
 
+def checksummed(address: str) -> str:
+    """Return an address in its checksummed spelling. Raises ValueError for anything else."""
+    return to_checksum_address(address)
+
+
 def int_at(returned: bytes, word: int = 0) -> int:
     """Return the signed integer in the given word. Raises ValueError when the word is missing."""
     return int.from_bytes(_chunk(returned, word), signed=True)

@@ -5,13 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from eth_account.signers.local import LocalAccount
-
 from engine.volatility.realised import realised
 from keeper.accounts import Accounts
 from keeper.config import Config, keystore_password, load
 from keeper.decide import Known, Policy, Rule
-from keeper.errors import ConfigError
 from keeper.execute import Executor, Limits
 from keeper.heads import Heads
 from keeper.journal import Journal
@@ -27,6 +24,7 @@ from keeper.units import to_float
 from keeper.venues import VENUES
 from keeper.venues.base import Venue, VenueState
 
+NOBODY = "0x" + "0" * 40
 MIN_ROUNDS = 3
 """Fewer oracle rounds than this say nothing about volatility."""
 
@@ -170,32 +168,25 @@ def _limits(config: Config) -> Limits:
 def _signer(config: Config, venue: Venue, policy: Policy, signing: bool) -> Signer:
     signer = config.signer
     limits = _limits(config)
-    account: LocalAccount | None = None
-    mode = signer.mode if signing else "observe"
-    if mode == "live":
-        if signer.keystore is None or signer.address is None:
-            raise ConfigError("[signer]: mode live needs keystore and address; set both, or use mode = \"shadow\"")
-        account = unlock(signer.keystore, keystore_password().get_secret_value(), signer.address)
-    return Signer(
-        SignerPolicy(
-            mode=mode,
-            chain_id=config.chain.chain_id,
-            allowed=_allowed(venue, policy),
-            max_gas=limits.gas,
-            max_fee=limits.max_fee,
-            max_tip=limits.tip,
-        ),
-        signer.address or "0x" + "0" * 40,
-        account,
+    allowed = SignerPolicy(
+        mode=signer.mode if signing else "observe",
+        chain_id=config.chain.chain_id,
+        allowed=_allowed(venue, policy),
+        max_gas=limits.gas,
+        max_fee=limits.max_fee,
+        max_tip=limits.tip,
     )
+    address = signer.address or NOBODY
+    if allowed.mode != "live" or signer.keystore is None:
+        return Signer(allowed, address, None)
+    return Signer(allowed, address, unlock(signer.keystore, keystore_password().get_secret_value(), address))
 
 
 def _allowed(venue: Venue, policy: Policy) -> tuple[Allowed, ...]:
     """Return the calls the policy can need: liquidation of anybody, and each configured parameter inside its bounds."""
-    nobody = "0x" + "0" * 40
     allowed = []
     if policy.liquidate:
-        call = venue.encode(Liquidate(venue.name, nobody, nobody, 0.0, 0.0, 0))
+        call = venue.encode(Liquidate(venue.name, NOBODY, NOBODY, 0.0, 0.0, 0))
         allowed.append(Allowed(call.to, call.selector))
     for rule in policy.rules if policy.set_parameters else ():
         low, high = sorted((rule.calm, rule.stressed))

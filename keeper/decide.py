@@ -87,7 +87,8 @@ def _liquidations(
         row, notional = market
         needed = notional * to_float(state.parameters.im_ratio, PPM_DECIMALS)
         if not needed <= room:  # also when the keeper's own account is unknown
-            holds.append(Held(verdict.account, f"capacity: needs {needed:,.2f} USD of initial margin, {room:,.2f} left"))
+            why = f"capacity: needs {needed:,.2f} USD of initial margin, the keeper has {room:,.2f} left"
+            holds.append(Held(verdict.account, why))
             continue
         room -= needed
         plans.append(

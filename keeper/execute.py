@@ -192,14 +192,19 @@ class Executor:
         return self._ledger.store_signed(attempts) if attempts else ()
 
     def _affordable(self, intents: Sequence[Intent], block: Block) -> list[Intent]:
-        """Return the first intents whose worst-case fees the balance covers, at most `per_tick`; close the rest."""
+        """Return the first intents that one block and the balance can carry, at most `per_tick`; close the rest.
+
+        More gas than a block holds is never offered at once: Anvil drops every later nonce of the sender then.
+        """
         worst = self._limits.gas * self._limits.max_fee
         balance = self._rpc.balance(self._signer.address, block)
-        room = min(self._limits.per_tick, balance // worst if worst else self._limits.per_tick)
+        gas_limit = self._rpc.gas_limit(block)
+        room = min(self._limits.per_tick, balance // worst, gas_limit // self._limits.gas)
         for intent in intents[room:]:
             cause = (
                 f"{room} transactions allowed now: signer.max_transactions_per_block is {self._limits.per_tick}, "
-                f"{self._signer.address} holds {balance} wei and one may cost {worst}"
+                f"{self._signer.address} holds {balance} wei and one may cost {worst}, "
+                f"a block holds {gas_limit} gas and one may use {self._limits.gas}"
             )
             self._ledger.close_intent(intent.id, "refused", cause, block.number)
             log.error("%s", cause)

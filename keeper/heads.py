@@ -58,6 +58,15 @@ class Heads:
         except ChainError:
             return False
 
+    def passed(self, block: Block) -> bool:
+        """Say whether a newer block than `block` is there.
+
+        A node may serve reads of its head from the state it is just building the next block on: Anvil 1.7.1
+        does, within one batch even. What was read while the head stood still, or is read of a block that is no
+        longer the head, is one state.
+        """
+        return self._rpc.block().number > block.number
+
     def _advance(self, block: Block) -> Head:
         last, self._last = self._last, block
         if last is None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from engine.margin.perp import margin
 from keeper.accounts import Accounts
+from keeper.chain import Block
 from keeper.decide import Known, Policy, decide
 from keeper.errors import KeeperError
 from keeper.execute import Executor
@@ -77,8 +78,7 @@ def tick(head: Head, world: World) -> Tick:
 def look(head: Head, world: World, stage: "Stages") -> Tick:
     """Return what stands at `head` and what should be done about it. Changes nothing on the chain."""
     with stage("read"):
-        state = world.venue.read(head.block, world.accounts.at(head.block))
-        quotes = world.oracle.read(head.block, world.feeds)
+        state, quotes = _read(head.block, world)
     with stage("margin"):
         prices = fuse(state, quotes)
         verdicts = judge(world.venue, state, prices, margin(*assemble(state, prices)))
@@ -95,6 +95,15 @@ def run(world: World, on_tick: Callable[[Tick], None], on_error: Callable[[Keepe
         except KeeperError as e:
             log.error("block %d: %s", head.block.number, e)
             on_error(e)
+
+
+def _read(block: Block, world: World) -> tuple[VenueState, tuple[Quote, ...]]:
+    """Read the venue and its feeds at `block`; once more if the head moved on meanwhile (see Heads.passed)."""
+    accounts = world.accounts.at(block)
+    state, quotes = world.venue.read(block, accounts), world.oracle.read(block, world.feeds)
+    if world.heads.passed(block):
+        state, quotes = world.venue.read(block, accounts), world.oracle.read(block, world.feeds)
+    return state, quotes
 
 
 @dataclass(slots=True)
@@ -121,7 +130,9 @@ def _record(seen: Tick) -> TickRecord:
         skipped_heads=seen.head.skipped,
         latency_ms=dict(seen.latency_ms),
         quotes=tuple(
-            QuoteRow(q.feed, q.symbol, q.answer, q.decimals, q.updated_at, q.age_s, "bad" if q.fault else "good", q.fault)
+            QuoteRow(
+                q.feed, q.symbol, q.answer, q.decimals, q.updated_at, q.age_s, "bad" if q.fault else "good", q.fault
+            )
             for q in seen.quotes
         ),
         margins=tuple(

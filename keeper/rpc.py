@@ -143,7 +143,7 @@ class Rpc:
         }
         return [_log(entry) for entry in self.call("eth_getLogs", query)]
 
-    def receipts(self, hashes: Sequence[str]) -> list[Receipt | None | RpcRefusal]:
+    def receipts(self, hashes: Sequence[str]) -> list[Receipt | RpcRefusal | None]:
         """Return receipts; None where the node knows none, which proves nothing about the transaction."""
         answers = self.batch([("eth_getTransactionReceipt", (h,)) for h in hashes])
         return [a if a is None or isinstance(a, RpcRefusal) else _receipt(a) for a in answers]
@@ -151,11 +151,17 @@ class Rpc:
     def nonce(self, address: str, block: Block) -> int:
         return int(self.call("eth_getTransactionCount", address, hex(block.number)), 16)
 
+    def gas_limit(self, block: Block) -> int:
+        """Return how much gas all transactions of a block may use together."""
+        return int(self.call("eth_getBlockByNumber", hex(block.number), False)["gasLimit"], 16)
+
     def balance(self, address: str, block: Block) -> int:
         return int(self.call("eth_getBalance", address, hex(block.number)), 16)
 
     def send_raw(self, signed: Sequence[bytes]) -> list[str | RpcRefusal]:
-        return cast("list[str | RpcRefusal]", self.batch([("eth_sendRawTransaction", ("0x" + s.hex(),)) for s in signed]))
+        """Offer signed bytes; return the hash or the refusal of each. Neither proves anything about the bytes."""
+        items = [("eth_sendRawTransaction", ("0x" + s.hex(),)) for s in signed]
+        return cast("list[str | RpcRefusal]", self.batch(items))
 
     # --- checks ------------------------------------------------------------------------------------
 

@@ -43,9 +43,7 @@ def assemble(state: VenueState, prices: Prices) -> tuple[PerpBook, PerpMarket]:
         quote=np.array([to_float(p.quote, WAD_DECIMALS) for p in positions], np.float64),
         balance_start=_starts([len(a.balances) for a in accounts]),
         collateral=np.array([b.collateral for b in balances], np.int64),
-        amount=np.array(
-            [to_float(b.amount, state.collaterals[b.collateral].decimals) for b in balances], np.float64
-        ),
+        amount=np.array([to_float(b.amount, state.collaterals[b.collateral].decimals) for b in balances], np.float64),
     )
     market = PerpMarket(
         mark=np.array(prices.mark, np.float64),

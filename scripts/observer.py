@@ -283,7 +283,8 @@ def follow(
         if last is None and stop():
             last = node.head()
             continue
-        if number > node.head():
+        # only what is no longer the head: Anvil may serve its head from the state of the block it is mining
+        if last is None and number >= node.head():
             time.sleep(POLL_SECONDS)
             continue
         facts = protocol.read(number)

@@ -1,8 +1,8 @@
 """Margin of perpetual positions under Perp Curie's own rule.
 
-    equity = cash + Σ (size · mark + open notional) + Σ amount · price · ratio      Vault.getAccountValue
-    MM     = MM ratio · Σ |size · mark|                                             AccountBalance.getMarginRequirementForLiquidation
-    IM     = IM ratio · (Σ max(−base, 0) · mark + max(−Σ quote, 0))                 Vault._getTotalMarginRequirement
+    equity = cash + Σ (size · mark + open notional) + Σ amount · price · ratio    (Vault.getAccountValue)
+    MM     = MM ratio · Σ |size · mark|                      (AccountBalance.getMarginRequirementForLiquidation)
+    IM     = IM ratio · (Σ max(−base, 0) · mark + max(−Σ quote, 0))      (Vault._getTotalMarginRequirement)
 
 An account is endangered when equity < MM; equity equal to MM is healthy (ClearingHouse._isLiquidatable).
 The contract floors at each step to 1e-18 USD and states equity floored to 1e-6 USD; this engine computes in

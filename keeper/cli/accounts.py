@@ -4,8 +4,8 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from eth_utils.address import is_address, to_checksum_address
 
+from keeper.abi import checksummed
 from keeper.app import configured, open_app
 from keeper.cli.show import DEFAULT_CONFIG, AsJson, Cell, ConfigPath, emit, table
 from keeper.errors import KeeperError
@@ -48,9 +48,10 @@ def accounts(
 
 def explain(account: Address, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> None:
     """Say what an account holds and is worth now, and why it was or was not acted on in the past."""
-    if not is_address(account):
-        raise typer.BadParameter(f"expected an address of 20 bytes, found {account!r}")
-    address = to_checksum_address(account)
+    try:
+        address = checksummed(account)
+    except ValueError as e:
+        raise typer.BadParameter(f"expected an address of 20 bytes in hex, found {account!r}") from e
     loaded = configured(config)
     app = open_app(loaded, signing=False)
     with app.journal:
@@ -113,7 +114,7 @@ def _positions(seen: Tick, held: Account | None) -> list[tuple[Cell, ...]]:
     if held is None:
         return []
     state, prices = seen.state, seen.prices
-    age = {q.feed: f"{q.symbol}, {q.age_s} s old" if q.age_s is not None else f"{q.symbol}: {q.fault}" for q in seen.quotes}
+    age = {q.feed: f"{q.symbol}, {q.fault or f'{q.age_s} s old'}" for q in seen.quotes}
     cash = to_float(held.cash, state.settlement_decimals)
     rows: list[tuple[Cell, ...]] = [("cash", cash, 1.0, cash, "vault balance")]
     for label, wad in (("realised PnL owed", held.owed_pnl), ("pending fee", held.pending_fee)):

@@ -63,9 +63,7 @@ def summary(seen: Tick) -> dict[str, object]:
         "healthy": counts["healthy"],
         "endangered": counts["endangered"],
         "unknown": counts["unknown"],
-        "plans": [
-            {"kind": p.kind, "subject": p.account if p.kind == "liquidate" else p.parameter} for p in seen.plans
-        ],
+        "plans": [{"kind": p.kind, "subject": p.account if p.kind == "liquidate" else p.parameter} for p in seen.plans],
         "quotes": {q.symbol: q.fault or "good" for q in seen.quotes},
         "latency_ms": {stage: round(spent, 2) for stage, spent in seen.latency_ms.items()},
     }

@@ -68,7 +68,7 @@ deadband = 1000
 mode = "{mode}"
 keystore = "{keystore}"
 address = "{keeper}"
-max_gas = 3000000
+max_gas = 1800000
 max_fee_gwei = 200.0
 max_tip_gwei = 2.0
 max_transactions_per_block = 30
@@ -78,7 +78,7 @@ url = "sqlite:///{journal}"
 
 [jobs]
 heartbeat_seconds = 1
-heartbeat_file = "heartbeat.json"
+heartbeat_file = "{heartbeat}"
 volatility_seconds = 1     # wall time; the demo's hour lasts little more than a second
 volatility_window_hours = 24
 volatility_half_life_hours = 6
@@ -103,6 +103,7 @@ def write_config(folder: Path, url: str, deployment: Deployment, mode: str) -> P
             keystore=folder / "keystore.json",
             keeper=deployment.keeper,
             journal=folder / "keeper.db",
+            heartbeat=folder / "heartbeat.json",
         )
     )
     return path

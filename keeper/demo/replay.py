@@ -167,12 +167,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--deployment", required=True, type=Path, help="the deployment's JSON file")
     parser.add_argument("--block-seconds", type=float, default=BLOCK_SECONDS, help="wall time between blocks")
     parser.add_argument("--blocks-per-hour", type=int, default=BLOCKS_PER_HOUR, help="blocks an hour of chain time")
+    parser.add_argument("--hours", type=int, help="only the first so many hours of the path")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
         deployment = Deployment.from_json(options.deployment.read_text())
         pace = {"block_seconds": options.block_seconds, "blocks_per_hour": options.blocks_per_hour}
-        last = replay(options.rpc, deployment, **pace)
+        hours = len(BTC_MARCH_2020) if options.hours is None else options.hours + 1
+        last = replay(options.rpc, deployment, BTC_MARCH_2020[:hours], **pace)
     except (KeeperError, OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write(f"replay: {type(error).__name__}: {error}\n")
         return 1

@@ -38,7 +38,7 @@ def _quote(block: Block, feed: Feed, answers: Sequence[bytes | RpcRefusal]) -> Q
 def _fault(feed: Feed, answer: int, decimals: int, age: int) -> str:
     """Return why the answer may not be used, or ''. An answer exactly as old as the heartbeat is still good."""
     if decimals != feed.decimals:
-        return f"expected {feed.decimals} decimals, found {decimals}; correct [[oracle]] {feed.symbol}.decimals or .address"
+        return f"expected {feed.decimals} decimals, found {decimals}; correct its [[oracle]] decimals or address"
     if answer <= 0:
         return f"expected an answer > 0, found {answer}"
     if age > feed.heartbeat_s:

@@ -74,7 +74,7 @@ class Signer:
     def _refusal(self, tx: Unsigned) -> str:
         policy = self._policy
         if policy.mode != "live":
-            return f"mode is {policy.mode}; set signer.mode = \"live\" to send"
+            return f'mode is {policy.mode}; set signer.mode = "live" to send'
         if tx.chain_id != policy.chain_id:
             return f"chain id: expected {policy.chain_id}, found {tx.chain_id}"
         if tx.gas > policy.max_gas:
@@ -103,7 +103,8 @@ def unlock(keystore: Path, password: str, expected: str) -> LocalAccount:
         document = orjson.loads(keystore.read_bytes())
     except (OSError, orjson.JSONDecodeError) as e:
         raise KeystoreError(
-            f"signer.keystore: expected an encrypted keystore file at {keystore}, found {type(e).__name__}; check the path"
+            f"signer.keystore: expected an encrypted keystore file at {keystore}, "
+            f"found {type(e).__name__}; check the path"
         ) from e
     try:
         key = Account.decrypt(document, password)

@@ -74,7 +74,7 @@ class PerpCurie:
     name = NAME
 
     def __init__(self, rpc: Rpc, clearing_house: str) -> None:
-        """Raises MissingContract when there is no clearing house at the address, ReadError when it is another contract."""
+        """Raises MissingContract when there is no code at the address, ReadError when it is another contract."""
         rpc.require_code(clearing_house, "venue.clearing_house")
         self._rpc = rpc
         self.contracts = _contracts(rpc, clearing_house)
@@ -108,9 +108,7 @@ class PerpCurie:
         markets = tuple(self._market(block, token) for token in bases)
         collaterals = tuple(self._collateral(block, token) for token in tokens)
         found = self._accounts(block, held, markets, collaterals, unknown)
-        return VenueState(
-            self.name, block, self._settlement_decimals, parameters, markets, collaterals, found, unknown
-        )
+        return VenueState(self.name, block, self._settlement_decimals, parameters, markets, collaterals, found, unknown)
 
     def _held(self, block: Block, accounts: Sequence[str], unknown: dict[str, str]) -> list[_Held]:
         balances, vault = interface(ACCOUNT_BALANCE), interface(VAULT)
@@ -178,7 +176,8 @@ class PerpCurie:
 
     def _position_calls(self, h: _Held, plain: bool) -> Iterable[Call]:
         balances, exchange, vault = interface(ACCOUNT_BALANCE), interface(EXCHANGE), interface(VAULT)
-        names = ("getAccountInfo",) if plain else ("getTotalPositionSize", "getTotalOpenNotional", "getBase", "getQuote")
+        split = ("getTotalPositionSize", "getTotalOpenNotional", "getBase", "getQuote")
+        names = ("getAccountInfo",) if plain else split
         for token in h.base_tokens:
             for name in names:
                 yield balances.function(name).call(self.contracts.account_balance, h.address, token)

@@ -239,18 +239,11 @@ def test_redacted_shows_scheme_host_and_port(url, shown):
     assert redacted(url) == shown
 
 
-literals = st.sampled_from(
-    ["0", "-1", "1e400", "nan", "-inf", "true", '""', '"\\u0000"', "[]", "{}", "[[]]", "[{}]", "1979-05-27T07:32:00Z"]
-    + [
-        '"0x"',
-        '"http://[::1"',
-        '"http://h:0"',
-        '"sqlite:///\\u0000"',
-        "0x" + "f" * 100,
-        "9" * 5_000,
-        '"' + "é" * 99 + '"',
-    ]
-) | st.text(max_size=20).map(repr)
+LITERALS = [
+    *("0", "-1", "1e400", "nan", "-inf", "true", '""', '"\\u0000"', "[]", "{}", "[[]]", "[{}]", "1979-05-27T07:32:00Z"),
+    *('"0x"', '"http://[::1"', '"http://h:0"', '"sqlite:///\\u0000"', "0x" + "f" * 100, "9" * 5_000, f'"{"é" * 99}"'),
+]
+literals = st.sampled_from(LITERALS) | st.text(max_size=20).map(repr)
 SETTINGS = [n for n, line in enumerate(uncommented().splitlines()) if " = " in line and not line.startswith("#")]
 
 
@@ -290,7 +283,8 @@ def test_no_file_raises_anything_but_config_error(tmp_path, content):
 
 
 def test_the_process_environment_is_what_counts_by_default():
-    script = "from pathlib import Path; from keeper.config import load; print(load(Path('keeper.example.toml')).chain.rpc_url)"
+    path = "Path('keeper.example.toml')"
+    script = f"from pathlib import Path; from keeper.config import load; print(load({path}).chain.rpc_url)"
     told = subprocess.run(
         [sys.executable, "-c", script],
         cwd=EXAMPLE.parent,
