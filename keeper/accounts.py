@@ -19,6 +19,30 @@ class Cursor(Protocol):
     def accounts(self) -> tuple[str, ...]: ...
 
 
+class Glance:
+    """A cursor that starts where another stands and keeps its own findings in memory: looking writes nothing."""
+
+    def __init__(self, origin: Cursor) -> None:
+        self._scanned = origin.scanned()
+        self._accounts = set(origin.accounts())
+
+    def scanned(self) -> tuple[tuple[int, str], ...]:
+        return self._scanned
+
+    def rewind(self, to_number: int) -> int:  # noqa: ARG002 - the shape of Cursor
+        """Forget everything: without each account's first block only a scan from the start is sure."""
+        self._scanned, forgotten = (), len(self._accounts)
+        self._accounts.clear()
+        return forgotten
+
+    def discovered(self, accounts: Mapping[str, int], upto: Block) -> None:
+        self._accounts |= set(accounts)
+        self._scanned = ((upto.number, upto.hash), *self._scanned)
+
+    def accounts(self) -> tuple[str, ...]:
+        return tuple(sorted(self._accounts))
+
+
 class Accounts:
     """The accounts of one venue. A failed scan raises before the cursor moves, so no range is ever skipped."""
 
@@ -50,6 +74,8 @@ class Accounts:
         fork = self._fork(scanned, block)
         if scanned and fork != scanned[0][0]:
             self._cursor.rewind(fork)
+            kept = self._cursor.scanned()
+            fork = kept[0][0] if kept else self._start - 1
         return max(fork + 1, self._start)
 
     def _fork(self, scanned: Iterable[tuple[int, str]], block: Block) -> int:

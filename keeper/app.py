@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from engine.volatility.realised import realised
-from keeper.accounts import Accounts
+from keeper.accounts import Accounts, Glance
 from keeper.config import Config, keystore_password, load
 from keeper.decide import Known, Policy, Rule
 from keeper.execute import Executor, Limits
@@ -41,9 +42,16 @@ class App:
     world: World
     stop: threading.Event
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.journal.close()
+
 
 def open_app(config: Config, *, signing: bool = True) -> App:
-    """Connect, check and wire everything; without `signing` no key is touched, whatever the configured mode.
+    """Connect, check and wire everything; without `signing` no key is touched, whatever the
+    configured mode, and nothing is written to the journal.
 
     Raises a KeeperError that says what was expected, what was found and what to do.
     """
@@ -56,7 +64,7 @@ def open_app(config: Config, *, signing: bool = True) -> App:
     executor = Executor(rpc, venue, ROUTES["public"](rpc), signer, journal, _limits(config))
     world = World(
         heads=Heads(rpc, config.chain.poll_seconds, stop.wait),
-        accounts=Accounts(rpc, venue, journal, config.venue.start_block),
+        accounts=Accounts(rpc, venue, journal if signing else Glance(journal), config.venue.start_block),
         venue=venue,
         oracle=ORACLES["chainlink"](rpc),
         feeds=feeds_of(config),

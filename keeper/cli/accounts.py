@@ -52,9 +52,7 @@ def explain(account: Address, config: ConfigPath = DEFAULT_CONFIG, json: AsJson 
         address = checksummed(account)
     except ValueError as e:
         raise typer.BadParameter(f"expected an address of 20 bytes in hex, found {account!r}") from e
-    loaded = configured(config)
-    app = open_app(loaded, signing=False)
-    with app.journal:
+    with open_app(configured(config), signing=False) as app:
         seen = look(app.world.heads.newest(), app.world, Stages())
         decisions = app.journal.decisions(address, RECENT)
         history = app.journal.history(address, RECENT)
@@ -137,8 +135,7 @@ def _positions(seen: Tick, held: Account | None) -> list[tuple[Cell, ...]]:
 
 
 def _look_now(config: ConfigPath) -> Tick:
-    app = open_app(configured(config), signing=False)
-    with app.journal:
+    with open_app(configured(config), signing=False) as app:
         return look(app.world.heads.newest(), app.world, Stages())
 
 

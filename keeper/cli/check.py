@@ -24,10 +24,10 @@ def check_config(file: File, offline: Offline = False, json: AsJson = False) -> 
     if not offline:
         open_chain(config)
         passed.append(("chain", f"id {config.chain.chain_id}, every configured contract has code"))
-        app = open_app(config)
-        with app.journal:
+        with open_app(config) as app:
             passed.append(("signer", f"mode {app.signer.mode}, {app.signer.address}"))
             passed.append(("journal", "open, of this chain and venue"))
+        with open_app(config, signing=False) as app:
             seen = look(app.world.heads.newest(), app.world, Stages())
         faults = [f for f in (*seen.prices.mark_fault, *seen.prices.collateral_fault) if f]
         if faults:

@@ -25,10 +25,9 @@ def run(config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False, verbose: Verb
     keeper is simply started again: it settles what is open before it does anything new.[/]
     """
     _log_to_stderr(verbose)
-    app = open_app(configured(config))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: app.stop.set())
-    with app.journal, _jobs(app):
+    with open_app(configured(config)) as app, _jobs(app):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: app.stop.set())
         run_loop(app.world, lambda seen: _report(seen, json), lambda error: _report_error(error, json))
 
 
@@ -38,8 +37,7 @@ def once(config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False, verbose: Ver
     Exit code 7 says that the tick ran but some account is unknown.
     """
     _log_to_stderr(verbose)
-    app = open_app(configured(config))
-    with app.journal:
+    with open_app(configured(config)) as app:
         refresh_volatility(app)
         seen = run_tick(app.world.heads.newest(), app.world)
     if json:

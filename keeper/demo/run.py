@@ -20,11 +20,14 @@ from keeper.demo.anvil import REPO, start_anvil
 from keeper.demo.config import write_config
 from keeper.demo.curie import deploy
 from keeper.demo.deployment import Deployment
+from keeper.demo.path import BTC_MARCH_2020
 from keeper.demo.traders import open_book
 from keeper.demo.view import View
 from keeper.errors import KeeperError
 from keeper.journal import Journal
 
+PREPARATION_S = 3600
+"""Chain time the deployment and the opening of the book may take before the path begins."""
 START_S = 60.0
 STOP_S = 60.0
 POLL_S = 0.1
@@ -105,7 +108,7 @@ def run_demo(options: Options, view: View) -> dict[str, Any]:
     _clear(folder)
     begun = time.monotonic()
     with ExitStack() as stack:
-        anvil = stack.enter_context(start_anvil(port=None))
+        anvil = stack.enter_context(start_anvil(timestamp=BTC_MARCH_2020[0][0] - PREPARATION_S))
         view.say(f"Anvil on {anvil.url}")
         deployment, password = _prepare(anvil.url, folder, options)
         view.say(f"Perp Curie deployed, {len(deployment.accounts)} leveraged accounts open")

@@ -140,6 +140,7 @@ def _store(connection: Connection, signed: NewAttempt) -> Attempt:
         raise JournalError(
             f"intent {signed.intent_id}: expected it to be live, found {status}; never send for a closed intent"
         )
+    _require_own_nonce(connection, signed)
     statement = insert(attempts).values(
         intent_id=signed.intent_id,
         sender=signed.sender,
