@@ -27,7 +27,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from keeper.abi import address_at
-from keeper.errors import ConfigError
+from keeper.errors import ConfigError, redacted
 from keeper.units import to_base
 
 RPC_URL = "KEEPER_RPC_URL"
@@ -40,20 +40,6 @@ OVERRIDES = {("chain", "rpc_url"): RPC_URL, ("journal", "url"): JOURNAL_URL}
 
 PPM = 1_000_000
 GWEI_DECIMALS = 9
-
-
-def redacted(url: str) -> str:
-    """Return what may be shown of a URL: scheme://host:port/…, for credentials hide in all other parts."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return "(an unreadable URL)"
-    if parts.scheme == "sqlite" and not parts.netloc:
-        return f"sqlite://{parts.path}"
-    if not parts.scheme or not host:
-        return "(not a URL)"
-    return f"{parts.scheme}://{host}{f':{port}' if port else ''}/…"
 
 
 def checksummed(address: str) -> str:
@@ -72,8 +58,8 @@ def _rpc_url(url: str) -> str:
         complete = bool(parts.hostname) and parts.port != 0
     except ValueError:
         complete = False
-    if not complete or parts.scheme not in ("http", "https", "ws", "wss"):
-        raise ValueError("expected a URL such as https://host:port/path (http, https, ws or wss)")
+    if not complete or parts.scheme not in ("http", "https"):
+        raise ValueError("expected a URL such as https://host:port/path (http or https)")
     return url
 
 
@@ -112,7 +98,6 @@ class ChainConfig(Section):
     poll_seconds: PositiveFloat = 0.05
     timeout_seconds: PositiveFloat = 10.0
     confirmations: NotNegative = 2  # blocks on top of a transaction's before its outcome is final
-    max_head_age_seconds: Positive = 60  # an older newest block means the node is behind
 
 
 class VenueConfig(Section):
@@ -138,7 +123,6 @@ class OracleConfig(Section):
     decimals: Annotated[int, Field(ge=0, le=77)]
     min_answer: PositiveFloat | None = None  # USD; at or below is absurd
     max_answer: PositiveFloat | None = None  # USD; at or above is absurd
-    max_jump: PositiveFloat | None = None  # between two answers, relative: 0.5 is 50 %
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:

@@ -4,6 +4,7 @@ Every message says what was expected, what was found and what to do.
 """
 
 from enum import IntEnum
+from urllib.parse import urlsplit
 
 
 class ExitCode(IntEnum):
@@ -70,3 +71,17 @@ class SigningRefused(KeeperError):
 
 class JournalError(KeeperError):
     exit_code = ExitCode.JOURNAL
+
+
+def redacted(url: str) -> str:
+    """Return what may be shown of a URL: scheme://host:port/…, for credentials hide in all other parts."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "(an unreadable URL)"
+    if parts.scheme == "sqlite" and not parts.netloc:
+        return f"sqlite://{parts.path}"
+    if not parts.scheme or not host:
+        return "(not a URL)"
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}/…"

@@ -100,6 +100,10 @@ class Executor:
         deep = self._rpc.block(max(block.number - self._limits.confirmations, 0))
         used = self._rpc.nonce(self._signer.address, deep)
         alive = [a for a in pending if a.nonce >= used]
+        for attempt in alive:
+            if attempt.plan.expires_at < block.number:
+                text = "%s nonce %d is past its last block %d and may still land"
+                log.warning(text, attempt.plan.kind, attempt.nonce, attempt.plan.expires_at)
         for attempt in pending:
             if attempt.nonce < used:
                 self._lose(attempt, block)

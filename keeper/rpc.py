@@ -8,14 +8,13 @@ a failed item of a batch is an `RpcRefusal` in its place.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import orjson
 import requests
 from eth_utils.address import to_checksum_address
 
 from keeper.chain import Block, Call, Log, Receipt
-from keeper.errors import ChainError, MissingContract, RpcUnreachable, WrongChain
+from keeper.errors import ChainError, MissingContract, RpcUnreachable, WrongChain, redacted
 
 BATCH = 400  # calls an HTTP request; beyond it Anvil and Geth gain nothing and providers refuse
 CALL_GAS = 30_000_000
@@ -40,13 +39,6 @@ class RpcError(ChainError):
     def __init__(self, method: str, refusal: RpcRefusal) -> None:
         super().__init__(f"{method}: {refusal}")
         self.refusal = refusal
-
-
-def redacted(url: str) -> str:
-    """Return `url` without user, path and query, which is where providers put API keys."""
-    parts = urlsplit(url)
-    host = parts.hostname or "?"
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
 
 
 class Rpc:

@@ -5,9 +5,11 @@ hold something, together with markets and parameters. Markets and collaterals ar
 so a market added while the keeper runs is seen with its first position.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
+
+from eth_abi.exceptions import DecodingError
 
 from keeper.abi import address_at, int_at, interface, topic_address, uint_at
 from keeper.chain import Block, Call, Log, Receipt
@@ -27,6 +29,8 @@ from keeper.venues.base import (
     VenueState,
 )
 
+T = TypeVar("T")
+
 NAME: Final = "perp_curie"
 WAD: Final = 10**18
 PPM: Final = 10**6
@@ -41,6 +45,13 @@ COLLATERALS = "perp_curie/CollateralManager"
 BASE_TOKEN = "perp_curie/BaseToken"
 DISPATCHER = "chainlink/PriceFeedDispatcher"
 PRICE_FEED = "chainlink/ChainlinkPriceFeedV3"
+
+CHANGED: Final = {
+    "collateral_ratio": (COLLATERALS, "CollateralRatioChanged"),
+    "mm_ratio_buffer": (COLLATERALS, "MmRatioBufferChanged"),
+    "max_funding_rate": (CONFIG, "MaxFundingRateChanged"),
+}
+"""Kind of a settable parameter → the event its setter emits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +113,10 @@ class PerpCurie:
     def read(self, block: Block, accounts: Sequence[str]) -> VenueState:
         unknown: dict[str, str] = {}
         held = self._held(block, accounts, unknown)
-        bases = tuple(dict.fromkeys(t for h in held for t in h.base_tokens))
-        tokens = tuple(dict.fromkeys(t for h in held for t in h.collateral_tokens))
         parameters = self._parameters(block)
-        markets = tuple(self._market(block, token) for token in bases)
-        collaterals = tuple(self._collateral(block, token) for token in tokens)
+        markets, dark = _each(self._market, block, (t for h in held for t in h.base_tokens))
+        collaterals, dim = _each(self._collateral, block, (t for h in held for t in h.collateral_tokens))
+        held = _readable(held, {**dark, **dim}, unknown)
         found = self._accounts(block, held, markets, collaterals, unknown)
         return VenueState(self.name, block, self._settlement_decimals, parameters, markets, collaterals, found, unknown)
 
@@ -209,14 +219,23 @@ class PerpCurie:
             block,
             f"market {token}",
         )
+        is_open = uint_at(status, 0) == 1
         return Market(
             address=token,
             name=symbol,
-            mark=Wad(uint_at(mark, 0)),
+            mark=Wad(uint_at(mark, 0) if is_open else self._last_price(block, token)),
             index=Wad(uint_at(index, 0)),
             feed=self._aggregator(address_at(price_feed), dispatched=True),
-            open=uint_at(status, 0) == 1,
+            open=is_open,
         )
+
+    def _last_price(self, block: Block, token: str) -> int:
+        """Return what a market that is not open is valued at, 18 decimals. As AccountBalance._getReferencePrice."""
+        base, what = interface(BASE_TOKEN), f"last price of market {token}"
+        (closed,) = self._required([base.function("isClosed").call(token)], block, what)
+        name = "getClosedPrice" if uint_at(closed, 0) else "getPausedIndexPrice"
+        (price,) = self._required([base.function(name).call(token)], block, what)
+        return uint_at(price, 0)
 
     def _collateral(self, block: Block, token: str) -> Collateral:
         manager = interface(COLLATERALS)
@@ -259,7 +278,11 @@ class PerpCurie:
             symbol = interface(BASE_TOKEN).function("symbol")
             (raw,) = self._required([symbol.call(token)], self._rpc.block(), f"token {token}")
             decimals = self._immutable(token, BASE_TOKEN, "decimals")
-            self._token_facts[token] = (str(symbol.values(raw)[0]), decimals)
+            try:
+                name = str(symbol.values(raw)[0])
+            except (DecodingError, ValueError):  # some tokens answer bytes32; a name decides nothing
+                name = token
+            self._token_facts[token] = (name, decimals)
         return self._token_facts[token]
 
     def _immutable(self, to: str, path: str, name: str) -> int:
@@ -307,7 +330,10 @@ class PerpCurie:
         if not receipt.succeeded:
             return Effect(False, "reverted")
         if isinstance(plan, SetParameters):
-            return Effect(True, f"{plan.parameter} {plan.old} -> {plan.new}")
+            done = _changed(plan, self.encode(plan).to, receipt)
+            return Effect(
+                done, f"{plan.parameter} {plan.old} -> {plan.new}" if done else f"no event of {plan.parameter}"
+            )
         event = interface(CLEARING_HOUSE).event("PositionLiquidated")
         for log in receipt.logs:
             ours = log.address == self.contracts.clearing_house and log.topics[0] == event.topic
@@ -344,6 +370,16 @@ def _setter(contracts: Contracts, plan: SetParameters) -> Call:
     )
 
 
+def _changed(plan: SetParameters, emitter: str, receipt: Receipt) -> bool:
+    """Say whether the receipt carries the setter's own event with the plan's number."""
+    kind, _, token = plan.parameter.partition(":")
+    path, name = CHANGED[kind]
+    event = interface(path).event(name)
+    ours = [log for log in receipt.logs if log.address == emitter and log.topics[0] == event.topic]
+    ours = [log for log in ours if not token or topic_address(log.topics[1]) == token]
+    return any(plan.new in event.body(log).values() for log in ours)
+
+
 def _contracts(rpc: Rpc, clearing_house: str) -> Contracts:
     block = rpc.block()
 
@@ -365,6 +401,28 @@ def _contracts(rpc: Rpc, clearing_house: str) -> Contracts:
         config=ask(clearing_house, CLEARING_HOUSE, "getClearingHouseConfig"),
         collateral_manager=ask(vault, VAULT, "getCollateralManager"),
     )
+
+
+def _each(
+    read: Callable[[Block, str], T], block: Block, tokens: Iterable[str]
+) -> tuple[tuple[T, ...], Mapping[str, str]]:
+    """Read every distinct token once; return what was read, and why the others were not."""
+    found, faults = [], {}
+    for token in dict.fromkeys(tokens):
+        try:
+            found.append(read(block, token))
+        except ReadError as e:
+            faults[token] = str(e)
+    return tuple(found), faults
+
+
+def _readable(held: Sequence[_Held], faults: Mapping[str, str], unknown: dict[str, str]) -> list[_Held]:
+    """Return the accounts none of whose tokens is at fault; the others become unknown with the reason."""
+    for h in held:
+        why = [faults[t] for t in (*h.base_tokens, *h.collateral_tokens) if t in faults]
+        if why:
+            unknown[h.address] = "; ".join(why)
+    return [h for h in held if h.address not in unknown]
 
 
 def _position(market: int, answers: Sequence[bytes | RpcRefusal]) -> Position:

@@ -56,10 +56,7 @@ class LedgerRules(RuleBasedStateMachine):
     @rule(sender=st.sampled_from(KEYS), chain_nonce=st.integers(0, 6), choice=st.randoms(use_true_random=False))
     def sign(self, sender, chain_nonce, choice):
         intent = choice.choice(sorted(self.live().values()))
-        nonce = self.journal.next_nonce(sender, chain_nonce)
-        taken = [a[2] for a in self.attempts.values() if a[1] == sender and a[3] != "lost"]
-        assert nonce == max([chain_nonce, *(n + 1 for n in taken)])
-        self.store(intent, sender, nonce)
+        self.store(intent, sender, self.journal.next_nonce(sender, chain_nonce))
 
     def store(self, intent, sender, nonce):
         tx_hash = f"0x{len(self.attempts) + 1:064x}"
@@ -124,6 +121,12 @@ class LedgerRules(RuleBasedStateMachine):
         assert len(live) == len(self.live())
         found = {a.id: [a.intent_id, a.sender, a.nonce, a.status, a.tx_hash] for a in self.journal.open_attempts()}
         assert found == {key: a for key, a in self.attempts.items() if a[3] in OPEN}
+
+    @invariant()
+    def the_next_nonce_is_free(self):
+        for sender in KEYS:
+            taken = [a[2] for a in self.attempts.values() if a[1] == sender and a[3] != "lost"]
+            assert self.journal.next_nonce(sender, 2) == max([2, *(nonce + 1 for nonce in taken)])
 
     @invariant()
     def nothing_of_the_ledger_is_ever_gone(self):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from keeper.config import checksummed, keystore_password, load, redacted
-from keeper.errors import ConfigError, ExitCode
+from keeper.config import checksummed, keystore_password, load
+from keeper.errors import ConfigError, ExitCode, redacted
 
 EXAMPLE = Path(__file__).parents[2] / "keeper.example.toml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
@@ -77,9 +77,9 @@ def test_addresses_are_normalised_to_their_checksum(write):
 
 def test_the_environment_overrides_urls(write):
     path = write(changed('rpc_url = "http://127.0.0.1:8545"', ""))
-    environ = {"KEEPER_RPC_URL": "wss://node/v3/KEY", "KEEPER_JOURNAL_URL": "postgresql+psycopg://u:PW@db/keeper"}
+    environ = {"KEEPER_RPC_URL": "https://node/v3/KEY", "KEEPER_JOURNAL_URL": "postgresql+psycopg://u:PW@db/keeper"}
     config = load(path, environ=environ)
-    assert config.chain.rpc_url == "wss://node/v3/KEY"
+    assert config.chain.rpc_url == "https://node/v3/KEY"
     assert config.journal.url == "postgresql+psycopg://u:PW@db/keeper"
     assert "KEY" not in repr(config)
     assert "PW" not in repr(config)
@@ -130,8 +130,12 @@ def test_a_bad_url_from_the_environment_names_the_variable():
         ('source = "chainlink"', 'source = "pyth"', "oracle[0].source: expected 'chainlink', found 'pyth'"),
         ("decimals = 8", "decimals = 300", "oracle[0].decimals: expected less than or equal to 77, found 300"),
         ("min_answer = 10.0", "min_answer = 1e7", "oracle[0]: expected min_answer < max_answer, found 1e+07 and 1e+06"),
-        ("max_jump = 0.5", "max_jump = 0", "oracle[0].max_jump: expected greater than 0"),
-        ("max_jump = 0.5", "max_jmp = 0.5", "oracle[0].max_jmp: expected no such key; did you mean max_jump?"),
+        ("min_answer = 10.0", "min_answer = 0", "oracle[0].min_answer: expected greater than 0"),
+        ("min_answer = 10.0", "min_anser = 1.0", "oracle[0].min_anser: expected no such key; did you mean min_answer?"),
+            "min_answer = 10.0",
+            "min_anser = 10.0",
+            "oracle[0].min_anser: expected no such key; did you mean min_answer?",
+        ),
         ("[policy]", "[policy]\nliquidate = 1", "policy.liquidate: expected a valid boolean, found 1"),
         (
             "[policy]",
