@@ -132,10 +132,6 @@ def test_a_bad_url_from_the_environment_names_the_variable():
         ("min_answer = 10.0", "min_answer = 1e7", "oracle[0]: expected min_answer < max_answer, found 1e+07 and 1e+06"),
         ("min_answer = 10.0", "min_answer = 0", "oracle[0].min_answer: expected greater than 0"),
         ("min_answer = 10.0", "min_anser = 1.0", "oracle[0].min_anser: expected no such key; did you mean min_answer?"),
-            "min_answer = 10.0",
-            "min_anser = 10.0",
-            "oracle[0].min_anser: expected no such key; did you mean min_answer?",
-        ),
         ("[policy]", "[policy]\nliquidate = 1", "policy.liquidate: expected a valid boolean, found 1"),
         (
             "[policy]",
