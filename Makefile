@@ -17,7 +17,8 @@ $(READY) &: requirements/dev.txt requirements/node.txt package-lock.json package
 demo: $(READY)  ## 12-13 March 2020 on Perp Curie, with the keeper at work
 	$(BIN)/keeper demo
 
-test: $(READY)  ## every test, on real Anvil nodes
+test: $(READY)  ## every test: contracts with forge, the rest with pytest on real Anvil nodes
+	cd contracts && $(abspath $(FORGE)) test --offline
 	$(BIN)/python -m pytest
 
 check: $(READY)  ## lint, format, types, compiled contracts

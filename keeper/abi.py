@@ -5,12 +5,14 @@ some forty times faster than a general encoder and is what every hot read needs;
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector
 from eth_utils.address import to_checksum_address
 
@@ -118,13 +120,17 @@ def topic_address(topic: str) -> str:
 def revert_reason(payload: bytes) -> str:
     """Return the text of `Error(string)`, the selector of a custom error, or '' when there is none."""
     if payload[:4] == bytes.fromhex("08c379a0"):
-        return str(decode(["string"], payload[4:], strict=False)[0])[:200]
+        with suppress(DecodingError, ValueError, OverflowError):  # a hostile contract may revert with anything
+            return str(decode(["string"], payload[4:], strict=False)[0])[:200]
     return "0x" + payload[:4].hex() if payload else ""
 
 
 def _word(argument: str | int) -> bytes:
     if isinstance(argument, str):
-        return bytes(12) + bytes.fromhex(argument[2:])
+        raw = bytes.fromhex(argument.removeprefix("0x"))
+        if len(raw) != 20:
+            raise ValueError(f"expected an address of 20 bytes, found {argument!r}")
+        return bytes(12) + raw
     return argument.to_bytes(WORD, signed=argument < 0)
 
 

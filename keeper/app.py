@@ -26,6 +26,8 @@ from keeper.venues import VENUES
 from keeper.venues.base import Venue, VenueState
 
 NOBODY = "0x" + "0" * 40
+REFUSED_BLOCKS = 5
+"""How long a refused simulation puts an account behind the others."""
 MIN_ROUNDS = 3
 """Fewer oracle rounds than this say nothing about volatility."""
 
@@ -152,10 +154,13 @@ def _known(config: Config, venue: Venue, journal: Journal, policy: Policy) -> Ca
         present = {r.parameter: venue.parameter(state, r.parameter) for r in policy.rules}
         effects = {r.parameter: SetParameters(venue.name, r.parameter, 0, 0, "", 0).effect for r in policy.rules}
         changed = {name: journal.last_achieved(effect) for name, effect in effects.items()}
+        oldest = state.block.timestamp - int(config.jobs.volatility_window_hours * 3600)
         return Known(
-            volatility={s: v.annualised for s, v in measured.items() if v is not None},
+            volatility={s: v.annualised for s, v in measured.items() if v is not None and v.computed_at >= oldest},
             parameters={name: number for name, number in present.items() if number is not None},
             changed_at={name: at for name, at in changed.items() if at is not None},
+            under_way=frozenset(intent.plan.effect for intent in journal.live_intents()),
+            refused=journal.refused_since(state.block.number - REFUSED_BLOCKS),
         )
 
     return known
@@ -167,7 +172,7 @@ def _limits(config: Config) -> Limits:
         chain_id=config.chain.chain_id,
         gas=signer.max_gas,
         max_fee=signer.max_fee,
-        tip=signer.max_tip,
+        tip=signer.tip,
         per_tick=signer.max_transactions_per_block,
         confirmations=config.chain.confirmations,
     )

@@ -52,6 +52,9 @@ def checksummed(address: str) -> str:
     return right
 
 
+_KEY_LIKE = re.compile(r"[0-9a-fA-F]{64}")
+
+
 def _rpc_url(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -177,7 +180,7 @@ class SignerConfig(Section):
     address: Address | None = None
     max_gas: Positive = 5_000_000
     max_fee_gwei: PositiveFloat = 100.0
-    max_tip_gwei: NotNegativeFloat = 2.0
+    tip_gwei: NotNegativeFloat = 2.0
     max_transactions_per_block: Positive = 10
 
     @property
@@ -186,9 +189,9 @@ class SignerConfig(Section):
         return to_base(self.max_fee_gwei, GWEI_DECIMALS, up=False)
 
     @property
-    def max_tip(self) -> int:
+    def tip(self) -> int:
         """Wei per gas, rounded down."""
-        return to_base(self.max_tip_gwei, GWEI_DECIMALS, up=False)
+        return to_base(self.tip_gwei, GWEI_DECIMALS, up=False)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -196,9 +199,9 @@ class SignerConfig(Section):
             raise ValueError('expected a keystore for mode = "live", found none')
         if self.mode != "observe" and self.address is None:
             raise ValueError(f'expected an address for mode = "{self.mode}", found none')
-        if self.max_tip_gwei > self.max_fee_gwei:
+        if self.tip_gwei > self.max_fee_gwei:
             raise ValueError(
-                f"expected max_tip_gwei <= max_fee_gwei, found {self.max_tip_gwei:g}, {self.max_fee_gwei:g}"
+                f"expected tip_gwei <= max_fee_gwei, found {self.tip_gwei:g}, {self.max_fee_gwei:g}"
             )
         return self
 
@@ -376,6 +379,8 @@ def _shown(place: Sequence[str | int], found: object) -> str:
     """Return what may be shown of a setting: no URL's secrets, nothing endless."""
     if isinstance(found, str) and ("://" in found or str(place[-1]).endswith("url")):
         return redacted(found)
+    if isinstance(found, str) and _KEY_LIKE.search(found):
+        return "something as long as a private key, not shown"
     if isinstance(found, int) and found.bit_length() > 256:
         return "an integer beyond 256 bits"
     if isinstance(found, dict | list):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keeper.market import Prices
-from keeper.plans import Held, Liquidate, Plan, SetParameters
+from keeper.plans import Held, Liquidate, Plan, SetParameters, liquidation_effect
 from keeper.snapshot import Verdict
 from keeper.units import PPM_DECIMALS, WAD_DECIMALS, to_float
 from keeper.venues.base import Account, VenueState
@@ -57,27 +57,27 @@ class Known:
     volatility: Mapping[str, float]  # symbol -> annualised realised volatility; missing until enough quotes
     parameters: Mapping[str, int]  # parameter -> its number at this block, ppm
     changed_at: Mapping[str, int]  # parameter -> block time of our last change
+    under_way: frozenset[str] = frozenset()  # effects of live intents
+    refused: frozenset[str] = frozenset()  # effects the chain refused in simulation a few blocks ago
 
 
 def decide(
     state: VenueState, prices: Prices, verdicts: Sequence[Verdict], known: Known, policy: Policy
 ) -> tuple[tuple[Plan, ...], tuple[Held, ...]]:
     """Return the plans, most urgent first, and why every other endangered or unknown account is left alone."""
-    plans, holds = _liquidations(state, prices, verdicts, policy)
+    plans, holds = _liquidations(state, prices, verdicts, known, policy)
     moves, kept = _parameter_moves(state, known, policy)
     return (*plans, *moves), (*holds, *kept)
 
 
 def _liquidations(
-    state: VenueState, prices: Prices, verdicts: Sequence[Verdict], policy: Policy
+    state: VenueState, prices: Prices, verdicts: Sequence[Verdict], known: Known, policy: Policy
 ) -> tuple[list[Plan], list[Held]]:
     accounts = {a.address: a for a in state.accounts}
     holds = [Held(v.account, f"unknown: {v.reason}") for v in verdicts if v.status == "unknown"]
-    endangered = sorted((v for v in verdicts if v.status == "endangered"), key=lambda v: v.equity - v.mm)
-    own = next((v for v in verdicts if v.account == policy.own_account), None)
-    room = own.equity - own.im if own is not None else float("inf")  # USD of initial margin the keeper can still post
+    room = _room(state, prices, verdicts, policy)
     plans: list[Plan] = []
-    for verdict in endangered:
+    for verdict in _most_urgent_first(state, verdicts, known):
         account = accounts[verdict.account]
         market = _largest(account, state, prices)
         reason = _left_alone(verdict, account, market, policy, len(plans))
@@ -85,23 +85,60 @@ def _liquidations(
             holds.append(Held(verdict.account, reason))
             continue
         row, notional = market
+        plan = _liquidation(state, verdict, row, notional, policy)
         needed = notional * to_float(state.parameters.im_ratio, PPM_DECIMALS)
-        if not needed <= room:  # also when the keeper's own account is unknown
+        if plan.effect in known.under_way:
+            room -= needed
+            holds.append(Held(verdict.account, "already under way"))
+        elif not needed <= room:  # also when the keeper's own account is unknown
             why = f"capacity: needs {needed:,.2f} USD of initial margin, the keeper has {room:,.2f} left"
             holds.append(Held(verdict.account, why))
-            continue
-        room -= needed
-        plans.append(
-            Liquidate(
-                venue=state.venue,
-                account=verdict.account,
-                market=state.markets[row].address,
-                shortfall=verdict.mm - verdict.equity,
-                notional=notional,
-                expires_at=state.block.number + policy.plan_lifetime_blocks,
-            )
-        )
+        else:
+            room -= needed
+            plans.append(plan)
     return plans, holds
+
+
+def _most_urgent_first(state: VenueState, verdicts: Sequence[Verdict], known: Known) -> list[Verdict]:
+    """Return endangered accounts, largest shortfall first, but those the chain just refused after all others.
+
+    Otherwise accounts that cannot be liquidated, with an empty insurance fund say, would take every place.
+    """
+
+    def urgency(v: Verdict) -> tuple[bool, float]:
+        return liquidation_effect(state.venue, v.account) in known.refused, v.equity - v.mm
+
+    return sorted((v for v in verdicts if v.status == "endangered"), key=urgency)
+
+
+def _liquidation(state: VenueState, verdict: Verdict, row: int, notional: float, policy: Policy) -> Liquidate:
+    return Liquidate(
+        venue=state.venue,
+        account=verdict.account,
+        market=state.markets[row].address,
+        shortfall=verdict.mm - verdict.equity,
+        notional=notional,
+        expires_at=state.block.number + policy.plan_lifetime_blocks,
+    )
+
+
+def _room(state: VenueState, prices: Prices, verdicts: Sequence[Verdict], policy: Policy) -> float:
+    """Return how much initial margin the keeper can still post, USD; unrealised profit does not count.
+
+    As Curie's free collateral: min(collateral value, account value) - IM (Vault._getFreeCollateralByRatio).
+    NaN when the keeper's own account is unknown, 0 when the venue never saw it: it has deposited nothing.
+    """
+    if not policy.own_account:
+        return float("inf")
+    own = next((v for v in verdicts if v.account == policy.own_account), None)
+    held = next((a for a in state.accounts if a.address == policy.own_account), None)
+    if own is None:
+        return 0.0
+    unrealised = sum(
+        to_float(p.size, WAD_DECIMALS) * prices.mark[p.market] + to_float(p.open_notional, WAD_DECIMALS)
+        for p in (held.positions if held else ())
+    )
+    return own.equity - max(unrealised, 0.0) - own.im
 
 
 def _left_alone(

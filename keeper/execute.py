@@ -29,6 +29,7 @@ class Ledger(Protocol):
 
     def live_intents(self) -> tuple[Intent, ...]: ...
     def open_attempts(self) -> tuple[Attempt, ...]: ...
+    def attempts_of(self, intent_id: int) -> tuple[Attempt, ...]: ...
     def next_nonce(self, sender: str, chain_nonce: int) -> int: ...
     def store_signed(self, attempts: Sequence[NewAttempt]) -> tuple[Attempt, ...]: ...
     def mark_broadcast(self, attempt_id: int, cause: str | None) -> None: ...
@@ -67,18 +68,26 @@ class Executor:
         This is also start-up recovery: stored bytes that were never offered are offered, intents that were
         never signed are closed as expired, and nothing new is signed here.
         """
-        open_attempts = self._ledger.open_attempts()
-        self._expire_unsigned({a.intent_id for a in open_attempts}, block)
-        if not open_attempts:
+        under_way = self._under_way(block)
+        if not under_way:
             return 0
-        receipts = self._rpc.receipts([a.tx_hash for a in open_attempts])
-        pending = [a for a, r in zip(open_attempts, receipts, strict=True) if not self._settled(a, r, block)]
+        receipts = self._rpc.receipts([a.tx_hash for a in under_way])
+        pending = [a for a, r in zip(under_way, receipts, strict=True) if not self._settled(a, r, block)]
         return len(self._offer_again(pending, block))
 
-    def _expire_unsigned(self, signed: set[int], block: Block) -> None:
+    def _under_way(self, block: Block) -> list[Attempt]:
+        """Return every attempt whose intent is still to be closed; close the intents that were never signed.
+
+        A live intent without an open attempt lost its keeper between an attempt's outcome and its own: once more.
+        """
+        attempts = list(self._ledger.open_attempts())
+        seen = {a.intent_id for a in attempts}
         for intent in self._ledger.live_intents():
-            if intent.id not in signed:
+            signed = () if intent.id in seen else self._ledger.attempts_of(intent.id)
+            if intent.id not in seen and not signed:
                 self._ledger.close_intent(intent.id, "expired", "not signed before the keeper stopped", block.number)
+            attempts += signed
+        return attempts
 
     def _settled(self, attempt: Attempt, receipt: Receipt | RpcRefusal | None, block: Block) -> bool:
         if not isinstance(receipt, Receipt):
@@ -97,15 +106,16 @@ class Executor:
         """Offer the same bytes again unless their nonce was used by something else at a final depth."""
         if not pending:
             return []
-        deep = self._rpc.block(max(block.number - self._limits.confirmations, 0))
-        used = self._rpc.nonce(self._signer.address, deep)
-        alive = [a for a in pending if a.nonce >= used]
+        # never the head itself: a node may count the block it is building, whose receipts it does not give yet
+        deep = self._rpc.block(max(block.number - max(self._limits.confirmations, 1), 0))
+        used = {sender: self._rpc.nonce(sender, deep) for sender in {a.sender for a in pending}}
+        alive = [a for a in pending if a.nonce >= used[a.sender]]
         for attempt in alive:
             if attempt.plan.expires_at < block.number:
                 text = "%s nonce %d is past its last block %d and may still land"
                 log.warning(text, attempt.plan.kind, attempt.nonce, attempt.plan.expires_at)
         for attempt in pending:
-            if attempt.nonce < used:
+            if attempt.nonce < used[attempt.sender]:
                 self._lose(attempt, block)
         if alive and self._signer.mode == "live":
             for attempt, said in zip(alive, self._route.send([a.raw for a in alive]), strict=True):

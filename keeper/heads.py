@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from keeper.chain import Block
-from keeper.errors import ChainError, RpcUnreachable
+from keeper.errors import ChainError
 from keeper.rpc import Rpc
 
 
@@ -31,21 +31,25 @@ class Heads:
         self._last: Block | None = None
 
     def follow(self) -> Iterator[Head]:
-        """Yield each new newest head until stopped. Raises RpcUnreachable after `patience_s` without an answer."""
+        """Yield each new newest head until stopped. Raises ChainError after `patience_s` without a usable answer."""
         silent_since = time.monotonic()
         while not self._stopped(0.0):
             try:
-                block = self._rpc.block()
-                silent_since = time.monotonic()
-            except RpcUnreachable:
+                head = self._new()
+            except ChainError:
                 if time.monotonic() - silent_since > self._patience:
                     raise
                 self._stopped(min(1.0, self._poll * 10))
                 continue
-            if self._last is not None and block.hash == self._last.hash:
+            if head is None:
                 self._stopped(self._poll)
-                continue
-            yield self._advance(block)
+            else:
+                yield head
+            silent_since = time.monotonic()
+
+    def _new(self) -> Head | None:
+        block = self._rpc.block()
+        return None if self._last is not None and block.hash == self._last.hash else self._advance(block)
 
     def newest(self) -> Head:
         """Return the newest head now, whether or not it was seen before."""
@@ -68,14 +72,15 @@ class Heads:
         return self._rpc.block().number > block.number
 
     def _advance(self, block: Block) -> Head:
-        last, self._last = self._last, block
+        last = self._last
         if last is None:
             parent = self._rpc.block(max(block.number - 1, 0))
-            return Head(block, 0, False, max(1, block.timestamp - parent.timestamp))
-        ahead = block.number - last.number
-        reorged = ahead <= 0 or (ahead == 1 and block.parent_hash != last.hash) or not self._continues(last)
-        interval = (block.timestamp - last.timestamp) // ahead if ahead > 0 else 1
-        return Head(block, max(ahead - 1, 0), reorged, max(1, interval))
-
-    def _continues(self, last: Block) -> bool:
-        return self.stands(last)
+            head = Head(block, 0, False, max(1, block.timestamp - parent.timestamp))
+        else:
+            ahead = block.number - last.number
+            again = block.hash == last.hash
+            reorged = not again and (ahead <= 0 or (ahead == 1 and block.parent_hash != last.hash))
+            interval = (block.timestamp - last.timestamp) // ahead if ahead > 0 else 1
+            head = Head(block, max(ahead - 1, 0), reorged or not self.stands(last), max(1, interval))
+        self._last = block
+        return head

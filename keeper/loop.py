@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from engine.margin.perp import margin
@@ -58,6 +58,7 @@ class Tick:
     plans: tuple[Plan, ...]
     holds: tuple[Held, ...]
     latency_ms: Mapping[str, float]  # by stage; the record of a tick in progress
+    stands: bool = True  # False: the block was replaced, or could not be found again; nothing was written or sent
 
 
 def tick(head: Head, world: World) -> Tick:
@@ -66,12 +67,13 @@ def tick(head: Head, world: World) -> Tick:
     with stage("settle"):
         world.executor.settle(head.block)
     seen = look(head, world, stage)
-    if world.heads.stands(head.block):
-        with stage("journal"):
-            intents = world.journal.intend(_record(seen), seen.plans)
-        with stage("send"):
-            world.executor.execute(intents, head)
-        world.journal.add_latency(head.block.hash, stage.total())
+    if not world.heads.stands(head.block):
+        return replace(seen, stands=False)
+    with stage("journal"):
+        intents = world.journal.intend(_record(seen), seen.plans)
+    with stage("send"):
+        world.executor.execute(intents, head)
+    world.journal.add_latency(head.block.hash, stage.total())
     return seen
 
 
@@ -95,6 +97,9 @@ def run(world: World, on_tick: Callable[[Tick], None], on_error: Callable[[Keepe
         except KeeperError as e:
             log.error("block %d: %s", head.block.number, e)
             on_error(e)
+        except Exception as e:  # a keeper that dies of one block's surprise misses all the next ones
+            log.exception("block %d: not foreseen; nothing more was done for this block", head.block.number)
+            on_error(KeeperError(f"block {head.block.number}: {type(e).__name__}, see the log"))
 
 
 def _read(block: Block, world: World) -> tuple[VenueState, tuple[Quote, ...]]:

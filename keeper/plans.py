@@ -16,14 +16,21 @@ class Liquidate:
     market: str  # the base token's address
     shortfall: float  # USD, > 0: how far equity is below MM
     notional: float  # USD, >= 0: mark value of the position, what the liquidator may have to margin
-    expires_at: int  # last block it may land in
+    expires_at: int  # last block it is meant for; still open later, it is warned about
 
     kind: Literal["liquidate"] = "liquidate"
 
     @property
     def effect(self) -> str:
-        """What may happen only once at a time: at most one live intent carries this key."""
-        return f"{self.venue}:liquidate:{self.account}:{self.market}"
+        """What may happen only once at a time: at most one live intent carries this key.
+
+        The account, not the market: taking over one position may already make the account healthy.
+        """
+        return liquidation_effect(self.venue, self.account)
+
+
+def liquidation_effect(venue: str, account: str) -> str:
+    return f"{venue}:liquidate:{account}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class SetParameters:
     old: int  # parts per million, as read at the block of the decision
     new: int  # parts per million
     reason: str
-    expires_at: int  # last block it may land in
+    expires_at: int  # last block it is meant for; still open later, it is warned about
 
     kind: Literal["set_parameters"] = "set_parameters"
 

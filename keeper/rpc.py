@@ -5,6 +5,7 @@ formatters on every call (docs/adr/0002). Nothing here retries or guesses: a fai
 a failed item of a batch is an `RpcRefusal` in its place.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,12 +13,14 @@ from typing import Any, cast
 import orjson
 import requests
 from eth_utils.address import to_checksum_address
+from urllib3.exceptions import HTTPError
 
 from keeper.chain import Block, Call, Log, Receipt
 from keeper.errors import ChainError, MissingContract, RpcUnreachable, WrongChain, redacted
 
 BATCH = 400  # calls an HTTP request; beyond it Anvil and Geth gain nothing and providers refuse
 CALL_GAS = 30_000_000
+CHUNK_BYTES = 1 << 20
 MAX_RESPONSE_BYTES = 64 << 20
 
 
@@ -79,14 +82,12 @@ class Rpc:
         where = redacted(self._url)
         try:
             with self._session.post(self._url, data=orjson.dumps(body), timeout=self._timeout, stream=True) as response:
-                raw = response.raw.read(MAX_RESPONSE_BYTES + 1, decode_content=True)
+                raw = _body(response, time.monotonic() + self._timeout)
                 status = response.status_code
-        except (requests.RequestException, OSError) as e:
+        except (requests.RequestException, HTTPError, OSError) as e:
             raise RpcUnreachable(
                 f"{where}: expected a JSON-RPC answer, found {type(e).__name__}; is the node running and the url right?"
             ) from e
-        if len(raw) > MAX_RESPONSE_BYTES:
-            raise RpcUnreachable(f"{where}: answer larger than {MAX_RESPONSE_BYTES >> 20} MiB refused")
         try:
             decoded = orjson.loads(raw)
         except orjson.JSONDecodeError as e:
@@ -98,7 +99,10 @@ class Rpc:
     # --- reads -------------------------------------------------------------------------------------
 
     def chain_id(self) -> int:
-        return int(self.call("eth_chainId"), 16)
+        found = self.call("eth_chainId")
+        if not isinstance(found, str):
+            raise RpcUnreachable(f"{redacted(self._url)}: expected a chain id, found {found!r}")
+        return int(found, 16)
 
     def block(self, number: int | None = None) -> Block:
         """Return the header at `number`, or the newest. Raises ChainError if the node has no such block."""
@@ -112,7 +116,7 @@ class Rpc:
         """Execute every call at `block`; a revert is a refusal in its place."""
         tag = hex(block.number)
         items = [("eth_call", (_message(call), tag)) for call in calls]
-        return [a if isinstance(a, RpcRefusal) else bytes.fromhex(a[2:]) for a in self.batch(items)]
+        return [_bytes(answer) for answer in self.batch(items)]
 
     def simulate(
         self, calls: Sequence[Call], sender: str, block: Block, at_time: int, gas: int
@@ -123,7 +127,7 @@ class Rpc:
         items: list[tuple[str, Sequence[object]]] = [
             ("eth_call", ({**_message(call), "from": sender, "gas": hex(gas)}, tag, {}, overrides)) for call in calls
         ]
-        return [a if isinstance(a, RpcRefusal) else bytes.fromhex(a[2:]) for a in self.batch(items)]
+        return [_bytes(answer) for answer in self.batch(items)]
 
     def logs(self, addresses: Sequence[str], topics: Sequence[str], first: int, last: int) -> list[Log]:
         """Return logs of blocks first..last, both included, whose first topic is one of `topics`."""
@@ -172,6 +176,29 @@ class Rpc:
             raise MissingContract(
                 f"{what}: expected a contract at {address}, found no code; check the address and the network"
             )
+
+
+def _body(response: requests.Response, deadline: float) -> bytes:
+    """Return the body, bounded in size and, however slowly it drips, in time. Raises OSError beyond either."""
+    chunks, size = [], 0
+    while chunk := response.raw.read(CHUNK_BYTES, decode_content=True):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_RESPONSE_BYTES:
+            raise OSError(f"an answer larger than {MAX_RESPONSE_BYTES >> 20} MiB")
+        if time.monotonic() > deadline:
+            raise TimeoutError("an answer that did not end in time")
+    return b"".join(chunks)
+
+
+def _bytes(answer: Any | RpcRefusal) -> bytes | RpcRefusal:
+    """Return a hex result as bytes; anything else than hex is a refusal."""
+    if isinstance(answer, RpcRefusal):
+        return answer
+    try:
+        return bytes.fromhex(answer[2:])
+    except (TypeError, ValueError, KeyError):
+        return RpcRefusal(0, f"expected hex, found {str(answer)[:60]}")
 
 
 def answered(answers: Sequence[bytes | RpcRefusal]) -> list[bytes]:

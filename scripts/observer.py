@@ -180,7 +180,7 @@ class Comparison:
     ticks: int = 0
     unseen: int = 0  # rows of blocks or accounts the observer did not read
     status: Counter[str] = field(default_factory=Counter)
-    status_disagreements: int = 0  # endangered <=> liquidatable, accounts with open orders aside
+    status_disagreements: int = 0  # endangered <=> account value < margin requirement
 
     def add(self, field_name: str, found: float | None, exact: int, decimals: int, at: dict[str, Any]) -> None:
         expected = exact / 10**decimals
@@ -215,7 +215,8 @@ def compare(journal: Path, seen: Mapping[str, Mapping[str, View]], settlement_de
                 result.add("equity", equity, view.account_value, settlement_decimals, at)
                 result.add("mm", mm, view.margin_requirement, 18, at)
                 result.add("im", im, view.initial_margin, 18, at)
-                agrees = view.has_order or (status == "endangered") == view.liquidatable
+                below = view.account_value * 10 ** (18 - settlement_decimals) < view.margin_requirement
+                agrees = (status == "endangered") == below
                 result.status_disagreements += not agrees
     return result
 

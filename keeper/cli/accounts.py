@@ -140,12 +140,14 @@ def _look_now(config: ConfigPath) -> Tick:
 
 
 def _key(v: Verdict, sort: SortBy) -> tuple[int, float | str]:
-    """Unknown accounts come first: they are the ones nobody may call healthy."""
+    """Unknown accounts come first: they are the ones nobody may call healthy. Then the endangered, worst first."""
     if sort is SortBy.account:
-        return 1, v.account
+        return 2, v.account
     if v.status == "unknown":
         return 0, 0.0
-    return 1, {SortBy.health: v.health, SortBy.equity: v.equity, SortBy.shortfall: v.equity - v.mm}[sort]
+    if sort is SortBy.health and v.status == "endangered":
+        return 1, v.health if v.mm > 0 else float("-inf")  # bankrupt without a position: health says nothing
+    return 2, {SortBy.health: v.health, SortBy.equity: v.equity, SortBy.shortfall: v.equity - v.mm}[sort]
 
 
 def _row(v: Verdict) -> dict[str, Cell]:

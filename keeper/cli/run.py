@@ -57,6 +57,7 @@ def summary(seen: Tick) -> dict[str, object]:
         "timestamp": seen.head.block.timestamp,
         "skipped_heads": seen.head.skipped,
         "reorged": seen.head.reorged,
+        "stands": seen.stands,
         "accounts": len(seen.verdicts),
         "healthy": counts["healthy"],
         "endangered": counts["endangered"],
@@ -76,6 +77,9 @@ def _report(seen: Tick, json: bool) -> None:
         emit(summary(seen))
         return
     counts = Counter(v.status for v in seen.verdicts)
+    if not seen.stands:
+        typer.echo(f"block {seen.head.block.number}  replaced while it was read: tick discarded")
+        return
     typer.echo(
         f"block {seen.head.block.number}  {len(seen.verdicts)} accounts  {counts['endangered']} endangered  "
         f"{counts['unknown']} unknown  {len(seen.plans)} plans  {seen.latency_ms.get('total', 0.0):.0f} ms"

@@ -8,6 +8,7 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 ConfigPath = Annotated[
@@ -27,7 +28,7 @@ def emit(answer: object) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     """Print rows as a table, numbers right-aligned."""
-    shown = Table(title=title, title_justify="left", header_style="bold")
+    shown = Table(title=escape(title), title_justify="left", header_style="bold")
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) for row in rows)
         shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -43,7 +44,7 @@ def cell(c: Cell) -> str:
         return "yes" if c else "no"
     if isinstance(c, float):
         return "∞" if c == math.inf else "?" if math.isnan(c) else f"{c:,.4f}" if abs(c) < 10 else f"{c:,.2f}"
-    return f"[{STYLES[c]}]{c}[/]" if c in STYLES else str(c)
+    return f"[{STYLES[c]}]{c}[/]" if c in STYLES else escape(str(c))
 
 
 def _plain(answer: object) -> object:

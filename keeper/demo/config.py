@@ -70,7 +70,7 @@ keystore = "{keystore}"
 address = "{keeper}"
 max_gas = 1800000
 max_fee_gwei = 200.0
-max_tip_gwei = 2.0
+tip_gwei = 2.0
 max_transactions_per_block = 30
 
 [journal]

@@ -145,6 +145,12 @@ class Queries:
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
 
+    def refused_since(self, block_number: int) -> frozenset[str]:
+        """Return the effects of intents closed as refused at `block_number` or later."""
+        query = select(intents.c.effect).where(intents.c.status == "refused", intents.c.closed_block >= block_number)
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def counts(self) -> Counts:
         """Return totals over what the journal still holds."""
         with self._database.reading() as connection:

@@ -9,6 +9,7 @@ from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.units import to_float
 
 AGGREGATOR = "chainlink/AggregatorV3Interface"
+MAX_DECIMALS = 77  # of a 256-bit integer
 
 
 class Chainlink:
@@ -29,6 +30,8 @@ def _quote(block: Block, feed: Feed, answers: Sequence[bytes | RpcRefusal]) -> Q
         round_words, decimals_word = answered(answers)
         answer, updated_at = int_at(round_words, 1), uint_at(round_words, 3)
         decimals = uint_at(decimals_word)
+        if updated_at >= 1 << 63 or decimals > MAX_DECIMALS:
+            raise ValueError(f"absurd round: updated at {updated_at}, {decimals} decimals")
     except ValueError as e:
         return Quote(feed.symbol, feed.address, None, feed.decimals, None, None, f"not read: {e}")
     age = block.timestamp - updated_at

@@ -11,6 +11,7 @@ import orjson
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_typing import HexStr
+from eth_utils.exceptions import ValidationError
 
 from keeper.errors import KeystoreError, SigningRefused
 from keeper.submit.base import Signed, Unsigned
@@ -107,14 +108,13 @@ def unlock(keystore: Path, password: str, expected: str) -> LocalAccount:
             f"found {type(e).__name__}; check the path"
         ) from e
     try:
-        key = Account.decrypt(document, password)
-    except (ValueError, TypeError, KeyError, NotImplementedError):
+        account: LocalAccount = Account.from_key(Account.decrypt(document, password))
+    except (ValueError, TypeError, KeyError, NotImplementedError, ArithmeticError, ValidationError):
         # the cause is dropped on purpose: its arguments may carry key material
         raise KeystoreError(
             f"signer.keystore: {keystore} could not be decrypted; "
             "check KEEPER_KEYSTORE_PASSWORD (or the file named by KEEPER_KEYSTORE_PASSWORD_FILE)"
         ) from None
-    account: LocalAccount = Account.from_key(key)
     if account.address != expected:
         raise KeystoreError(
             f"signer.address: expected {expected}, found {account.address} in {keystore}; correct one of them"

@@ -330,10 +330,9 @@ class PerpCurie:
         if not receipt.succeeded:
             return Effect(False, "reverted")
         if isinstance(plan, SetParameters):
-            done = _changed(plan, self.encode(plan).to, receipt)
-            return Effect(
-                done, f"{plan.parameter} {plan.old} -> {plan.new}" if done else f"no event of {plan.parameter}"
-            )
+            if _changed(plan, self.encode(plan).to, receipt):
+                return Effect(True, f"{plan.parameter} {plan.old} -> {plan.new}")
+            return Effect(False, f"mined without an event that {plan.parameter} is now {plan.new}")
         event = interface(CLEARING_HOUSE).event("PositionLiquidated")
         for log in receipt.logs:
             ours = log.address == self.contracts.clearing_house and log.topics[0] == event.topic

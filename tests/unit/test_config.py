@@ -62,7 +62,7 @@ def test_live_takes_the_keystore_from_beside_the_file(write):
     path = write(changed('mode = "observe"', LIVE))
     signer = load(path, environ={}).signer
     assert signer.keystore == path.parent / "key.json"
-    assert (signer.address, signer.max_fee, signer.max_tip) == (VITALIK, 100 * 10**9, 2 * 10**9)
+    assert (signer.address, signer.max_fee, signer.tip) == (VITALIK, 100 * 10**9, 2 * 10**9)
 
 
 def test_addresses_are_normalised_to_their_checksum(write):
@@ -162,7 +162,7 @@ def test_a_bad_url_from_the_environment_names_the_variable():
         ('mode = "observe"', 'mode = "live"', 'signer: expected a keystore for mode = "live"'),
         ('mode = "observe"', 'mode = "shadow"', 'signer: expected an address for mode = "shadow"'),
         ('mode = "observe"', 'mode = "dry"', "signer.mode: expected 'observe', 'shadow' or 'live', found 'dry'"),
-        ('mode = "observe"', "max_tip_gwei = 200.0", "signer: expected max_tip_gwei <= max_fee_gwei, found 200, 100"),
+        ('mode = "observe"', "tip_gwei = 200.0", "signer: expected tip_gwei <= max_fee_gwei, found 200, 100"),
         ('mode = "observe"', 'password = "SECRET"', "signer.password: expected no such key"),
         ("[journal]", '[journal]\nurl = "keeper.db"', "journal.url: expected a SQLAlchemy URL"),
         ("[journal]", '[journal]\nurl = "mysql://u:SECRET@h/db"', "journal.url: expected a SQLAlchemy URL"),
