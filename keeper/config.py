@@ -200,9 +200,7 @@ class SignerConfig(Section):
         if self.mode != "observe" and self.address is None:
             raise ValueError(f'expected an address for mode = "{self.mode}", found none')
         if self.tip_gwei > self.max_fee_gwei:
-            raise ValueError(
-                f"expected tip_gwei <= max_fee_gwei, found {self.tip_gwei:g}, {self.max_fee_gwei:g}"
-            )
+            raise ValueError(f"expected tip_gwei <= max_fee_gwei, found {self.tip_gwei:g}, {self.max_fee_gwei:g}")
         return self
 
 

@@ -1,22 +1,21 @@
 """Perp Curie: perpetuals settled in one stablecoin, liquidity on Uniswap v3, published as @perp/curie-contract 2.8.4.
 
-Reads are two batches a block: what every account holds, then the position and collateral words of those that
-hold something, together with markets and parameters. Markets and collaterals are the ones the accounts hold,
-so a market added while the keeper runs is seen with its first position.
+Accounts are read in two batches a block: what each holds, then the position and collateral words of those that
+hold something. The deployment itself is read by perp_curie_facts, the margin rule is in perp_curie_rule. Markets
+and collaterals are the ones the accounts hold, so a market added while the keeper runs is seen with its first
+position.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from eth_abi.exceptions import DecodingError
-
 from keeper.abi import address_at, int_at, interface, topic_address, uint_at
 from keeper.chain import Block, Call, Log, Receipt
 from keeper.errors import ReadError
 from keeper.plans import Liquidate, Plan, SetParameters
 from keeper.rpc import Rpc, RpcRefusal, answered
-from keeper.units import Ppm, Wad
+from keeper.units import Wad
 from keeper.venues.base import (
     Account,
     Balance,
@@ -24,46 +23,31 @@ from keeper.venues.base import (
     Effect,
     ExactMargin,
     Market,
-    Parameters,
     Position,
     VenueState,
 )
+from keeper.venues.perp_curie_facts import (
+    ACCOUNT_BALANCE,
+    CLEARING_HOUSE,
+    COLLATERALS,
+    CONFIG,
+    EXCHANGE,
+    VAULT,
+    Contracts,
+    Facts,
+    contracts_of,
+)
+from keeper.venues.perp_curie_rule import WAD, exact_margin
 
 T = TypeVar("T")
 
 NAME: Final = "perp_curie"
-WAD: Final = 10**18
-PPM: Final = 10**6
-COLLATERAL_TWAP_S: Final = 900  # Vault._COLLATERAL_TWAP_INTERVAL
-
-CLEARING_HOUSE = "perp_curie/ClearingHouse"
-VAULT = "perp_curie/Vault"
-ACCOUNT_BALANCE = "perp_curie/AccountBalance"
-EXCHANGE = "perp_curie/Exchange"
-CONFIG = "perp_curie/ClearingHouseConfig"
-COLLATERALS = "perp_curie/CollateralManager"
-BASE_TOKEN = "perp_curie/BaseToken"
-DISPATCHER = "chainlink/PriceFeedDispatcher"
-PRICE_FEED = "chainlink/ChainlinkPriceFeedV3"
-
 CHANGED: Final = {
     "collateral_ratio": (COLLATERALS, "CollateralRatioChanged"),
     "mm_ratio_buffer": (COLLATERALS, "MmRatioBufferChanged"),
     "max_funding_rate": (CONFIG, "MaxFundingRateChanged"),
 }
 """Kind of a settable parameter → the event its setter emits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contracts:
-    """Addresses of one deployment; the clearing house names all others."""
-
-    clearing_house: str
-    vault: str
-    exchange: str
-    account_balance: str
-    config: str
-    collateral_manager: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +72,9 @@ class PerpCurie:
         """Raises MissingContract when there is no code at the address, ReadError when it is another contract."""
         rpc.require_code(clearing_house, "venue.clearing_house")
         self._rpc = rpc
-        self.contracts = _contracts(rpc, clearing_house)
-        self._settlement_decimals = self._immutable(self.contracts.vault, VAULT, "decimals")
-        self._feeds: dict[str, str] = {}  # price feed -> aggregator; both immutable on chain
-        self._token_facts: dict[str, tuple[str, int]] = {}  # token -> symbol, decimals
+        self.contracts = contracts_of(rpc, clearing_house)
+        self._facts = Facts(rpc, self.contracts)
+        self._settlement_decimals = self._facts.constant(self.contracts.vault, VAULT, "decimals")
 
     # --- discover ----------------------------------------------------------------------------------
 
@@ -113,9 +96,9 @@ class PerpCurie:
     def read(self, block: Block, accounts: Sequence[str]) -> VenueState:
         unknown: dict[str, str] = {}
         held = self._held(block, accounts, unknown)
-        parameters = self._parameters(block)
-        markets, dark = _each(self._market, block, (t for h in held for t in h.base_tokens))
-        collaterals, dim = _each(self._collateral, block, (t for h in held for t in h.collateral_tokens))
+        parameters = self._facts.parameters(block)
+        markets, dark = _each(self._facts.market, block, (t for h in held for t in h.base_tokens))
+        collaterals, dim = _each(self._facts.collateral, block, (t for h in held for t in h.collateral_tokens))
         held = _readable(held, {**dark, **dim}, unknown)
         found = self._accounts(block, held, markets, collaterals, unknown)
         return VenueState(self.name, block, self._settlement_decimals, parameters, markets, collaterals, found, unknown)
@@ -195,128 +178,8 @@ class PerpCurie:
         for token in h.collateral_tokens:
             yield vault.function("getBalanceByToken").call(self.contracts.vault, h.address, token)
 
-    def _parameters(self, block: Block) -> Parameters:
-        config, manager = interface(CONFIG), interface(COLLATERALS)
-        reads = [
-            config.function("getImRatio").call(self.contracts.config),
-            config.function("getMmRatio").call(self.contracts.config),
-            manager.function("getMmRatioBuffer").call(self.contracts.collateral_manager),
-            config.function("getMaxFundingRate").call(self.contracts.config),
-            config.function("getLiquidationPenaltyRatio").call(self.contracts.config),
-        ]
-        return Parameters(*(Ppm(uint_at(raw, 0)) for raw in self._required(reads, block, "parameters")))
-
-    def _market(self, block: Block, token: str) -> Market:
-        base, balances = interface(BASE_TOKEN), interface(ACCOUNT_BALANCE)
-        symbol, _ = self._facts(token)
-        price_feed, status, index, mark = self._required(
-            [
-                base.function("getPriceFeed").call(token),
-                base.function("isOpen").call(token),
-                base.function("getIndexPrice").call(token, 0),
-                balances.function("getMarkPrice").call(self.contracts.account_balance, token),
-            ],
-            block,
-            f"market {token}",
-        )
-        is_open = uint_at(status, 0) == 1
-        return Market(
-            address=token,
-            name=symbol,
-            mark=Wad(uint_at(mark, 0) if is_open else self._last_price(block, token)),
-            index=Wad(uint_at(index, 0)),
-            feed=self._aggregator(address_at(price_feed), dispatched=True),
-            open=is_open,
-        )
-
-    def _last_price(self, block: Block, token: str) -> int:
-        """Return what a market that is not open is valued at, 18 decimals. As AccountBalance._getReferencePrice."""
-        base, what = interface(BASE_TOKEN), f"last price of market {token}"
-        (closed,) = self._required([base.function("isClosed").call(token)], block, what)
-        name = "getClosedPrice" if uint_at(closed, 0) else "getPausedIndexPrice"
-        (price,) = self._required([base.function(name).call(token)], block, what)
-        return uint_at(price, 0)
-
-    def _collateral(self, block: Block, token: str) -> Collateral:
-        manager = interface(COLLATERALS)
-        symbol, decimals = self._facts(token)
-        config, price, price_decimals = self._required(
-            [
-                manager.function("getCollateralConfig").call(self.contracts.collateral_manager, token),
-                manager.function("getPrice").call(self.contracts.collateral_manager, token, COLLATERAL_TWAP_S),
-                manager.function("getPriceFeedDecimals").call(self.contracts.collateral_manager, token),
-            ],
-            block,
-            f"collateral {token}",
-        )
-        return Collateral(
-            address=token,
-            name=symbol,
-            decimals=decimals,
-            price=uint_at(price, 0),
-            price_decimals=uint_at(price_decimals, 0),
-            ratio=Ppm(uint_at(config, 1)),
-            feed=self._aggregator(address_at(config), dispatched=False),
-        )
-
-    def _required(self, calls: Sequence[Call], block: Block, what: str) -> list[bytes]:
-        try:
-            return answered(self._rpc.eth_calls(calls, block))
-        except ValueError as e:
-            raise ReadError(f"{self.name}: {what} at block {block.number} not read: {e}") from e
-
-    def _aggregator(self, price_feed: str, dispatched: bool) -> str:
-        if price_feed not in self._feeds:
-            source = price_feed
-            if dispatched:
-                source = self._address(price_feed, DISPATCHER, "getChainlinkPriceFeedV3")
-            self._feeds[price_feed] = self._address(source, PRICE_FEED, "getAggregator")
-        return self._feeds[price_feed]
-
-    def _facts(self, token: str) -> tuple[str, int]:
-        if token not in self._token_facts:
-            symbol = interface(BASE_TOKEN).function("symbol")
-            (raw,) = self._required([symbol.call(token)], self._rpc.block(), f"token {token}")
-            decimals = self._immutable(token, BASE_TOKEN, "decimals")
-            try:
-                name = str(symbol.values(raw)[0])
-            except (DecodingError, ValueError):  # some tokens answer bytes32; a name decides nothing
-                name = token
-            self._token_facts[token] = (name, decimals)
-        return self._token_facts[token]
-
-    def _immutable(self, to: str, path: str, name: str) -> int:
-        (raw,) = self._required([interface(path).function(name).call(to)], self._rpc.block(), f"{name} of {to}")
-        return uint_at(raw, 0)
-
-    def _address(self, to: str, path: str, name: str) -> str:
-        (raw,) = self._required([interface(path).function(name).call(to)], self._rpc.block(), f"{name} of {to}")
-        return address_at(raw)
-
-    # --- the contract's rule in its own integers ---------------------------------------------------
-
     def exact(self, state: VenueState, account: Account) -> ExactMargin:
-        """Return equity, IM and MM to the last integer, 18 decimals; equity keeps the vault's floor to its decimals.
-
-        As Vault._getAccountValueAndTotalCollateralValue, AccountBalance.getTotalAbsPositionValue and getTotalDebtValue.
-        """
-        scale = 10 ** (18 - state.settlement_decimals)
-        value = account.cash * scale + account.pending_fee + account.owed_pnl
-        absolute = debt = quotes = 0
-        for p in account.positions:
-            mark = state.markets[p.market].mark
-            position_value = _mul_div(p.size, mark, WAD)
-            value += position_value + p.open_notional - p.pending_funding
-            absolute += abs(position_value)
-            debt += -_mul_div(min(p.base, 0), mark, WAD)
-            quotes += p.quote
-        value += sum(_counted(state.collaterals[b.collateral], b.amount) for b in account.balances)
-        debt += max(-quotes, 0)
-        return ExactMargin(
-            equity=value // scale * scale,
-            im=debt * state.parameters.im_ratio // PPM,
-            mm=absolute * state.parameters.mm_ratio // PPM,
-        )
+        return exact_margin(state, account)
 
     # --- act ---------------------------------------------------------------------------------------
 
@@ -379,29 +242,6 @@ def _changed(plan: SetParameters, emitter: str, receipt: Receipt) -> bool:
     return any(plan.new in event.body(log).values() for log in ours)
 
 
-def _contracts(rpc: Rpc, clearing_house: str) -> Contracts:
-    block = rpc.block()
-
-    def ask(to: str, path: str, name: str) -> str:
-        (answer,) = rpc.eth_calls([interface(path).function(name).call(to)], block)
-        try:
-            return address_at(answered([answer])[0])
-        except ValueError as e:
-            raise ReadError(
-                f"venue.clearing_house: expected a Curie deployment at {clearing_house}, found no {name} at {to} ({e})"
-            ) from e
-
-    vault = ask(clearing_house, CLEARING_HOUSE, "getVault")
-    return Contracts(
-        clearing_house=clearing_house,
-        vault=vault,
-        exchange=ask(clearing_house, CLEARING_HOUSE, "getExchange"),
-        account_balance=ask(clearing_house, CLEARING_HOUSE, "getAccountBalance"),
-        config=ask(clearing_house, CLEARING_HOUSE, "getClearingHouseConfig"),
-        collateral_manager=ask(vault, VAULT, "getCollateralManager"),
-    )
-
-
 def _each(
     read: Callable[[Block, str], T], block: Block, tokens: Iterable[str]
 ) -> tuple[tuple[T, ...], Mapping[str, str]]:
@@ -410,7 +250,7 @@ def _each(
     for token in dict.fromkeys(tokens):
         try:
             found.append(read(block, token))
-        except ReadError as e:
+        except (ReadError, ValueError) as e:
             faults[token] = str(e)
     return tuple(found), faults
 
@@ -432,19 +272,3 @@ def _position(market: int, answers: Sequence[bytes | RpcRefusal]) -> Position:
         return Position(market, Wad(shown), Wad(notional), Wad(size), Wad(notional), Wad(int_at(words[1], 0)))
     size, notional, base, quote, funding = (Wad(int_at(w, 0)) for w in words)
     return Position(market, size, notional, base, quote, funding)
-
-
-def _counted(collateral: Collateral, amount: int) -> int:
-    if collateral.decimals > 18:
-        worth = amount * collateral.price // 10**collateral.price_decimals // 10 ** (collateral.decimals - 18)
-    else:
-        worth = amount * 10 ** (18 - collateral.decimals) * collateral.price // 10**collateral.price_decimals
-    counted: int = worth * collateral.ratio // PPM
-    return counted
-
-
-def _mul_div(a: int, b: int, denominator: int) -> int:
-    """PerpMath.mulDiv: the magnitude is floored, so a negative result rounds towards zero."""
-    product = a * b
-    magnitude: int = abs(product) // denominator
-    return magnitude if product >= 0 else -magnitude

@@ -275,7 +275,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def outcomes(
-    anvil: Anvil, rpc: Rpc, curie: Deployment, elsewhere: str, tmp_path_factory: pytest.TempPathFactory
+    anvil: Anvil, curie: Deployment, elsewhere: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Outcome]:
     """Every case's outcome, a few at a time: most of each run is Python starting."""
 

@@ -216,13 +216,14 @@ def test_ten_liquidations_of_one_tick_are_mined_in_the_next_block(chain: Chain, 
     assert chain.nonce == first + 10
 
 
-def test_it_goes_on_until_nobody_is_endangered(chain: Chain, open_keeper: Open) -> None:
+def test_it_goes_on_until_nobody_has_anything_left_to_take_over(chain: Chain, open_keeper: Open) -> None:
     keeper, first = open_keeper(chain), chain.nonce
     for _ in range(4):
         seen = keeper.tick()
         chain.mine()
     keeper.settle()
-    assert not any(v.status == "endangered" for v in seen.verdicts)
+    assert not seen.plans
+    assert all(v.mm == 0.0 and v.equity < 0.0 for v in seen.verdicts if v.status == "endangered")  # bad debt alone
     assert keeper.attempts() == Counter(mined=chain.nonce - first)
     assert set(keeper.intents()) == {"achieved"}
 

@@ -222,7 +222,7 @@ def test_while_a_liquidation_is_under_way_no_other_is_begun(
     assert still
     for account in still:
         assert len(intents(app, account)) == 1
-        assert any("already live" in reason for reason in holds(app, account))
+        assert any("already under way" in reason for reason in holds(app, account))
     mine(rpc)
     assert Counter(a for a, _ in liquidations(rpc, fallen, 0)) == Counter(endangered)
 
