@@ -152,7 +152,7 @@ def _left_alone(
     if account.has_orders:
         return "open orders: the venue refuses to liquidate until they are cancelled"
     if market is None:
-        return "no position in an open market: bad debt, nothing to take over"
+        return "its market is not open" if account.positions else "no position left to take over: bad debt"
     if verdict.mm - verdict.equity < policy.min_shortfall_usd:
         return f"shortfall {verdict.mm - verdict.equity:.2f} USD below policy.min_shortfall_usd"
     if planned >= policy.max_liquidations:

@@ -23,6 +23,9 @@ from keeper.venues.base import Venue
 
 log = logging.getLogger(__name__)
 
+LOST_DEPTH = 3
+"""Blocks a nonce must have been used for before an attempt without receipt is lost: receipts may lag the head."""
+
 
 class Ledger(Protocol):
     """What sending needs of the journal."""
@@ -30,6 +33,7 @@ class Ledger(Protocol):
     def live_intents(self) -> tuple[Intent, ...]: ...
     def open_attempts(self) -> tuple[Attempt, ...]: ...
     def attempts_of(self, intent_id: int) -> tuple[Attempt, ...]: ...
+    def settled_from(self, sender: str, nonce: int) -> tuple[Attempt, ...]: ...
     def next_nonce(self, sender: str, chain_nonce: int) -> int: ...
     def store_signed(self, attempts: Sequence[NewAttempt]) -> tuple[Attempt, ...]: ...
     def mark_broadcast(self, attempt_id: int, cause: str | None) -> None: ...
@@ -68,12 +72,25 @@ class Executor:
         This is also start-up recovery: stored bytes that were never offered are offered, intents that were
         never signed are closed as expired, and nothing new is signed here.
         """
+        if self._signer.mode == "live":
+            self._offer_orphaned(block)
         under_way = self._under_way(block)
         if not under_way:
             return 0
         receipts = self._rpc.receipts([a.tx_hash for a in under_way])
         pending = [a for a, r in zip(under_way, receipts, strict=True) if not self._settled(a, r, block)]
         return len(self._offer_again(pending, block))
+
+    def _offer_orphaned(self, block: Block) -> None:
+        """Offer again what was settled and has left the chain: a reorg deeper than `confirmations`.
+
+        The chain counts fewer of our nonces than the ledger has settled; the same bytes fill the gap.
+        """
+        count = self._rpc.nonce(self._signer.address, block)
+        orphaned = self._ledger.settled_from(self._signer.address, count)
+        if orphaned:
+            log.warning("%d settled transactions left the chain, from nonce %d on: offered again", len(orphaned), count)
+            self._route.send([a.raw for a in orphaned])
 
     def _under_way(self, block: Block) -> list[Attempt]:
         """Return every attempt whose intent is still to be closed; close the intents that were never signed.
@@ -107,7 +124,7 @@ class Executor:
         if not pending:
             return []
         # never the head itself: a node may count the block it is building, whose receipts it does not give yet
-        deep = self._rpc.block(max(block.number - max(self._limits.confirmations, 1), 0))
+        deep = self._rpc.block(max(block.number - max(self._limits.confirmations, LOST_DEPTH), 0))
         used = {sender: self._rpc.nonce(sender, deep) for sender in {a.sender for a in pending}}
         alive = [a for a in pending if a.nonce >= used[a.sender]]
         for attempt in alive:
@@ -170,13 +187,13 @@ class Executor:
         return sound
 
     def _signed(self, intents: Sequence[Intent], block: Block) -> tuple[Attempt, ...]:
-        allowed = self._affordable(intents, block)
         price = fees(block.base_fee, self._limits.tip, self._limits.max_fee)
         if price is None:
-            for intent in allowed:
+            for intent in intents:
                 cause = f"base fee {block.base_fee} wei above signer.max_fee_gwei"
                 self._ledger.close_intent(intent.id, "refused", cause, block.number)
             return ()
+        allowed = self._affordable(intents, block, self._limits.gas * price.max_fee)
         sender = self._signer.address
         nonce = self._ledger.next_nonce(sender, self._rpc.nonce(sender, block))
         attempts: list[NewAttempt] = []
@@ -205,19 +222,21 @@ class Executor:
             )
         return self._ledger.store_signed(attempts) if attempts else ()
 
-    def _affordable(self, intents: Sequence[Intent], block: Block) -> list[Intent]:
+    def _affordable(self, intents: Sequence[Intent], block: Block, worst: int) -> list[Intent]:
         """Return the first intents that one block and the balance can carry, at most `per_tick`; close the rest.
+
+        `worst` is what one transaction may cost, wei; what is already offered may still cost its own worst.
 
         More gas than a block holds is never offered at once: Anvil drops every later nonce of the sender then.
         """
-        worst = self._limits.gas * self._limits.max_fee
-        balance = self._rpc.balance(self._signer.address, block)
+        exposed = sum(a.gas_limit * a.max_fee for a in self._ledger.open_attempts())
+        balance = max(self._rpc.balance(self._signer.address, block) - exposed, 0)
         gas_limit = self._rpc.gas_limit(block)
         room = min(self._limits.per_tick, balance // worst, gas_limit // self._limits.gas)
         for intent in intents[room:]:
             cause = (
                 f"{room} transactions allowed now: signer.max_transactions_per_block is {self._limits.per_tick}, "
-                f"{self._signer.address} holds {balance} wei and one may cost {worst}, "
+                f"{self._signer.address} has {balance} wei not yet committed and one may cost {worst}, "
                 f"a block holds {gas_limit} gas and one may use {self._limits.gas}"
             )
             self._ledger.close_intent(intent.id, "refused", cause, block.number)

@@ -48,8 +48,13 @@ class Heads:
             silent_since = time.monotonic()
 
     def _new(self) -> Head | None:
+        """Return the newest head if it is news; an older block while ours still stands is a lagging replica."""
         block = self._rpc.block()
-        return None if self._last is not None and block.hash == self._last.hash else self._advance(block)
+        if self._last is not None:
+            seen = block.hash == self._last.hash
+            if seen or (block.number < self._last.number and self.stands(self._last)):
+                return None
+        return self._advance(block)
 
     def newest(self) -> Head:
         """Return the newest head now, whether or not it was seen before."""

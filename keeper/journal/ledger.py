@@ -48,6 +48,13 @@ class Ledger:
         with self._database.reading() as connection:
             return read_attempts(connection, attempts_with_plans().where(attempts.c.intent_id == intent_id))
 
+    def settled_from(self, sender: str, nonce: int) -> tuple[Attempt, ...]:
+        """Return the attempts of `sender` settled from a receipt at `nonce` or above, lowest nonce first."""
+        settled = attempts.c.status.in_(("mined", "reverted"))
+        query = attempts_with_plans().where(attempts.c.sender == sender, attempts.c.nonce >= nonce, settled)
+        with self._database.reading() as connection:
+            return tuple(sorted(read_attempts(connection, query), key=lambda a: a.nonce))
+
     def next_nonce(self, sender: str, chain_nonce: int) -> int:
         """Return the lowest nonce `sender` may sign next: beyond the chain's count and every attempt not lost."""
         require_checksum(sender)

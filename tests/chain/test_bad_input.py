@@ -67,7 +67,6 @@ class Misanswers(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         status, body = {
             "html": (200, b"<html><body>Sign in to continue</body></html>"),
-            "text": (200, b'"hello"'),
             "null": (200, orjson.dumps([{"jsonrpc": "2.0", "id": a["id"], "result": None} for a in asked])),
             "refusal": (429, orjson.dumps({"error": {"code": -32005, "message": "daily request count exceeded"}})),
         }[self.path.strip("/").split("/")[0]]
@@ -207,7 +206,6 @@ CASES = {
         ("expected JSON, found HTTP 200", "is this url a JSON-RPC endpoint"),
         command="check-config",
     ),
-    "a greeting": Case(lambda s: s.at(f"{s.elsewhere}/text/{API_KEY}"), ExitCode.CHAIN, ("expected", "found")),
     "a quota": Case(lambda s: s.at(f"{s.elsewhere}/refusal/{API_KEY}"), ExitCode.CHAIN, ("daily request count",)),
     "empty answers": Case(lambda s: s.at(f"{s.elsewhere}/null/{API_KEY}"), ExitCode.CHAIN, ("expected", "found")),
     "an unknown key": Case(
@@ -321,7 +319,7 @@ def nonce_after_the_handover(rpc: Rpc) -> int:
 
 # --- what is right --------------------------------------------------------------------------------------
 
-GOOD = ("accounts", "accounts --sort account --limit 3", "explain TRADER", "check-config", "check-config --offline")
+GOOD = ("accounts", "accounts --sort account --limit 3", "explain TRADER", "check-config")
 
 
 @pytest.fixture(scope="module")
@@ -378,7 +376,6 @@ def test_a_checked_configuration_says_what_was_found(answers: dict[str, Outcome]
     assert told["ok"] is True
     assert "31337" in found["chain"] and found["signer"] == f"mode live, {KEY.address}"
     assert "67 accounts" in found["venue"]
-    assert [row["check"] for row in answers["check-config --offline"].document["checks"]] == ["file"]
 
 
 def test_an_address_that_is_none_is_a_wrong_command_line(

@@ -26,7 +26,7 @@ from keeper.demo.deployment import Deployment
 from keeper.demo.replay import replay
 from keeper.demo.traders import open_book
 from keeper.demo.transactions import GWEI, Batch
-from keeper.execute import Executor, Limits
+from keeper.execute import LOST_DEPTH, Executor, Limits
 from keeper.loop import Stages, Tick, World, look, tick
 from keeper.rpc import Rpc
 from keeper.submit.base import Route, Signed, Unsigned
@@ -68,6 +68,13 @@ class Chain:
         (found,) = self.rpc.receipts([tx_hash])
         assert found is None or isinstance(found, Receipt)
         return found
+
+    def purse_one_short_of(self, transactions: int) -> int:
+        """Leave the keeper one wei less than so many transactions may cost at the present base fee; return it."""
+        self.mine()
+        worst = GAS * (2 * self.rpc.block().base_fee + 2 * GWEI)
+        self.rpc.call("anvil_setBalance", KEY.address, hex(transactions * worst - 1))
+        return transactions * worst - 1
 
     def foreign_transaction(self) -> str:
         """Use the keeper's next nonce for something that the keeper knows nothing of."""
@@ -345,7 +352,7 @@ def test_a_crash_between_an_attempts_outcome_and_its_intents_is_made_good(
         with pytest.raises(Crash):
             doomed.tick()
         chain.foreign_transaction()
-    chain.mine(2)
+    chain.mine(LOST_DEPTH + 1)
     with pytest.raises(Crash):
         doomed.settle()
     assert (doomed.intents(), sum(doomed.attempts().values())) == (Counter(live=1), 1)
@@ -419,7 +426,11 @@ def test_a_nonce_used_by_somebody_else_loses_the_attempt_and_nothing_more(chain:
     with pytest.raises(Crash):
         doomed.tick()
     foreign = chain.foreign_transaction()
-    chain.mine(2)  # the second buries the first: only then the nonce is certainly used
+    chain.mine(LOST_DEPTH)
+    keeper = open_keeper(chain, most=1)
+    keeper.settle()
+    assert keeper.attempts()["lost"] == 0  # not yet deep enough: a receipt may lag the head
+    chain.mine()
     keeper = open_keeper(chain, most=1)
     assert keeper.settle() == 0
     assert (keeper.intents(), keeper.attempts()) == (Counter(lost=1), Counter(lost=1))
@@ -545,11 +556,10 @@ def test_without_an_insurance_fund_bad_debt_is_refused_as_the_protocol_says(open
 
 def test_a_balance_for_three_sends_three(chain: Chain, open_keeper: Open) -> None:
     keeper, first = open_keeper(chain, most=8), chain.nonce
-    chain.rpc.call("anvil_setBalance", KEY.address, hex(4 * GAS * 200 * GWEI - 1))
-    chain.mine()
+    purse = chain.purse_one_short_of(4)
     seen = keeper.tick()
     assert keeper.intents() == Counter(live=3, refused=5)
-    assert all(f"{KEY.address} holds {4 * GAS * 200 * GWEI - 1} wei" in c for c in keeper.causes("refused"))
+    assert all(f"{KEY.address} has {purse} wei" in c for c in keeper.causes("refused"))
     chosen = [s for s, st in keeper.rows("SELECT subject, status FROM intents ORDER BY id") if st == "live"]
     assert chosen == [p.account for p in seen.plans if p.kind == "liquidate"][:3]  # the worst
     chain.mine()
@@ -558,8 +568,7 @@ def test_a_balance_for_three_sends_three(chain: Chain, open_keeper: Open) -> Non
 
 def test_an_empty_purse_sends_nothing(chain: Chain, open_keeper: Open) -> None:
     keeper, first = open_keeper(chain, most=2), chain.nonce
-    chain.rpc.call("anvil_setBalance", KEY.address, hex(GAS * 200 * GWEI - 1))
-    chain.mine()
+    chain.purse_one_short_of(1)
     keeper.tick()
     chain.mine()
     assert keeper.intents() == Counter(refused=2)

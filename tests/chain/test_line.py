@@ -227,6 +227,33 @@ def test_while_a_liquidation_is_under_way_no_other_is_begun(
     assert Counter(a for a, _ in liquidations(rpc, fallen, 0)) == Counter(endangered)
 
 
+def test_when_somebody_else_was_first_the_journal_says_it_failed(
+    anvil: Anvil, fallen: Deployment, rpc: Rpc, keeper: Open
+) -> None:
+    app = keeper(anvil.url)
+    turn(app)
+    base_token, house = fallen.markets[0].base_token, fallen.contracts.clearing_house
+    rival, batch = fallen.arbitrageur, Batch(rpc)
+    taken = sorted(liquidatable(rpc, fallen))[:3]
+    for account in taken:
+        batch.add(rival, call(house, "liquidate(address,address)", account, base_token), "the rival", gas=3_000_000)
+    batch.send()  # pays more, so it comes first in the block
+    mine(rpc, 1)
+    reverted = {a.plan.account for a in app.journal.open_attempts() if not succeeded(rpc, a.tx_hash)}
+    assert reverted and reverted <= set(taken)
+    turn(app)
+    for account in reverted:
+        first = intents(app, account)[-1]
+        assert (first.status, first.cause) == ("failed", "reverted")
+        assert [a.status for a in app.journal.attempts_of(first.id)] == ["reverted"]
+    events = {account for account, _ in liquidations(rpc, fallen, 0)}
+    assert not events & reverted
+
+
+def succeeded(rpc: Rpc, tx_hash: str) -> bool:
+    return int(rpc.call("eth_getTransactionReceipt", tx_hash)["status"], 16) == 1
+
+
 # --- modes --------------------------------------------------------------------------------------------
 
 

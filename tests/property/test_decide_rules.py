@@ -47,7 +47,7 @@ def verdicts_of(draw: st.DrawFn, address: str) -> Verdict:
     if status == "unknown":
         return Verdict(address, NAN, NAN, NAN, NAN, "unknown", False, draw(st.sampled_from(["stale", "not read"])))
     mm = draw(st.floats(0.0, 1e9))
-    gap = draw(positive_usd)
+    gap = draw(st.floats(0.0, 2e5)) + mm if address == OWN and status == "healthy" else draw(positive_usd)
     equity = mm - gap if status == "endangered" else mm + gap
     return Verdict(address, equity, mm * 1.6, mm, 1.0, status, False, "")  # type: ignore[arg-type]
 
@@ -55,13 +55,14 @@ def verdicts_of(draw: st.DrawFn, address: str) -> Verdict:
 @st.composite
 def positions(draw: st.DrawFn, markets: int) -> tuple[Position, ...]:
     rows = draw(st.lists(st.integers(0, markets - 1), unique=True, max_size=markets))
-    sizes = [draw(st.integers(-(10**24), 10**24)) for _ in rows]
+    sizes = [draw(st.integers(-(10**20), 10**20)) for _ in rows]
     return tuple(Position(r, Wad(s), Wad(-s), Wad(s), Wad(-s), Wad(0)) for r, s in zip(rows, sizes, strict=True))
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    names = draw(st.lists(st.sampled_from(NAMES), unique=True))
+    names = draw(st.lists(st.sampled_from(NAMES[1:]), unique=True))
+    names += draw(st.sampled_from([[OWN], [OWN], [OWN], []]))
     verdicts = tuple(draw(verdicts_of(name)) for name in names)
     open_ = draw(st.lists(st.booleans(), min_size=1, max_size=3))
     markets = tuple(Market(f"0xm{i}", "M", Wad(WAD), Wad(WAD), "0xf", o) for i, o in enumerate(open_))
@@ -74,7 +75,7 @@ def worlds(draw: st.DrawFn) -> World:
     parameters = Parameters(Ppm(int(IM * 1e6)), Ppm(62_500), Ppm(0), Ppm(0), Ppm(0))
     block = Block(10, "0x1", "0x0", 1_000, 1)
     state = VenueState("v", block, 6, parameters, markets, (), accounts, unknown)
-    marks = tuple(draw(st.floats(1e-3, 1e6)) for _ in markets)
+    marks = tuple(draw(st.floats(1.0, 1e4)) for _ in markets)
     policy = Policy(
         own_account=draw(st.sampled_from([OWN, OWN, ""])),
         liquidate=draw(st.sampled_from([True, True, True, False])),

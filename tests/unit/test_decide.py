@@ -134,8 +134,8 @@ def test_the_keepers_own_account_is_left_to_its_operator() -> None:
     [
         (account(ALICE, 1.0), (market(),), replace(POLICY, liquidate=False), "policy.liquidate is off"),
         (account(ALICE, 1.0, orders=True), (market(),), POLICY, "open orders"),
-        (account(ALICE, 1.0), (market(is_open=False),), POLICY, "no position in an open market"),
-        (account(ALICE), (market(),), POLICY, "no position in an open market"),
+        (account(ALICE, 1.0), (market(is_open=False),), POLICY, "its market is not open"),
+        (account(ALICE), (market(),), POLICY, "no position left to take over"),
         (account(ALICE, 1.0), (market(),), replace(POLICY, min_shortfall_usd=12.6), "shortfall 12.50 USD below"),
         (account(ALICE, 1.0), (market(),), replace(POLICY, max_liquidations=0), "max_liquidations_per_tick 0"),
     ],

@@ -136,6 +136,16 @@ def test_what_the_policy_forbids_is_refused_with_the_rule(case: str) -> None:
     assert SECRET not in "".join(traceback.format_exception(refused.value)).lower()
 
 
+@pytest.mark.parametrize("missing", [1, 31, 32, 64])
+def test_missing_bytes_are_no_zero(missing: int) -> None:
+    """Solidity would revert, and a range that holds zero must not let them through either."""
+    from_zero = signer(replace(POLICY, allowed=(Allowed(MANAGER, SETTER, ((0, 0, 2**160), (1, 0, 700_000))),)))
+    whole = setting(0, token=0)
+    assert from_zero.sign(replace(TX, call=whole)).raw
+    with pytest.raises(SigningRefused, match="argument is outside"):
+        from_zero.sign(replace(TX, call=Call(MANAGER, whole.data[:-missing])))
+
+
 def test_a_policy_of_nothing_signs_nothing() -> None:
     with pytest.raises(SigningRefused, match="not on the allow-list"):
         signer(replace(POLICY, allowed=())).sign(TX)
