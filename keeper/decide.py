@@ -75,9 +75,10 @@ def _liquidations(
 ) -> tuple[list[Plan], list[Held]]:
     accounts = {a.address: a for a in state.accounts}
     holds = [Held(v.account, f"unknown: {v.reason}") for v in verdicts if v.status == "unknown"]
-    room = _room(state, prices, verdicts, policy)
+    urgent = _most_urgent_first(state, verdicts, known)
+    room = _room(state, prices, verdicts, policy) - _committed(state, prices, urgent, known)
     plans: list[Plan] = []
-    for verdict in _most_urgent_first(state, verdicts, known):
+    for verdict in urgent:
         account = accounts[verdict.account]
         market = _largest(account, state, prices)
         reason = _left_alone(verdict, account, market, policy, len(plans))
@@ -86,9 +87,8 @@ def _liquidations(
             continue
         row, notional = market
         plan = _liquidation(state, verdict, row, notional, policy)
-        needed = notional * to_float(state.parameters.im_ratio, PPM_DECIMALS)
+        needed = _needed(state, notional)
         if plan.effect in known.under_way:
-            room -= needed
             holds.append(Held(verdict.account, "already under way"))
         elif not needed <= room:  # also when the keeper's own account is unknown
             why = f"capacity: needs {needed:,.2f} USD of initial margin, the keeper has {room:,.2f} left"
@@ -139,6 +139,17 @@ def _room(state: VenueState, prices: Prices, verdicts: Sequence[Verdict], policy
         for p in (held.positions if held else ())
     )
     return own.equity - max(unrealised, 0.0) - own.im
+
+
+def _committed(state: VenueState, prices: Prices, urgent: Sequence[Verdict], known: Known) -> float:
+    """Return the initial margin, USD, that liquidations under way may still take."""
+    under_way = {v.account for v in urgent if liquidation_effect(state.venue, v.account) in known.under_way}
+    markets = (_largest(a, state, prices) for a in state.accounts if a.address in under_way)
+    return sum(_needed(state, market[1]) for market in markets if market is not None)
+
+
+def _needed(state: VenueState, notional: float) -> float:
+    return notional * to_float(state.parameters.im_ratio, PPM_DECIMALS)
 
 
 def _left_alone(

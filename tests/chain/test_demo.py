@@ -13,7 +13,7 @@ COUNTS = (
     "blocks", "ticks", "skipped_heads", "accounts", "liquidatable", "liquidated", "missed", "reverted",
     "parameter_updates", "unknown",
 )  # fmt: skip
-"""The keys issue 2 asks for as integers."""
+"""The keys of summary.json that are integers."""
 HOURS = 13
 KILL_HOUR = 11  # the hour in which most accounts fall
 AND_ON = 17  # leaves the restarted keeper some hours to work in

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from keeper.chain import Block
 from keeper.decide import Known, Policy, Rule, decide
 from keeper.market import Prices
-from keeper.plans import Held, Liquidate, SetParameters
+from keeper.plans import Held, Liquidate, SetParameters, liquidation_effect
 from keeper.snapshot import Verdict
 from keeper.units import Ppm, Wad
 from keeper.venues.base import Account, Market, Parameters, Position, VenueState
@@ -32,10 +32,17 @@ class World:
     prices: Prices
     verdicts: tuple[Verdict, ...]
     policy: Policy
+    known: Known
 
     def decided(self) -> tuple[list[Liquidate], tuple[Held, ...]]:
-        plans, holds = decide(self.state, self.prices, self.verdicts, Known({}, {}, {}), self.policy)
+        plans, holds = decide(self.state, self.prices, self.verdicts, self.known, self.policy)
         return [p for p in plans if isinstance(p, Liquidate)], holds
+
+    def largest(self, name: str) -> float:
+        """Return the USD notional of an account's largest position in an open market, 0 if there is none."""
+        (account,) = (a for a in self.state.accounts if a.address == name)
+        sizes = ((abs(p.size) / WAD * self.prices.mark[p.market], p.market) for p in account.positions)
+        return max((usd for usd, row in sizes if self.state.markets[row].open), default=0.0)
 
     def having(self, status: str) -> set[str]:
         return {v.account for v in self.verdicts if v.status == status}
@@ -47,7 +54,7 @@ def verdicts_of(draw: st.DrawFn, address: str) -> Verdict:
     if status == "unknown":
         return Verdict(address, NAN, NAN, NAN, NAN, "unknown", False, draw(st.sampled_from(["stale", "not read"])))
     mm = draw(st.floats(0.0, 1e9))
-    gap = draw(st.floats(0.0, 2e5)) + mm if address == OWN and status == "healthy" else draw(positive_usd)
+    gap = draw(positive_usd)
     equity = mm - gap if status == "endangered" else mm + gap
     return Verdict(address, equity, mm * 1.6, mm, 1.0, status, False, "")  # type: ignore[arg-type]
 
@@ -85,7 +92,9 @@ def worlds(draw: st.DrawFn) -> World:
         plan_lifetime_blocks=3,
         rules=(),
     )
-    return World(state, Prices(marks, ("",) * len(marks), (), ()), verdicts, policy)
+    effects = st.frozensets(st.sampled_from([liquidation_effect("v", name) for name in NAMES[1:]]), max_size=4)
+    known = Known({}, {}, {}, under_way=draw(effects), refused=draw(effects))
+    return World(state, Prices(marks, ("",) * len(marks), (), ()), verdicts, policy, known)
 
 
 @given(worlds())
@@ -106,21 +115,73 @@ def test_unknown_is_never_liquidated_and_held_as_unknown(world: World) -> None:
 @given(worlds())
 def test_the_worst_come_first_and_never_more_than_allowed(world: World) -> None:
     plans, _ = world.decided()
-    assert all(worse.shortfall >= better.shortfall for worse, better in pairwise(plans))
+    refused = [p.effect in world.known.refused for p in plans]
+    assert refused == sorted(refused), "who was just refused waits behind the others"
+    assert all(
+        worse.shortfall >= better.shortfall
+        for (worse, late), (better, later) in pairwise(zip(plans, refused, strict=True))
+        if late == later
+    )
     assert len(plans) <= world.policy.max_liquidations
     assert all(p.shortfall >= max(world.policy.min_shortfall_usd, 0.0) for p in plans)
 
 
-@given(worlds())
-def test_the_keeper_never_liquidates_itself_nor_takes_on_more_than_its_excess_over_initial_margin(world: World) -> None:
+@st.composite
+def busy_worlds(draw: st.DrawFn) -> tuple[World, float]:
+    """A fall: everybody is endangered and could be liquidated, and the keeper's means (returned, USD) are scarce."""
+    mark = 100.0
+    sizes = draw(st.lists(st.integers(1, 20), min_size=1, max_size=8))
+    names = [OWN, *NAMES[1 : len(sizes) + 1]]
+    positions_ = [
+        Position(0, Wad(s * WAD), Wad(-s * 100 * WAD), Wad(s * WAD), Wad(-s * 100 * WAD), Wad(0)) for s in (1, *sizes)
+    ]
+    accounts = tuple(Account(n, 0, Wad(0), Wad(0), False, (p,), ()) for n, p in zip(names, positions_, strict=True))
+    excess = draw(st.floats(-100.0, 700.0))
+    status = draw(st.sampled_from(["healthy", "healthy", "endangered", "unknown"]))
+    own = Verdict(OWN, 10.0 + excess, 10.0, 6.25, 1.0, status, False, "")  # type: ignore[arg-type]
+    if status == "unknown":
+        own, excess = Verdict(OWN, NAN, NAN, NAN, NAN, "unknown", False, "not read"), 0.0
+    shortfalls = draw(st.lists(positive_usd, min_size=len(sizes), max_size=len(sizes)))
+    others = [
+        Verdict(n, -s, 0.0, 0.0, 0.0, "endangered", False, "") for n, s in zip(names[1:], shortfalls, strict=True)
+    ]
+    parameters = Parameters(Ppm(int(IM * 1e6)), Ppm(62_500), Ppm(0), Ppm(0), Ppm(0))
+    market = Market("0xm", "M", Wad(100 * WAD), Wad(100 * WAD), "0xf", True)
+    state = VenueState("v", Block(10, "0x1", "0x0", 1_000, 1), 6, parameters, (market,), (), accounts, {})
+    effects = st.frozensets(st.sampled_from([liquidation_effect("v", n) for n in names[1:]]), max_size=3)
+    known = Known({}, {}, {}, under_way=draw(effects), refused=draw(effects))
+    policy = Policy(OWN, True, False, 0.0, 9, 3, ())
+    return World(state, Prices((mark,), ("",), (), ()), (own, *others), policy, known), excess
+
+
+@given(busy_worlds())
+def test_the_keeper_takes_on_no_more_than_its_excess_over_initial_margin_also_with_what_is_under_way(
+    busy: tuple[World, float],
+) -> None:
+    world, excess = busy
     plans, _ = world.decided()
-    if not world.policy.own_account:
-        return
+    under_way = {name for name in world.having("endangered") if liquidation_effect("v", name) in world.known.under_way}
+    taken = (sum(p.notional for p in plans) + sum(world.largest(name) for name in under_way)) * IM
+    assert not plans or taken <= max(excess, 0.0) + 1e-6
+
+
+@given(busy_worlds())
+def test_the_keeper_never_liquidates_itself(busy: tuple[World, float]) -> None:
+    world, _ = busy
+    plans, holds = world.decided()
     assert OWN not in {p.account for p in plans}
-    mine = [v for v in world.verdicts if v.account == OWN and v.status != "unknown"]
-    excess = mine[0].equity - mine[0].im if mine else 0.0
-    taken = sum(p.notional for p in plans) * IM
-    assert taken <= max(excess, 0.0) * (1 + 1e-12) or not plans
+    mine = [v.status for v in world.verdicts if v.account == OWN]
+    assert (OWN in {h.subject for h in holds}) == (mine != ["healthy"])
+
+
+@given(busy_worlds())
+def test_nobody_is_refused_for_capacity_that_is_there(busy: tuple[World, float]) -> None:
+    world, excess = busy
+    plans, holds = world.decided()
+    under_way = {name for name in world.having("endangered") if liquidation_effect("v", name) in world.known.under_way}
+    left = excess - (sum(p.notional for p in plans) + sum(world.largest(name) for name in under_way)) * IM
+    short = [world.largest(h.subject) * IM for h in holds if h.reason.startswith("capacity")]
+    assert all(needed > left - 1e-6 for needed in short)
 
 
 @given(worlds())
@@ -129,13 +190,10 @@ def test_only_real_positions_in_open_markets_without_orders_are_taken(world: Wor
     accounts = {a.address: a for a in world.state.accounts}
     rows = {m.address: row for row, m in enumerate(world.state.markets)}
     for plan in plans:
-        row = rows[plan.market]
-        sizes = {p.market: abs(p.size) / WAD * world.prices.mark[p.market] for p in accounts[plan.account].positions}
-        assert world.policy.liquidate
-        assert world.state.markets[row].open and not accounts[plan.account].has_orders
-        assert plan.notional > 0.0 and plan.notional >= max(
-            usd for other, usd in sizes.items() if world.state.markets[other].open
-        ) * (1 - 1e-12)
+        assert world.policy.liquidate and plan.effect not in world.known.under_way
+        assert world.state.markets[rows[plan.market]].open and not accounts[plan.account].has_orders
+        assert plan.notional > 0.0
+        assert abs(plan.notional / world.largest(plan.account) - 1) < 1e-12
 
 
 @given(worlds(), st.randoms(use_true_random=False))
@@ -145,7 +203,7 @@ def test_the_order_of_the_verdicts_does_not_matter(world: World, order: object) 
         return
     shuffled = list(world.verdicts)
     order.shuffle(shuffled)  # type: ignore[attr-defined]
-    plans, holds = decide(world.state, world.prices, shuffled, Known({}, {}, {}), world.policy)
+    plans, holds = decide(world.state, world.prices, shuffled, world.known, world.policy)
     assert (list(plans), set(holds)) == (world.decided()[0], set(world.decided()[1]))
 
 
