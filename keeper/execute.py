@@ -7,7 +7,7 @@ goes on with the same bytes, so nothing is signed twice for one intent.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from keeper.abi import revert_reason
@@ -154,6 +154,7 @@ class Executor:
         """Simulate, sign, store and broadcast new intents; each one ends live or closed with its cause."""
         if not intents:
             return
+        head = replace(head, block=self._rpc.block())  # a tick may outlast blocks; what counts is where it will land
         sound = self._simulated(intents, head) if self._signer.mode != "observe" else list(intents)
         if self._signer.mode != "live":
             for intent in sound:

@@ -28,8 +28,8 @@ from keeper.units import to_float
 log = logging.getLogger(__name__)
 
 HOUR_S = 3_600
-BLOCKS_PER_HOUR = 4
-BLOCK_SECONDS = 0.3
+BLOCKS_PER_HOUR = 3
+BLOCK_SECONDS = 0.42
 BLOCKS_AFTER = 6
 LATE_SALE_USD = 4_300.0  # the first hour to close below it is 01:00 on 13 March, an hour before the rebound
 LATE_USE = 0.85

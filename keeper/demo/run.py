@@ -21,6 +21,7 @@ from keeper.demo.config import write_config
 from keeper.demo.curie import deploy
 from keeper.demo.deployment import Deployment
 from keeper.demo.path import BTC_MARCH_2020
+from keeper.demo.replay import BLOCK_SECONDS, BLOCKS_PER_HOUR
 from keeper.demo.traders import open_book
 from keeper.demo.view import View
 from keeper.errors import KeeperError
@@ -41,8 +42,8 @@ class Options:
 
     folder: Path = REPO / "build" / "demo"
     mode: str = "live"
-    block_seconds: float = 0.3
-    blocks_per_hour: int = 4
+    block_seconds: float = BLOCK_SECONDS
+    blocks_per_hour: int = BLOCKS_PER_HOUR
     hours: int | None = None  # only the first so many hours of the path
     kill_at_hour: int | None = None  # SIGKILL the keeper in the first block of this hour and start it again
 

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-LINES_EVERY = 12  # blocks between two lines without a terminal
+LINES_EVERY = 9  # blocks between two lines without a terminal
 SHOWN = 8
 
 

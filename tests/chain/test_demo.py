@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from keeper.demo.replay import BLOCKS_AFTER, BLOCKS_PER_HOUR
+
 COUNTS = (
     "blocks", "ticks", "skipped_heads", "accounts", "liquidatable", "liquidated", "missed", "reverted",
     "parameter_updates", "unknown",
@@ -16,7 +18,7 @@ COUNTS = (
 """The keys of summary.json that are integers."""
 HOURS = 13
 KILL_HOUR = 11  # the hour in which most accounts fall
-AND_ON = 17  # leaves the restarted keeper some hours to work in
+AND_ON = 20  # leaves the restarted keeper some hours to work in
 MISSED_AFTER = 4
 
 
@@ -38,7 +40,7 @@ def ticks(folder: Path) -> list[tuple[int, int]]:
 
 def assert_complete(summary: dict[str, Any], hours: int) -> None:
     assert {type(summary[name]) for name in COUNTS} == {int}
-    assert summary["blocks"] >= hours * 4 + 6
+    assert summary["blocks"] >= hours * BLOCKS_PER_HOUR + BLOCKS_AFTER
     assert summary["accounts"] == 64 + 3  # traders, market maker, arbitrageur, keeper
     assert summary["unknown"] == 0
     assert summary["comparisons"] >= summary["ticks"] * 60 * 3

@@ -182,7 +182,8 @@ def test_a_crash_makes_accounts_liquidatable_and_blocks_come_without_a_keeper(
 ) -> None:
     first, times = rpc.block(), []
     crash = ((0, OPENING_USD), (3_600, 7_342.49), (7_200, 6_334.44))
-    last = replay(anvil.url, world, crash, block_seconds=0.0, on_block=lambda n: times.append(rpc.block(n).timestamp))
+    stamp = lambda n: times.append(rpc.block(n).timestamp)  # noqa: E731
+    last = replay(anvil.url, world, crash, block_seconds=0.0, blocks_per_hour=4, on_block=stamp)
     assert last == first.number + 2 * 4 + BLOCKS_AFTER == rpc.block().number
     assert {b - a for a, b in pairwise(times)} == {900}
     assert pool_price(rpc, world.markets[0].pool) == pytest.approx(6_334.44, rel=1e-3)

@@ -312,6 +312,22 @@ def test_bytes_that_were_stored_and_never_offered_are_offered_unchanged(chain: C
     assert keeper.intents() == Counter(achieved=3)
 
 
+def test_bytes_the_node_already_has_are_no_complaint(chain: Chain, open_keeper: Open) -> None:
+    class DiesAfterSending(PublicRoute):
+        def send(self, signed: Sequence[bytes]) -> tuple[str, ...]:
+            raise Crash(super().send(signed))
+
+    doomed = open_keeper(chain, most=3, route=DiesAfterSending)
+    with pytest.raises(Crash):
+        doomed.tick()
+    assert doomed.attempts() == Counter(signed=3)
+    assert chain.rpc.call("txpool_status")["pending"] == "0x3"
+    keeper = open_keeper(chain, most=3)
+    assert keeper.settle() == 3
+    assert keeper.rows("SELECT status, cause FROM attempts") == [("broadcast", "")] * 3
+    assert chain.rpc.call("txpool_status")["pending"] == "0x3"
+
+
 def test_intents_that_were_never_signed_expire_and_are_decided_afresh(chain: Chain, open_keeper: Open) -> None:
     class DeadSigner(Signer):
         def sign(self, tx: Unsigned) -> Signed:
@@ -520,16 +536,18 @@ def intended(keeper: Keeper, seen: Tick) -> Any:
     return keeper.world.journal.intend(_record(seen), seen.plans)
 
 
+@pytest.mark.parametrize("late", [False, True])
 def test_an_account_that_recovered_is_refused_by_the_protocol_before_anything_is_signed(
-    chain: Chain, open_keeper: Open
+    chain: Chain, open_keeper: Open, late: bool
 ) -> None:
+    """Also when the tick took so long that the block it knows (`late`) is no longer the newest."""
     keeper, first = open_keeper(chain, most=2), chain.nonce
     seen, accounts = planned(keeper)
     intents = intended(keeper, seen)
     batch = Batch(chain.rpc)
     deposit(batch, chain.deployment, accounts[0], 5_000_000 * USDC)
     batch.mine()
-    keeper.world.executor.execute(intents, keeper.world.heads.newest())
+    keeper.world.executor.execute(intents, seen.head if late else keeper.world.heads.newest())
     status = dict(keeper.rows("SELECT subject, status FROM intents"))
     assert status == {accounts[0]: "refused", accounts[1]: "live"}
     assert keeper.causes("refused") == ["simulation: CH_EAV"]  # ClearingHouse: enough account value
