@@ -233,7 +233,7 @@ class Executor:
         exposed = sum(a.gas_limit * a.max_fee for a in self._ledger.open_attempts())
         balance = max(self._rpc.balance(self._signer.address, block) - exposed, 0)
         gas_limit = self._rpc.gas_limit(block)
-        room = min(self._limits.per_tick, balance // worst, gas_limit // self._limits.gas)
+        room = min(self._limits.per_tick, balance // max(worst, 1), gas_limit // self._limits.gas)
         for intent in intents[room:]:
             cause = (
                 f"{room} transactions allowed now: signer.max_transactions_per_block is {self._limits.per_tick}, "

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from engine.margin.perp import margin
 from keeper.accounts import Accounts
-from keeper.chain import Block
 from keeper.decide import Known, Policy, decide
 from keeper.errors import KeeperError
 from keeper.execute import Executor
@@ -78,9 +77,20 @@ def tick(head: Head, world: World) -> Tick:
 
 
 def look(head: Head, world: World, stage: "Stages") -> Tick:
-    """Return what stands at `head` and what should be done about it. Changes nothing on the chain."""
+    """Return what stands at `head` and what should be done about it. Changes nothing on the chain.
+
+    Once more if the head moved on meanwhile, or a feed seems to come from the future: see Heads.passed.
+    """
+    seen = _look_once(head, world, stage)
+    if world.heads.passed(head.block) or any(q.age_s is not None and q.age_s < 0 for q in seen.quotes):
+        seen = _look_once(head, world, stage)
+    return seen
+
+
+def _look_once(head: Head, world: World, stage: "Stages") -> Tick:
     with stage("read"):
-        state, quotes = _read(head.block, world)
+        state = world.venue.read(head.block, world.accounts.at(head.block))
+        quotes = world.oracle.read(head.block, world.feeds)
     with stage("margin"):
         prices = fuse(state, quotes)
         verdicts = judge(world.venue, state, prices, margin(*assemble(state, prices)))
@@ -102,15 +112,6 @@ def run(world: World, on_tick: Callable[[Tick], None], on_error: Callable[[Keepe
             on_error(KeeperError(f"block {head.block.number}: {type(e).__name__}, see the log"))
 
 
-def _read(block: Block, world: World) -> tuple[VenueState, tuple[Quote, ...]]:
-    """Read the venue and its feeds at `block`; once more if the head moved on meanwhile (see Heads.passed)."""
-    accounts = world.accounts.at(block)
-    state, quotes = world.venue.read(block, accounts), world.oracle.read(block, world.feeds)
-    if world.heads.passed(block):
-        state, quotes = world.venue.read(block, accounts), world.oracle.read(block, world.feeds)
-    return state, quotes
-
-
 @dataclass(slots=True)
 class Stages:
     """Wall time by stage, milliseconds."""
@@ -122,7 +123,7 @@ class Stages:
     def __call__(self, stage: str) -> Iterator[None]:
         begun = time.perf_counter()
         yield
-        self.spent[stage] = (time.perf_counter() - begun) * 1e3
+        self.spent[stage] = self.spent.get(stage, 0.0) + (time.perf_counter() - begun) * 1e3
 
     def total(self) -> Mapping[str, float]:
         self.spent["total"] = (time.perf_counter() - self.begun) * 1e3

@@ -156,7 +156,8 @@ def _prepare(url: str, folder: Path, options: Options) -> tuple[Deployment, str]
     deployment = open_book(url, deploy(url, keeper_address=key.address))
     (folder / "deployment.json").write_text(deployment.to_json())
     keystore = folder / "keystore.json"
-    keystore.write_bytes(orjson.dumps(key.encrypt(password)))
+    # a throwaway key with a random password: a light derivation spares the keeper a second at each start
+    keystore.write_bytes(orjson.dumps(key.encrypt(password, kdf="scrypt", iterations=4096)))
     keystore.chmod(0o600)
     write_config(folder, url, deployment, options.mode)
     return deployment, password

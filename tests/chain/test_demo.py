@@ -18,7 +18,7 @@ COUNTS = (
 """The keys of summary.json that are integers."""
 HOURS = 13
 KILL_HOUR = 11  # the hour in which most accounts fall
-AND_ON = 20  # leaves the restarted keeper some hours to work in
+AND_ON = 18  # leaves the restarted keeper some hours to work in
 MISSED_AFTER = 4
 
 
@@ -69,7 +69,7 @@ def test_a_keeper_at_work_misses_nobody(tmp_path: Path) -> None:
 
 def test_a_keeper_killed_in_mid_crash_carries_on(tmp_path: Path) -> None:
     """Restarting takes longer than four blocks; whom it misses, it misses while it is not there, and nobody after."""
-    summary, done = demo(tmp_path, "--kill-at-hour", str(KILL_HOUR), hours=AND_ON)
+    summary, done = demo(tmp_path, "--kill-at-hour", str(KILL_HOUR), "--block-seconds", "0.6", hours=AND_ON)
     assert done.returncode == 0, done.stderr
     assert (summary["reverted"], summary["duplicates"]) == (0, 0)
     assert summary["liquidated"] == summary["liquidatable"] >= 15
