@@ -125,7 +125,7 @@ def start_anvil(
     anvil = Anvil(process, chosen, stderr)
     try:
         _wait_until_it_answers(anvil)
-    except BaseException:
+    except BaseException:  # whatever it was, also an interrupt: no process is left behind; raised again
         anvil.stop()
         raise
     return anvil

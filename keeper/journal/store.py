@@ -28,7 +28,7 @@ class Journal(Discovery, Ticks, Ledger, Queries):
         database = Database(url)
         try:
             database.prepare(chain_id, venue)
-        except BaseException:
+        except BaseException:  # whatever it was, also an interrupt: no connection is left open; raised again
             database.close()
             raise
         return cls(database)
