@@ -12,8 +12,8 @@ float64 and returns with every account a bound on its own error, inside which th
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 
+from engine.compiled import kernel
 from engine.types import ENDANGERED, HEALTHY, UNKNOWN, Codes, Flags, Floats, Ints, MarginReport, PerpBook, PerpMarket
 
 ULPS = 8.0 * 2.0**-53
@@ -140,4 +140,4 @@ def _margin_py(
             status[a] = HEALTHY
 
 
-_margin: Callable[..., None] = njit(cache=True, nogil=True, error_model="numpy")(_margin_py)
+_margin: Callable[..., None] = kernel(_margin_py)

@@ -1,0 +1,1 @@
+"""One file a peer: what others would write or install for the same work."""
