@@ -3,7 +3,7 @@
 import numpy as np
 
 from engine.margin import perp
-from engine.types import PerpBook, PerpMarket
+from engine.margin.perp import PerpBook, PerpMarket
 
 
 def warm() -> None:

@@ -5,7 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from engine.types import ENDANGERED, HEALTHY, UNKNOWN, MarginReport, PerpBook, PerpMarket
+from engine.margin.base import MarginReport
+from engine.margin.perp import PerpBook, PerpMarket
+from engine.types import ENDANGERED, HEALTHY, UNKNOWN
 from keeper.market import Prices
 from keeper.units import PPM_DECIMALS, WAD_DECIMALS, to_float
 from keeper.venues.base import Account, Venue, VenueState

@@ -1,1 +1,1 @@
-"""One file a margin model."""
+"""Margin models: one file each behind `base.MarginModel`, one line each in MODELS."""

@@ -10,16 +10,68 @@ float64 and returns with every account a bound on its own error, inside which th
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from engine.compiled import kernel
-from engine.types import ENDANGERED, HEALTHY, UNKNOWN, Codes, Flags, Floats, Ints, MarginReport, PerpBook, PerpMarket
+from engine.margin.base import MarginReport
+from engine.records import freeze, require_finite, require_length, require_slices
+from engine.types import ENDANGERED, HEALTHY, UNKNOWN, Codes, Flags, Floats, Ints
 
 ULPS = 8.0 * 2.0**-53
 """Relative error allowed per summed term: conversion, product and sum round by 2^-53 each, three at most, doubled."""
 FLOORS = 4e-18
 """USD per term that the contract's own integer divisions may round away."""
+
+
+@dataclass(frozen=True, slots=True)
+class PerpBook:
+    """Every account of a perpetuals venue as columns: A accounts, P positions, C collateral balances.
+
+    Positions of account a are rows position_start[a] : position_start[a + 1], balances likewise.
+    """
+
+    cash: Floats  # (A,) USD, signed: settlement balance + realised PnL + fees - pending funding
+    position_start: Ints  # (A + 1,)
+    market: Ints  # (P,) row of the market
+    size: Floats  # (P,) base units of the market, long > 0
+    open_notional: Floats  # (P,) USD, quote owed < 0
+    base: Floats  # (P,) base balance outside orders; negative is debt
+    quote: Floats  # (P,) USD, quote balance outside orders; negative is debt
+    balance_start: Ints  # (A + 1,)
+    collateral: Ints  # (C,) row of the collateral
+    amount: Floats  # (C,) whole tokens, >= 0
+
+    def __post_init__(self) -> None:
+        require_finite(self, "cash", "size", "open_notional", "base", "quote", "amount")
+        require_slices(self, "position_start", self.size.size)
+        require_slices(self, "balance_start", self.amount.size)
+        require_length(self, self.size.size, "market", "open_notional", "base", "quote")
+        if (self.amount < 0.0).any():
+            raise ValueError("PerpBook.amount: expected amounts >= 0; a token debt is not collateral")
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PerpMarket:
+    """Prices and parameters of one block. A price that is not known is NaN and makes its accounts unknown."""
+
+    mark: Floats  # (M,) USD per base unit, > 0 or NaN
+    collateral_price: Floats  # (K,) USD per token, > 0 or NaN
+    collateral_ratio: Floats  # (K,) share of the value that counts, 0..1
+    im_ratio: float
+    mm_ratio: float
+    equity_decimals: int | None  # the venue states equity floored to this many decimals of a USD; None: unrounded
+
+    def __post_init__(self) -> None:
+        for name in ("mark", "collateral_price"):
+            column = getattr(self, name)
+            if (~np.isnan(column) & ~((column > 0.0) & np.isfinite(column))).any():
+                raise ValueError(f"PerpMarket.{name}: expected prices > 0, or NaN where unknown, found {column}")
+        if not (0.0 < self.mm_ratio <= self.im_ratio <= 1.0):
+            raise ValueError(f"PerpMarket: expected 0 < MM {self.mm_ratio} <= IM {self.im_ratio} <= 1")
+        freeze(self)
 
 
 def margin(book: PerpBook, market: PerpMarket) -> MarginReport:
@@ -29,7 +81,7 @@ def margin(book: PerpBook, market: PerpMarket) -> MarginReport:
     """
     _require_rows(book, market)
     accounts = book.cash.size
-    equity, im, mm, health, band = (np.empty(accounts) for _ in range(5))
+    equity, im, mm, mark_to_market, health, band = (np.empty(accounts) for _ in range(6))
     status = np.empty(accounts, np.int8)
     undecided = np.empty(accounts, np.bool_)
     _margin(
@@ -52,12 +104,25 @@ def margin(book: PerpBook, market: PerpMarket) -> MarginReport:
         equity,
         im,
         mm,
+        mark_to_market,
         health,
         band,
         status,
         undecided,
     )
-    return MarginReport(equity, im, mm, health, band, status, undecided)
+    return MarginReport(
+        equity=equity,
+        im=im,
+        mm=mm,
+        mark_to_market=mark_to_market,
+        health=health,
+        band=band,
+        status=status,
+        undecided=undecided,
+        worst=np.full(accounts, -1, np.int64),
+        scenarios=(),
+        contingencies={},
+    )
 
 
 def _require_rows(book: PerpBook, market: PerpMarket) -> None:
@@ -89,17 +154,19 @@ def _margin_py(
     equity: Floats,
     im: Floats,
     mm: Floats,
+    mark_to_market: Floats,
     health: Floats,
     band: Floats,
     status: Codes,
     undecided: Flags,
 ) -> None:
-    """Fill the last seven arrays; one writer per row. `steps` a USD equity is floored to, 0 for none.
+    """Fill the last eight arrays; one writer per row. `steps` a USD equity is floored to, 0 for none.
 
     Plain twin of the compiled kernel below.
     """
     for a in range(cash.size):
         value = cash[a]
+        haircuts = 0.0
         magnitude = abs(cash[a])
         notional = 0.0
         debt = 0.0
@@ -115,9 +182,11 @@ def _margin_py(
             terms += 2
         for c in range(balance_start[a], balance_start[a + 1]):
             counted = amount[c] * collateral_price[collateral[c]] * collateral_ratio[collateral[c]]
+            haircuts += amount[c] * collateral_price[collateral[c]] - counted
             value += counted
             magnitude += counted
             terms += 2
+        mark_to_market[a] = value + haircuts
         required = mm_ratio * notional
         error = terms * (ULPS * magnitude + FLOORS)
         straddles = False

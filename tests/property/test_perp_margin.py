@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.margin import perp
-from engine.types import ENDANGERED, HEALTHY, UNKNOWN, PerpBook, PerpMarket
+from engine.margin.perp import PerpBook, PerpMarket
+from engine.types import ENDANGERED, HEALTHY, UNKNOWN
 
 MARKETS = 3
 TOKENS = 2

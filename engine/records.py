@@ -1,0 +1,73 @@
+"""What every frozen record checks at its birth: finite, in range, of one length, and read-only from then on."""
+
+from dataclasses import fields
+
+import numpy as np
+
+from engine.types import Floats, Ints
+
+
+def freeze(record: object) -> None:
+    """Make every array of the record read-only."""
+    for field in fields(record):  # type: ignore[arg-type]
+        column = getattr(record, field.name)
+        if isinstance(column, np.ndarray):
+            column.flags.writeable = False
+
+
+def require_finite(record: object, *names: str) -> None:
+    """Raise ValueError naming column and row where a column holds NaN or infinity."""
+    for name in names:
+        column = getattr(record, name)
+        bad = ~np.isfinite(column)
+        if bad.any():
+            row = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise ValueError(f"{_of(record, name)}: expected finite numbers, found {column[row]} in row {_row(row)}")
+
+
+def require_range(record: object, name: str, low: float, high: float = float("inf")) -> None:
+    """Raise ValueError naming column and row where a column leaves [low, high]; NaN leaves it too."""
+    column = getattr(record, name)
+    bad = ~((column >= low) & (column <= high))
+    if bad.any():
+        row = tuple(int(i) for i in np.argwhere(bad)[0])
+        expected = f"numbers from {low:g} to {high:g}" if np.isfinite(high) else f"numbers >= {low:g}"
+        raise ValueError(f"{_of(record, name)}: expected {expected}, found {column[row]} in row {_row(row)}")
+
+
+def require_length(record: object, length: int, *names: str) -> None:
+    """Raise ValueError where a column is not one-dimensional with `length` rows."""
+    for name in names:
+        shape = np.shape(getattr(record, name))
+        if shape != (length,):
+            raise ValueError(f"{_of(record, name)}: expected {length} rows, found shape {shape}")
+
+
+def require_rows(record: object, name: str, count: int, low: int = 0) -> None:
+    """Raise IndexError where a column of row numbers points outside low..count − 1."""
+    rows = getattr(record, name)
+    bad = (rows < low) | (rows >= count)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise IndexError(f"{_of(record, name)}: expected rows {low}..{count - 1}, found {rows[row]} in row {row}")
+
+
+def require_slices(record: object, name: str, count: int) -> None:
+    """Raise ValueError where slice starts do not rise from 0 to `count`."""
+    starts: Ints = getattr(record, name)
+    if starts.size == 0 or starts[0] != 0 or starts[-1] != count or (np.diff(starts) < 0).any():
+        found = f"{starts[:4]}…{starts[-1:]}"
+        raise ValueError(f"{_of(record, name)}: expected non-decreasing slice starts from 0 to {count}, found {found}")
+
+
+def _of(record: object, name: str) -> str:
+    return f"{type(record).__name__}.{name}"
+
+
+def _row(row: tuple[int, ...]) -> str:
+    return str(row[0]) if len(row) == 1 else str(row)
+
+
+def floats(values: object) -> Floats:
+    """Return a new contiguous float64 array."""
+    return np.array(values, np.float64, order="C")
