@@ -1,13 +1,16 @@
 # Every target sets up what it needs; nothing outside the repository is written.
-# Reserved for when there is something to run: bench chaos study fuzz docs.
+# Reserved for when there is something to run: chaos study fuzz docs.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check abis fmt
+.PHONY: setup demo test check bench abis fmt
 
 BIN := .venv/bin
 READY := .venv/.installed node_modules/.installed
 FORGE := $(or $(shell command -v forge),node_modules/@foundry-rs/forge-linux-amd64/bin/forge)
+
+# Every kernel once more with bounds checks on, and once interpreted.
+KERNELS := tests/unit/test_kernels.py
 
 setup: $(READY)  ## install Python and npm packages into .venv and node_modules
 
@@ -20,6 +23,8 @@ demo: $(READY)  ## 12-13 March 2020 on Perp Curie, with the keeper at work
 test: $(READY)  ## every test: contracts with forge, the rest with pytest on real Anvil nodes
 	cd contracts && $(abspath $(FORGE)) test --offline
 	$(BIN)/python -m pytest
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(KERNELS)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNELS)
 
 check: $(READY)  ## lint, format, types, compiled contracts
 	$(BIN)/ruff check .
@@ -28,6 +33,13 @@ check: $(READY)  ## lint, format, types, compiled contracts
 	$(BIN)/mypy scripts
 	$(FORGE) fmt --root contracts --check
 	$(BIN)/python scripts/abis.py --check
+
+bench: .venv/.bench-installed  ## speed against named peers, into build/bench.json
+	$(BIN)/python -m tests.bench $(WORKLOADS)
+
+.venv/.bench-installed: $(READY) requirements/bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	touch $@
 
 abis: $(READY)  ## rebuild abis/ from contracts/ and the npm packages
 	$(BIN)/python scripts/abis.py

@@ -1,0 +1,1 @@
+"""Tests in layers: unit, property, cases, chain, chaos, bench."""
