@@ -72,20 +72,25 @@ def scenario_values(
 
 
 def shocked_vols(instruments: Instruments, market: Market, scenarios: Scenarios) -> Floats:
-    """Return the vol of every option in every scenario, (I, S), annualised, >= 0; 0 for other instruments."""
+    """Return the vol of every option in every scenario, (I, S), annualised, >= 0; 0 for other instruments.
+
+    Raises ValueError where a term scale or a smile's turn has no finite value: an expired option without a floor.
+    """
     vols = np.zeros((len(instruments.names), len(scenarios.names)))
     option = np.flatnonzero(instruments.kind == OPTION)
     expiry, underlying = instruments.expiry[option], instruments.underlying[option]
     vol = market.vol[option, np.newaxis]
-    shock = scenarios.vol[:, underlying].T * _term_scale(scenarios, market.seconds)[expiry, np.newaxis]
-    moved = vol * np.maximum(1.0 + shock, 0.0)
-    rises = scenarios.vol[:, underlying].T > 0.0
-    moved = np.where(rises, np.maximum(moved, scenarios.vol_floor), moved)
-    for kind in (LINEAR, ABSOLUTE):
-        turned = scenarios.skew == kind
-        if turned.any():
-            moved[:, turned] = vol * _skew_multiple(instruments, market, scenarios, kind)[option, np.newaxis]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        shock = scenarios.vol[:, underlying].T * _term_scale(scenarios, market.seconds)[expiry, np.newaxis]
+        moved = np.maximum(vol * np.maximum(1.0 + shock, 0.0), scenarios.vol_floor)
+        for kind in (LINEAR, ABSOLUTE):
+            turned = scenarios.skew == kind
+            if turned.any():
+                moved[:, turned] = vol * _skew_multiple(instruments, market, scenarios, kind)[option, np.newaxis]
     vols[option] = np.maximum(moved + scenarios.vol_points[:, underlying].T, 0.0)
+    if not np.isfinite(vols).all():
+        row, s = (int(i) for i in np.argwhere(~np.isfinite(vols))[0])
+        raise ValueError(f"{instruments.names[row]}: no finite vol in scenario {scenarios.names[s]}")
     return vols
 
 
@@ -105,17 +110,18 @@ def _skew_multiple(instruments: Instruments, market: Market, scenarios: Scenario
     root = np.sqrt(market.years)
     cap = c_base * root + base_cap
     k_star = np.maximum(shape.min_k_star, root * shape.width_scale * (shape.vol_static + shape.vol_scale * root))
+    forward = market.forward + market.forward_fixed
     multiple = np.ones(len(instruments.names))
-    for row in np.flatnonzero(instruments.kind == OPTION):
-        expiry = instruments.expiry[row]
-        forward = market.forward[expiry] + market.forward_fixed[expiry]
-        if instruments.strike[row] <= 0.0 or forward <= 0.0:
-            continue  # worth the forward or the strike whatever its vol
-        k = np.log(instruments.strike[row] / forward)
-        k = k if linear else abs(k)
-        turn = k * cap[expiry] / k_star[expiry]
-        step = min(cap[expiry], turn) if k >= 0.0 else max(-cap[expiry], turn)
-        multiple[row] = max(1.0 + step, 0.0)
+    # At strike 0 or forward 0 an option is worth the forward or the strike whatever its vol.
+    row = np.flatnonzero((instruments.kind == OPTION) & (instruments.strike > 0.0))
+    row = row[forward[instruments.expiry[row]] > 0.0]
+    expiry = instruments.expiry[row]
+    k = np.log(instruments.strike[row] / forward[expiry])
+    k = k if linear else np.abs(k)
+    most = cap[expiry]
+    turn = k * most / k_star[expiry]
+    step = np.where(k >= 0.0, np.minimum(most, turn), np.maximum(-most, turn))
+    multiple[row] = np.maximum(1.0 + step, 0.0)
     return multiple
 
 

@@ -1,7 +1,7 @@
 """Scenario sets: what the market might do, each scenario with a name so that a worst one can be explained."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -12,6 +12,7 @@ from engine.types import Codes, Floats
 PARALLEL: Final = 0  # vols move by the scenario's shocks
 LINEAR: Final = 1  # the smile rotates: vols rise where k = ln(K/F) is on one side, fall on the other
 ABSOLUTE: Final = 2  # both wings move alike, by |k|
+VOL_MOVES: Final = ("none", "up", "down", "linear", "abs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,11 @@ class TermScale:
 
     short_power: float = 0.0  # up to 30 days
     long_power: float = 0.0  # beyond
-    floor_days: float = 1.0
+    floor_days: float = 1.0  # 0: none, and an expired option has no scale
 
     def __post_init__(self) -> None:
-        if not (np.isfinite([self.short_power, self.long_power]).all() and 0.0 < self.floor_days < np.inf):
-            raise ValueError(f"TermScale: expected finite powers and a floor > 0 days, found {self}")
+        if not (np.isfinite([self.short_power, self.long_power]).all() and 0.0 <= self.floor_days < np.inf):
+            raise ValueError(f"TermScale: expected finite powers and a floor >= 0 days, found {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,18 @@ class SkewShape:
     vol_static: float = 0.6
     vol_scale: float = -0.1
 
+    def __post_init__(self) -> None:
+        shape = [getattr(self, field.name) for field in fields(self)]
+        if not (np.isfinite(shape).all() and self.min_k_star >= 0.0):
+            raise ValueError(f"SkewShape: expected finite numbers and min_k_star >= 0, found {self}")
+
 
 @dataclass(frozen=True, slots=True)
 class Scenarios:
     """S scenarios on U underlyings. A scenario's P&L counts with its weight (SPAN's extremes, dampened tails).
 
     Shocks are relative: −0.2 is −20 %. The shocked vol of an option is
-    max(vol · (1 + vol shock · term scale), floor) + vol points, never below 0; the floor holds for rises only.
+    max(vol · (1 + vol shock · term scale), floor) + vol points, never below 0.
     """
 
     names: tuple[str, ...]  # S, unique
@@ -57,9 +63,9 @@ class Scenarios:
     vol: Floats  # (S, U) relative
     vol_points: Floats  # (S, U) absolute, annualised decimal: 0.05 is 5 points
     skew: Codes  # (S,) PARALLEL, LINEAR, ABSOLUTE
-    weight: Floats  # (S,) 0..1
+    weight: Floats  # (S,) >= 0
     days: Floats  # (S,) time that passes, >= 0
-    vol_floor: float = 0.0  # least vol after a relative rise
+    vol_floor: Floats | float = 0.0  # (S,) or one for all: least vol after the relative shock
     term: TermScale = TermScale()
     shape: SkewShape = SkewShape()
 
@@ -73,23 +79,31 @@ class Scenarios:
             raise ValueError("Scenarios: spot, vol and vol_points differ in their number of underlyings")
         require_finite(self, "spot", "vol", "vol_points", "weight", "days")
         require_range(self, "spot", -1.0)
-        require_range(self, "weight", 0.0, 1.0)
+        require_range(self, "weight", 0.0)
         require_range(self, "days", 0.0)
         require_range(self, "skew", PARALLEL, ABSOLUTE)
         if count == 0 or len(set(self.names)) != count:
             raise ValueError(f"Scenarios.names: expected at least one, each once, found {list(self.names)}")
-        if not 0.0 <= self.vol_floor < np.inf:
-            raise ValueError(f"Scenarios.vol_floor: expected a vol >= 0, found {self.vol_floor}")
+        floor = np.asarray(self.vol_floor)
+        if floor.shape not in ((), (count,)) or not ((floor >= 0.0) & (floor < np.inf)).all():
+            raise ValueError(f"Scenarios.vol_floor: expected one vol >= 0 or {count}, found {self.vol_floor}")
         freeze(self)
 
 
 def span16(
-    price_scan: Sequence[float], vol_scan: Sequence[float], *, extreme: float = 2.0, cover: float = 0.35
+    price_scan: Sequence[float] | Floats,
+    vol_scan: Sequence[float] | Floats,
+    *,
+    extreme: float = 2.0,
+    cover: float = 0.35,
+    days: float = 0.0,
 ) -> Scenarios:
     """Return SPAN's 16 scenarios in their fixed order: price 0, ±1/3, ±2/3, ±1 of the scan range with vol up and down,
     then two extremes of `extreme` scan ranges with vol unchanged, of which the share `cover` counts.
 
-    price_scan, vol_scan (U,): relative ranges of each underlying, > 0 and >= 0. Source: CME, Risk Arrays – Standard.
+    price_scan, vol_scan (U,): relative ranges of each underlying, > 0 and >= 0; a fall ends at −1. `days` is the
+    look-ahead. Raises ValueError for a range, an extreme < 1 or a cover outside 0..1.
+    Source: CME, Risk Arrays – Standard.
     """
     steps = (0.0, 1 / 3, -1 / 3, 2 / 3, -2 / 3, 1.0, -1.0)
     text = {0.0: "spot 0", 1 / 3: "spot +1/3", 2 / 3: "spot +2/3", 1.0: "spot +1"}
@@ -99,8 +113,10 @@ def span16(
     moves = floats([step for step, _, _ in rows])
     turns = floats([turn for _, turn, _ in rows])
     ranges, vols = floats(price_scan), floats(vol_scan)
-    if not (ranges > 0.0).all() or not (vols >= 0.0).all():
+    if not (ranges > 0.0).all() or not (vols >= 0.0).all() or not np.isfinite([*ranges, *vols]).all():
         raise ValueError(f"span16: expected scan ranges > 0 and vol scans >= 0, found {ranges}, {vols}")
+    if not (1.0 <= extreme < np.inf and 0.0 <= cover <= 1.0):
+        raise ValueError(f"span16: expected an extreme >= 1 and a cover in 0..1, found {extreme}, {cover}")
     return Scenarios(
         names=tuple(name for _, _, name in rows),
         spot=np.maximum(np.outer(moves, ranges), -1.0),
@@ -108,7 +124,7 @@ def span16(
         vol_points=np.zeros((16, ranges.size)),
         skew=np.zeros(16, np.int8),
         weight=floats([1.0] * 14 + [cover] * 2),
-        days=np.zeros(16),
+        days=np.full(16, days),
     )
 
 
@@ -117,8 +133,14 @@ class Shock:
     """One scenario of a Derive-style grid: the same moves for every underlying."""
 
     spot: float  # relative
-    vol: str = "none"  # none, up, down, linear, abs
+    vol: str = "none"  # one of VOL_MOVES
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.vol not in VOL_MOVES:
+            raise ValueError(f"Shock.vol: expected {', '.join(VOL_MOVES)}, found {self.vol}")
+        if not (-1.0 <= self.spot < np.inf and 0.0 <= self.weight < np.inf):
+            raise ValueError(f"Shock: expected a spot move >= -1 and a weight >= 0, found {self}")
 
     @property
     def name(self) -> str:
@@ -140,12 +162,9 @@ def grid(
 ) -> Scenarios:
     """Return a Derive-style set: spot moves crossed with vol up, down or unchanged, dampened tails, skew turns.
 
-    vol_up, vol_down >= 0: relative vol shocks at 30 days, scaled by `term`. Raises ValueError for an unknown vol.
+    vol_up, vol_down >= 0: relative vol shocks at 30 days, scaled by `term`; vol_floor: least vol of an up scenario.
     """
     size = {"none": 0.0, "up": vol_up, "down": -vol_down, "linear": 0.0, "abs": 0.0}
-    unknown = sorted({shock.vol for shock in shocks} - set(size))
-    if unknown:
-        raise ValueError(f"grid: expected a vol of {', '.join(size)}, found {', '.join(unknown)}")
     kinds = {"linear": LINEAR, "abs": ABSOLUTE}
     return Scenarios(
         names=_numbered([shock.name for shock in shocks]),
@@ -155,7 +174,7 @@ def grid(
         skew=np.array([kinds.get(shock.vol, PARALLEL) for shock in shocks], np.int8),
         weight=floats([shock.weight for shock in shocks]),
         days=np.zeros(len(shocks)),
-        vol_floor=vol_floor,
+        vol_floor=floats([vol_floor if shock.vol == "up" else 0.0 for shock in shocks]),
         term=term or TermScale(),
         shape=shape or SkewShape(),
     )
@@ -167,8 +186,11 @@ def historical(
     """Return one scenario per row of history.
 
     spot_returns (S, U): simple returns of each underlying over the horizon; vol_returns (S, U): relative changes of
-    its vol level, absent: none. `days` is the horizon that passes for every instrument.
+    its vol level, absent: none. `days` is the horizon that passes for every instrument. Raises ValueError for a shape
+    that does not fit, a return below −1 or not finite.
     """
+    if spot_returns.ndim != 2:
+        raise ValueError(f"historical: expected returns by scenario and underlying, found shape {spot_returns.shape}")
     count, underlyings = spot_returns.shape
     return Scenarios(
         names=tuple(names),
@@ -185,8 +207,10 @@ def user_defined(rows: Sequence[Mapping[str, object]], underlyings: Sequence[str
     """Return scenarios from plain rows: {"name", "spot": number or {underlying: number}, "vol", "vol_points", "weight",
     "days"}; what is left out does not move, weight is 1.
 
-    Raises ValueError for a missing name, an unknown key or an unknown underlying.
+    Raises ValueError for no rows, a missing name, an unknown key, an unknown underlying or what is not a number.
     """
+    if not rows:
+        raise ValueError("scenario: expected at least one, found none")
     known = {"name", "spot", "vol", "vol_points", "weight", "days"}
     for row in rows:
         if "name" not in row or set(row) - known:

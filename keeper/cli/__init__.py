@@ -1,4 +1,4 @@
-"""The command line: `keeper run | once | accounts | explain | check-config | demo`."""
+"""The command line: `keeper run | once | accounts | explain | check-config | margin | greeks | demo`."""
 
 import sys
 
@@ -9,6 +9,8 @@ from keeper import __version__
 from keeper.cli.accounts import accounts, explain
 from keeper.cli.check import check_config
 from keeper.cli.demo import demo
+from keeper.cli.greeks import greeks_of_book
+from keeper.cli.margin import margin_of_book
 from keeper.cli.run import once, run
 from keeper.errors import ExitCode, KeeperError
 
@@ -28,6 +30,8 @@ app.command("once")(once)
 app.command("accounts")(accounts)
 app.command("explain")(explain)
 app.command("check-config")(check_config)
+app.command("margin")(margin_of_book)
+app.command("greeks")(greeks_of_book)
 app.command("demo")(demo)
 
 

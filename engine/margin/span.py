@@ -1,0 +1,355 @@
+"""SPAN: the worst of sixteen scenarios per underlying, spreads charged and credited by delta.
+
+    risk  = max(scan risk + calendar charge − inter-commodity credit, short-option minimum)   per account and underlying
+    MM    = Σ risk + token haircuts            IM = IM ratio · Σ risk + token haircuts
+
+CME states a requirement as risk − net option value and holds it against an account's cash and futures P&L. Here
+equity is cash, futures P&L *and* options at their marks, so net option value stands on that side only and the margins
+are the risk alone: equity − MM is the same number, and a long option covers its own risk and no more than its value.
+A delivery charge has no place: everything settles in cash.
+Source: CME, SPAN methodology; McMillan, Options as a Strategic Investment, ch. 34. The defaults are ours.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from engine import black76
+from engine.book import OPTION, TOKEN, Book, Instruments, account_sums, mark_to_market
+from engine.margin.base import MarginReport, judged
+from engine.market import Market
+from engine.records import floats, freeze
+from engine.revalue import risk_arrays
+from engine.scan import worst
+from engine.scenarios import Scenarios, span16
+from engine.types import DAY, YEAR, Floats, Ints
+
+PAIR: Final = np.array([*range(14), 14, 14, 15, 15]).reshape(9, 2)
+"""The two scenarios of each price move, vol up and down; an extreme has no other vol and pairs with itself."""
+PAIR_OF: Final = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8])
+BAND: Final = 1e-13
+"""Rounding of float64 as a share of gross exposure: no venue states this margin in integers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commodity:
+    """Parameters of one underlying. Without a calibration these suit a token of middling liquidity."""
+
+    price_scan: float = 0.35  # relative move the scan covers, 0..1
+    vol_scan: float = 0.50  # relative, both ways
+    short_option: float = 0.01  # share of spot, least risk of one unit of a short option
+
+    def __post_init__(self) -> None:
+        shares = (self.price_scan, self.vol_scan, self.short_option)
+        if not (0.0 < self.price_scan <= 1.0 and 0.0 <= self.vol_scan < np.inf and 0.0 <= self.short_option <= 1.0):
+            raise ValueError(f"Commodity: expected 0 < price scan <= 1, vol scan >= 0, minimum in 0..1, found {shares}")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A calendar spread: opposite deltas of two tiers (or two months of one) offset in the scan and are charged."""
+
+    near: int  # tier, 0 the nearest
+    far: int  # tier
+    rate: float  # share of price scan · spot charged per unit of delta spread
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.near <= self.far and 0.0 <= self.rate <= 2.0):
+            raise ValueError(f"Spread: expected tiers 0 <= near <= far and a rate in 0..2, found {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """An inter-commodity spread: opposite deltas of two underlyings earn a share of both legs' price risk."""
+
+    first: str
+    second: str
+    credit: float  # 0..1
+    ratio: float = 1.0  # USD of delta in the second against one in the first
+
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.credit <= 1.0 and 0.0 < self.ratio < np.inf and self.first != self.second):
+            raise ValueError(f"Offset: expected two underlyings, a credit in 0..1 and a ratio > 0, found {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """SPAN's parameters; `at` margins books with them (engine.margin.base.MarginModel).
+
+    Calendar spreads and offsets are formed in the order given, each from the deltas that earlier ones left. Perpetuals
+    and tokens count in the nearest tier as a month of their own. A token that moves with an underlying is scanned.
+    """
+
+    commodities: dict[str, Commodity] = field(
+        default_factory=lambda: {"BTC": Commodity(0.16, 0.35, 0.005), "ETH": Commodity(0.18, 0.40, 0.005)}
+    )
+    other: Commodity = Commodity()  # of underlyings not named
+    extreme: float = 2.0  # scan ranges of the extreme scenarios
+    extreme_cover: float = 0.35  # share of their loss that counts
+    days: float = 1.0  # look-ahead: time that passes in every scenario
+    delta_weights: tuple[float, float, float, float] = (0.27, 0.217, 0.11, 0.038)  # at 0, and at each of ±1/3, ±2/3, ±1
+    tier_days: tuple[float, ...] = (35.0, 95.0)  # last day of each tier but the last, which is open
+    spreads: tuple[Spread, ...] = (
+        Spread(0, 0, 0.05),
+        Spread(1, 1, 0.05),
+        Spread(2, 2, 0.05),
+        Spread(0, 1, 0.10),
+        Spread(1, 2, 0.10),
+        Spread(0, 2, 0.15),
+    )
+    offsets: tuple[Offset, ...] = (Offset("BTC", "ETH", 0.30),)
+    haircuts: dict[str, float] = field(default_factory=lambda: {"USDC": 0.0, "USDT": 0.02, "DAI": 0.02})
+    other_haircut: float = 1.0  # of tokens not named that move with no underlying; those that do have none
+    im_ratio: float = 1.1
+
+    def __post_init__(self) -> None:
+        center, *sides = self.delta_weights
+        if min(self.delta_weights) < 0.0 or not abs(center + 2.0 * sum(sides) - 1.0) <= 1e-12:
+            raise ValueError(f"Span.delta_weights: expected seven >= 0 that add up to 1, found {self.delta_weights}")
+        if not all(low < high for low, high in zip((0.0, *self.tier_days), self.tier_days, strict=False)):
+            raise ValueError(f"Span.tier_days: expected rising days > 0, found {self.tier_days}")
+        if any(spread.far > len(self.tier_days) for spread in self.spreads):
+            raise ValueError(f"Span.spreads: expected tiers 0..{len(self.tier_days)}, found {self.spreads}")
+        if not all(0.0 <= haircut <= 1.0 for haircut in (*self.haircuts.values(), self.other_haircut)):
+            raise ValueError(f"Span.haircuts: expected shares in 0..1, found {self.haircuts}, {self.other_haircut}")
+        if not 1.0 <= self.im_ratio < np.inf:
+            raise ValueError(f"Span.im_ratio: expected a ratio >= 1, found {self.im_ratio}")
+        span16([1.0], [0.0], extreme=self.extreme, cover=self.extreme_cover, days=self.days)
+
+    def at(self, instruments: Instruments, market: Market) -> Callable[[Book], MarginReport]:
+        """Return the function that margins books in these instruments. Raises ValueError for a market that does not
+        fit."""
+        commodities = [self.commodities.get(name, self.other) for name in instruments.underlyings]
+        price_scan = floats([commodity.price_scan for commodity in commodities])
+        vol_scan = [commodity.vol_scan for commodity in commodities]
+        scenarios = span16(price_scan, vol_scan, extreme=self.extreme, cover=self.extreme_cover, days=self.days)
+        arrays = risk_arrays(instruments, market, scenarios)
+        paired = arrays.pnl[:, PAIR].mean(axis=2)
+        least = floats([commodity.short_option for commodity in commodities]) * market.spot
+        shared = _Shared(
+            instruments=instruments,
+            names=tuple(f"{name}: {scenario}" for name in instruments.underlyings for scenario in scenarios.names),
+            mark=arrays.mark,
+            pnl=arrays.pnl,
+            price_pnl=paired - paired[:, :1],
+            gross=np.abs(arrays.mark) + np.abs(arrays.pnl).max(axis=1),
+            delta=composite_delta(instruments, market, scenarios, self.delta_weights),
+            tier=np.append(np.searchsorted(self.tier_days, market.seconds / DAY), 0),
+            price_scan=price_scan,
+            short_option=np.where(instruments.kind == OPTION, least[instruments.underlying], 0.0),
+            haircut=token_haircuts(instruments, self.haircuts, self.other_haircut) * market.price,
+        )
+        return partial(self._margin, shared)
+
+    def _margin(self, shared: "_Shared", book: Book) -> MarginReport:
+        groups = _grouped(book, shared.instruments)
+        scan, active = scan_risk(groups.start, groups.instrument, groups.quantity, shared.pnl)
+        longs, shorts = _tier_deltas(groups, shared, len(self.tier_days) + 1)
+        net = longs.sum(axis=1) - shorts.sum(axis=1)
+        calendar = _calendar_charge(self.spreads, longs, shorts) * shared.price_scan[groups.underlying]
+        credit = _paired_share(self.offsets, groups, shared.instruments.underlyings, net) * np.minimum(
+            _price_risk(groups, active, shared.price_pnl), scan
+        )
+        minimum = groups.sums(np.maximum(-groups.quantity, 0.0) * shared.short_option[groups.instrument])
+        top_up = np.maximum(minimum - (scan + calendar - credit), 0.0)
+        held = np.maximum(book.quantity, 0.0) * shared.haircut[book.instrument]
+        parts = {
+            "scan risk": groups.account_sums(scan),
+            "calendar spreads": groups.account_sums(calendar),
+            "inter-commodity credit": -groups.account_sums(credit),
+            "short-option minimum": groups.account_sums(top_up),
+            "token haircuts": account_sums(book, held),
+        }
+        risk = groups.account_sums(scan + calendar - credit + top_up)
+        equity = mark_to_market(book, shared.mark)
+        gross = np.abs(book.quantity) * (shared.gross[book.instrument] + np.abs(book.entry)) + np.abs(book.accrued)
+        return judged(
+            equity=equity,
+            im=self.im_ratio * risk + parts["token haircuts"],
+            mm=risk + parts["token haircuts"],
+            mark_to_market=equity.copy(),
+            band=BAND * (np.abs(book.cash) + account_sums(book, gross)),
+            worst=_deciding(groups, scan, active),
+            scenarios=shared.names,
+            contingencies=parts,
+        )
+
+
+def scan_risk(start: Ints, instrument: Ints, quantity: Floats, arrays: Floats) -> tuple[Floats, Ints]:
+    """Return the scan risk of each combined commodity, USD, >= 0, and its scenario, the first on ties, −1 if empty.
+
+    Commodity g holds quantity[start[g]:start[g + 1]], signed, of the rows `instrument` of `arrays`, (I, 16): P&L of one
+    unit in each scenario, gain > 0. A commodity that gains in all of them risks 0. Errors as engine.scan.worst.
+    """
+    pnl, active = worst(start, instrument, quantity, arrays)
+    return np.maximum(-pnl, 0.0), active
+
+
+def composite_delta(
+    instruments: Instruments, market: Market, scenarios: Scenarios, weights: tuple[float, float, float, float]
+) -> Floats:
+    """Return SPAN's composite delta of each instrument, (I,), as USD per +100 % of its underlying, signed.
+
+    Options: deltas at the seven price points of `scenarios` (span16), vol unchanged, weighted; other instruments move
+    with the underlying, so theirs is their price. A token that moves with none has 0.
+    """
+    points = 1.0 + scenarios.spot[0:14:2]
+    share = floats(weights)[[0, 1, 1, 2, 2, 3, 3]]
+    delta = np.where(instruments.underlying >= 0, market.price, 0.0)
+    dated = np.flatnonzero(instruments.expiry >= 0)
+    delta[dated] = market.forward[instruments.expiry[dated]]
+    option = np.flatnonzero(instruments.kind == OPTION)
+    expiry = instruments.expiry[option]
+    seconds = np.maximum(market.seconds - scenarios.days[0] * DAY, 0.0)
+    slopes = black76.greeks(
+        market.forward[expiry] * points[:, instruments.underlying[option]] + market.forward_fixed[expiry],
+        instruments.strike[option],
+        seconds[expiry] / YEAR,
+        market.vol[option],
+        instruments.is_call[option],
+        np.exp(-market.rate * market.years)[expiry],
+    ).delta
+    delta[option] *= share @ slopes
+    return floats(delta)
+
+
+def token_haircuts(instruments: Instruments, haircuts: dict[str, float], other: float) -> Floats:
+    """Return the share of each instrument's value that does not count, (I,): `other` for a token that is not named
+    and moves with no underlying, 0 for one that does and for everything that is not a token."""
+    token = instruments.kind == TOKEN
+    named = floats([haircuts.get(name, -1.0) for name in instruments.names])
+    unnamed = np.where(instruments.underlying < 0, other, 0.0)
+    return np.where(token, np.where(named >= 0.0, named, unnamed), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all accounts share: per instrument (I,) unless stated."""
+
+    instruments: Instruments
+    names: tuple[str, ...]  # U · 16
+    mark: Floats
+    pnl: Floats  # (I, 16)
+    price_pnl: Floats  # (I, 9) P&L of each price move, vol averaged out, less that of time alone
+    gross: Floats
+    delta: Floats
+    tier: Ints  # (E + 1,); the last is of what has no expiry
+    price_scan: Floats  # (U,)
+    short_option: Floats  # USD a unit, 0 where not an option
+    haircut: Floats  # USD a unit
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Positions by account, underlying and month; G groups are an account's positions on one underlying."""
+
+    accounts: int
+    account: Ints  # (G,)
+    underlying: Ints  # (G,)
+    start: Ints  # (G + 1,)
+    instrument: Ints  # (Q,)
+    quantity: Floats  # (Q,)
+    group: Ints  # (Q,)
+    month: Ints  # (Q,) rises by one where account, underlying or expiry changes
+
+    def sums(self, column: Floats) -> Floats:
+        """(G,) sum over each group, in order."""
+        return _sums(self.group, column, self.account.size)
+
+    def account_sums(self, column: Floats) -> Floats:
+        """(A,) sum over the groups of each account, in order."""
+        return _sums(self.account, column, self.accounts)
+
+
+def _grouped(book: Book, instruments: Instruments) -> _Groups:
+    if book.instruments.names != instruments.names:
+        raise ValueError("Book.instruments: expected the instruments the model was prepared for, found others")
+    rows = np.flatnonzero(instruments.underlying[book.instrument] >= 0)
+    held = book.instrument[rows]
+    commodity = book.account[rows] * len(instruments.underlyings) + instruments.underlying[held]
+    month = commodity * (len(instruments.expiries) + 1) + instruments.expiry[held] + 1
+    order = np.argsort(month, kind="stable")
+    commodity, month = commodity[order], month[order]
+    first = np.flatnonzero(np.diff(commodity, prepend=-1))
+    which = commodity[first]
+    return _Groups(
+        accounts=len(book.accounts),
+        account=which // max(len(instruments.underlyings), 1),
+        underlying=which % max(len(instruments.underlyings), 1),
+        start=np.append(first, commodity.size),
+        instrument=held[order],
+        quantity=book.quantity[rows[order]],
+        group=np.cumsum(np.diff(commodity, prepend=-1) != 0) - 1,
+        month=np.cumsum(np.diff(month, prepend=-1) != 0) - 1,
+    )
+
+
+def _sums(row: Ints, column: Floats, count: int) -> Floats:
+    """Return the sum of a column over each row number, (count,), left to right."""
+    return np.bincount(row, column, count).astype(np.float64, copy=False)  # of nothing it is integers
+
+
+def _tier_deltas(groups: _Groups, shared: _Shared, tiers: int) -> tuple[Floats, Floats]:
+    """Return long and short delta of each group and tier, (G, tiers) USD >= 0, each month netted first."""
+    first = np.flatnonzero(np.diff(groups.month, prepend=-1))
+    net = _sums(groups.month, groups.quantity * shared.delta[groups.instrument], first.size)
+    tier = shared.tier[shared.instruments.expiry[groups.instrument[first]]]
+    cell = groups.group[first] * tiers + tier
+    longs, shorts = (_sums(cell, np.maximum(side, 0.0), groups.account.size * tiers) for side in (net, -net))
+    return longs.reshape(-1, tiers), shorts.reshape(-1, tiers)
+
+
+def _calendar_charge(spreads: tuple[Spread, ...], longs: Floats, shorts: Floats) -> Floats:
+    """Return the charge of each group, (G,), per unit of price scan."""
+    longs, shorts = longs.copy(), shorts.copy()
+    charge = np.zeros(longs.shape[0])
+    for spread in spreads:
+        for long, short in dict.fromkeys(((spread.near, spread.far), (spread.far, spread.near))):
+            formed = np.minimum(longs[:, long], shorts[:, short])
+            longs[:, long] -= formed
+            shorts[:, short] -= formed
+            charge += spread.rate * formed
+    return charge
+
+
+def _paired_share(offsets: tuple[Offset, ...], groups: _Groups, underlyings: tuple[str, ...], net: Floats) -> Floats:
+    """Return the share of each group's price risk that inter-commodity spreads credit, (G,), 0..1."""
+    left, share = net.copy(), np.zeros(net.size)
+    for offset in offsets:
+        if not {offset.first, offset.second} <= set(underlyings):
+            continue
+        legs = np.full((2, groups.accounts), -1)
+        for leg, name in zip(legs, (offset.first, offset.second), strict=True):
+            of = np.flatnonzero(groups.underlying == underlyings.index(name))
+            leg[groups.account[of]] = of
+        a, b = legs[:, (legs >= 0).all(axis=0)]
+        opposite = left[a] * left[b] < 0.0
+        a, b = a[opposite], b[opposite]
+        formed = np.minimum(np.abs(left[a]), np.abs(left[b]) / offset.ratio)
+        for leg, used in ((a, formed), (b, formed * offset.ratio)):
+            share[leg] += offset.credit * used / np.abs(net[leg])
+            left[leg] -= np.copysign(used, left[leg])
+    return share
+
+
+def _price_risk(groups: _Groups, active: Ints, price_pnl: Floats) -> Floats:
+    """Return SPAN's price risk of each group, (G,), USD >= 0: the loss of the deciding price move alone, vol averaged
+    out and time taken off. Weighted by delta it is what an inter-commodity spread credits."""
+    moved = PAIR_OF[active[groups.group]]
+    return np.maximum(groups.sums(-groups.quantity * price_pnl[groups.instrument, moved]), 0.0)
+
+
+def _deciding(groups: _Groups, scan: Floats, active: Ints) -> Ints:
+    """Return the row of the scenario, U · 16, that costs each account most; −1 where none costs anything."""
+    most = np.zeros(groups.accounts)
+    np.maximum.at(most, groups.account, scan)
+    deciding = np.flatnonzero((scan > 0.0) & (scan == most[groups.account]))[::-1]
+    rows = np.full(groups.accounts, -1)
+    rows[groups.account[deciding]] = groups.underlying[deciding] * 16 + active[deciding]
+    return rows

@@ -1,0 +1,173 @@
+"""Is a slice free of butterfly arbitrage, and a pair of slices of calendar arbitrage: everywhere, wings included.
+
+Both g and the gap between two slices are sampled where hyperbolas bend: at k = centre + scale · sinh(u), dense around
+the vertex and around the minimum of each slice, geometric far out, then narrowed around the least sample. At ±infinity
+the limits are known: g → (4 − slope²)/16, and of two slices the one with the steeper wing is above.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.compiled import kernel
+from engine.svi import RawSvi
+from engine.types import Floats
+
+SLOPE_LIMIT = 2.0
+"""Lee: total variance grows slower than 2|k|. A slope of exactly 2 counts as arbitrage here."""
+_NODES = np.sinh(np.linspace(-11.0, 11.0, 133))
+"""Steps of 1/6 in u, out to 30,000 scales."""
+_NARROWINGS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """A minimum over the whole line; k = ±inf where it is only approached."""
+
+    k: float  # log-moneyness
+    value: float
+
+
+def least_butterfly(smile: RawSvi) -> Least:
+    """Return the least g of `smile` over all k. Negative: butterfly arbitrage; −inf where total variance is not > 0.
+
+    A wing slope of 2 or more (Lee) shows as a least value <= 0 at that wing.
+    """
+    return Least(*_least_butterfly(_raw(smile), _NODES))
+
+
+def least_gap(shorter: RawSvi, longer: RawSvi) -> Least:
+    """Return the least of ln(w_longer / w_shorter) over all k. Negative: calendar arbitrage; zero is still free of it.
+
+    Both slices need w > 0; k is each slice's own log-moneyness, as in Gatheral and Jacquier, Lemma 2.1.
+    """
+    return Least(*_least_gap(_raw(shorter), _raw(longer), _NODES))
+
+
+def is_free(smile: RawSvi, shorter: RawSvi | None = None) -> bool:
+    """Tell whether `smile` has no butterfly arbitrage and, against the next shorter slice, no calendar arbitrage."""
+    return bool(_is_free(_raw(smile), np.empty(0) if shorter is None else _raw(shorter), _NODES))
+
+
+def _raw(smile: RawSvi) -> Floats:
+    return np.array([smile.a, smile.b, smile.rho, smile.m, smile.sigma])
+
+
+def _variance_py(raw: Floats, k: float) -> float:
+    x = k - raw[3]
+    return float(raw[0] + raw[1] * (raw[2] * x + math.sqrt(x * x + raw[4] * raw[4])))
+
+
+_variance: Callable[..., float] = kernel(_variance_py)
+
+
+def _butterfly_py(raw: Floats, k: float) -> float:
+    """Return g(k), −inf where w <= 0."""
+    x = k - raw[3]
+    root = math.sqrt(x * x + raw[4] * raw[4])
+    w = raw[0] + raw[1] * (raw[2] * x + root)
+    if w <= 0.0:
+        return -math.inf
+    first = raw[1] * (raw[2] + x / root)
+    second = raw[1] * raw[4] * raw[4] / (root * root * root)
+    tilt = 1.0 - 0.5 * k * first / w
+    return float(tilt * tilt - 0.25 * first * first * (1.0 / w + 0.25) + 0.5 * second)
+
+
+_butterfly: Callable[..., float] = kernel(_butterfly_py)
+
+
+def _ratio_py(shorter: Floats, longer: Floats, k: float) -> float:
+    """Return w_longer / w_shorter at k; 0 where the longer slice has none, inf where only the shorter has none."""
+    below, above = _variance(shorter, k), _variance(longer, k)
+    if above <= 0.0:
+        return 0.0
+    # rounding of two equal wings far out is no crossing
+    if abs(above - below) <= 1e-12 * above:
+        return 1.0
+    return above / below if below > 0.0 else math.inf
+
+
+_ratio: Callable[..., float] = kernel(_ratio_py)
+
+
+def _valley_py(raw: Floats) -> tuple[float, float]:
+    """Return where w is least, and how far from there it has doubled: the scale on which g varies there."""
+    flat = math.sqrt(max(1.0 - raw[2] * raw[2], 0.0))
+    if flat < 1e-9 or raw[1] <= 0.0:
+        return raw[3], raw[4]
+    least = max(raw[0] + raw[1] * raw[4] * flat, 0.0)
+    bottom = raw[3] - raw[2] * raw[4] / flat
+    return bottom, max(math.sqrt(2.0 * least * raw[4] / (raw[1] * flat**3)), 1e-9 * raw[4])
+
+
+_valley: Callable[..., tuple[float, float]] = kernel(_valley_py)
+
+
+def _least_butterfly_py(raw: Floats, nodes: Floats) -> tuple[float, float]:
+    left, right = raw[1] * (1.0 - raw[2]), raw[1] * (1.0 + raw[2])
+    steeper = max(left, right)
+    best, at = (4.0 - steeper * steeper) / 16.0, -math.inf if left >= right else math.inf
+    bottom, width = _valley(raw)
+    centre, scale, step = 0.0, 1.0, 0.0
+    for pick in range(3):
+        middle = raw[3] if pick == 0 else bottom if pick == 1 else 0.0
+        reach = width if pick == 1 else raw[4]
+        for node in nodes:
+            g = _butterfly(raw, middle + reach * node)
+            if g < best:
+                best, at = g, middle + reach * node
+                centre, scale, step = middle, reach, math.asinh(node)
+    if not math.isinf(at) and not math.isinf(best):
+        lo, hi = step - 0.17, step + 0.17
+        for _ in range(_NARROWINGS):
+            third = (hi - lo) / 3.0
+            left_k, right_k = centre + scale * math.sinh(lo + third), centre + scale * math.sinh(hi - third)
+            if _butterfly(raw, left_k) < _butterfly(raw, right_k):
+                hi -= third
+            else:
+                lo += third
+        at = centre + scale * math.sinh(0.5 * (lo + hi))
+        best = min(best, _butterfly(raw, at))
+    return at, best
+
+
+_least_butterfly: Callable[..., tuple[float, float]] = kernel(_least_butterfly_py)
+
+
+def _least_gap_py(shorter: Floats, longer: Floats, nodes: Floats) -> tuple[float, float]:
+    best, at = math.inf, 0.0
+    for side in range(2):
+        sign = -1.0 if side == 0 else 1.0
+        below, above = shorter[1] * (1.0 + sign * shorter[2]), longer[1] * (1.0 + sign * longer[2])
+        limit = 1.0
+        # slopes that went through another parametrisation may differ in the last digits
+        if abs(above - below) > 1e-14:
+            limit = above / below if below > 0.0 else math.inf
+        if limit < best:
+            best, at = limit, sign * math.inf
+    for pick in range(4):
+        raw = shorter if pick < 2 else longer
+        middle, reach = raw[3], raw[4]
+        if pick % 2 == 1:
+            middle, reach = _valley(raw)
+        for node in nodes:
+            ratio = _ratio(shorter, longer, middle + reach * node)
+            if ratio < best:
+                best, at = ratio, middle + reach * node
+    return at, math.log(best) if best > 0.0 else -math.inf
+
+
+_least_gap: Callable[..., tuple[float, float]] = kernel(_least_gap_py)
+
+
+def _is_free_py(raw: Floats, floor: Floats, nodes: Floats) -> bool:
+    """As is_free; `floor` is the shorter slice, or empty."""
+    if raw[1] * (1.0 + abs(raw[2])) >= SLOPE_LIMIT or _least_butterfly(raw, nodes)[1] < 0.0:
+        return False
+    return floor.size == 0 or _least_gap(floor, raw, nodes)[1] >= 0.0
+
+
+_is_free: Callable[..., bool] = kernel(_is_free_py)

@@ -1,0 +1,248 @@
+"""The least-squares terms of an SVI fit and their derivatives: quotes, butterfly penalty, calendar penalty.
+
+Each slice has five unknowns (v, l, r, m, t) in which every bound is a box and nothing degenerates at ρ = ±1:
+
+    v  least total variance                 l², r²  slopes of the left and the right wing
+    m  vertex, as in raw SVI                t       ln σ
+    w(k) = v − σ l r + (r² − l²)/2 · y + (r² + l²)/2 · √(y² + σ²),  y = k − m
+         = v + ½ (l √(√(y² + σ²) − y) − r √(√(y² + σ²) + y))² >= v
+
+Unknowns of consecutive slices stand one behind the other. A term touches one slice or two neighbours, so the normal
+equations are a band: band[p, d] holds row p, column p − d.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from engine.compiled import kernel
+from engine.types import Floats
+
+BUTTERFLY_MARGIN = 1e-3
+"""g the penalty aims above, so that what it leaves of a violation is still g > 0."""
+CALENDAR_MARGIN = 1e-4
+"""The same for ln(w / w of the shorter slice), and for the differences of l and of r."""
+WIDTH = 10
+"""Entries of a band row: two slices of five unknowns."""
+
+COST, TERMS, SHIFT = 0, 1, 2
+"""What a penalty does: return its cost; add its terms too; or take its shortfall over into its shifts."""
+
+Hyperbola = tuple[float, float, float, float, float]
+"""(a, b ρ, b, m, σ): w = a + b ρ y + b √(y² + σ²)."""
+
+
+def _to_raw_py(x: Floats, first: int, raw: Floats) -> None:
+    """Fill raw with (a, b, ρ, m, σ) of the slice whose unknowns start at x[first]."""
+    left, right, sigma = x[first + 1], x[first + 2], math.exp(x[first + 4])
+    b = 0.5 * (left * left + right * right)
+    raw[0] = x[first] - sigma * left * right
+    raw[1] = b
+    raw[2] = min(max(0.5 * (right * right - left * left) / b, -1.0), 1.0) if b > 0.0 else 0.0
+    raw[3], raw[4] = x[first + 3], sigma
+
+
+_to_raw: Callable[..., None] = kernel(_to_raw_py)
+
+
+def _to_natural_py(raw: Floats, x: Floats) -> None:
+    """Fill x[:5] with the unknowns of a raw slice."""
+    x[0] = raw[0] + raw[1] * raw[4] * math.sqrt(max(1.0 - raw[2] * raw[2], 0.0))
+    x[1], x[2] = math.sqrt(raw[1] * (1.0 - raw[2])), math.sqrt(raw[1] * (1.0 + raw[2]))
+    x[3], x[4] = raw[3], math.log(raw[4])
+
+
+_to_natural: Callable[..., None] = kernel(_to_natural_py)
+
+
+def _hyperbola_py(x: Floats, first: int) -> Hyperbola:
+    """Return the slice whose unknowns start at x[first]."""
+    left, right, sigma = x[first + 1], x[first + 2], math.exp(x[first + 4])
+    tilt, b = 0.5 * (right * right - left * left), 0.5 * (right * right + left * left)
+    return x[first] - sigma * left * right, tilt, b, x[first + 3], sigma
+
+
+_hyperbola: Callable[..., Hyperbola] = kernel(_hyperbola_py)
+
+
+def _height_py(slice_: Hyperbola, k: float) -> float:
+    a, tilt, b, m, sigma = slice_
+    y = k - m
+    return a + tilt * y + b * math.sqrt(y * y + sigma * sigma)
+
+
+_height: Callable[..., float] = kernel(_height_py)
+
+
+def _height_slope_py(x: Floats, first: int, slice_: Hyperbola, k: float, factor: float, slope: Floats) -> None:
+    """Fill slope[:5] with factor · dw(k)/dx."""
+    _, tilt, b, m, sigma = slice_
+    left, right = x[first + 1], x[first + 2]
+    y = k - m
+    root = math.sqrt(y * y + sigma * sigma)
+    slope[0] = factor
+    slope[1] = factor * (left * (root - y) - sigma * right)
+    slope[2] = factor * (right * (root + y) - sigma * left)
+    slope[3] = -factor * (tilt + b * y / root)
+    slope[4] = factor * sigma * (b * sigma / root - left * right)
+
+
+_height_slope: Callable[..., None] = kernel(_height_slope_py)
+
+
+def _add_py(
+    band: Floats, gradient: Floats, first: int, slope: Floats, count: int, residual: float, weight: float
+) -> None:
+    """Add one weighted residual whose slope in x[first : first + count] is given."""
+    for p in range(count):
+        weighted = weight * slope[p]
+        gradient[first + p] += weighted * residual
+        for q in range(p + 1):
+            band[first + p, p - q] += weighted * slope[q]
+
+
+_add: Callable[..., None] = kernel(_add_py)
+
+
+def _quote_cost_py(x: Floats, first: int, k: Floats, iv: Floats, weight: Floats, years: float) -> float:
+    """Return Σ weight · (√(w/years) − IV)²."""
+    a, tilt, b, m, sigma = _hyperbola(x, first)
+    scale = 1.0 / math.sqrt(years)
+    cost = 0.0
+    for i in range(k.size):
+        y = k[i] - m
+        residual = math.sqrt(a + tilt * y + b * math.sqrt(y * y + sigma * sigma)) * scale - iv[i]
+        cost += weight[i] * residual * residual
+    return cost
+
+
+_quote_cost: Callable[..., float] = kernel(_quote_cost_py)
+
+
+def _quote_terms_py(
+    x: Floats, first: int, k: Floats, iv: Floats, weight: Floats, years: float, band: Floats, gradient: Floats
+) -> None:
+    """Add the terms of the sum above."""
+    slice_ = _hyperbola(x, first)
+    scale = 1.0 / math.sqrt(years)
+    slope = np.empty(5)
+    for i in range(k.size):
+        vol = math.sqrt(_height(slice_, k[i])) * scale
+        _height_slope(x, first, slice_, k[i], 0.5 * scale * scale / vol, slope)
+        _add(band, gradient, first, slope, 5, vol - iv[i], weight[i])
+
+
+_quote_terms: Callable[..., None] = kernel(_quote_terms_py)
+
+
+def _butterfly_terms_py(
+    x: Floats, first: int, points: Floats, shift: Floats, strength: float, band: Floats, gradient: Floats, task: int
+) -> float:
+    """Return strength · Σ max(margin + shift − g, 0)² over the points; `task` says what else."""
+    a, tilt, b, m, sigma = _hyperbola(x, first)
+    left, right = x[first + 1], x[first + 2]
+    slope = np.empty(5)
+    cost = 0.0
+    for j in range(points.size):
+        k = points[j]
+        y = k - m
+        root = math.sqrt(y * y + sigma * sigma)
+        inverse = 1.0 / (a + tilt * y + b * root)
+        bend = 1.0 / (root * root * root)
+        w1, w2 = tilt + b * y / root, b * sigma * sigma * bend
+        lean = 1.0 - 0.5 * k * w1 * inverse
+        short = BUTTERFLY_MARGIN + shift[j] - (lean * lean - 0.25 * w1 * w1 * (inverse + 0.25) + 0.5 * w2)
+        if task == SHIFT:
+            shift[j] = max(short, 0.0)
+        if short <= 0.0:
+            continue
+        cost += strength * short * short
+        if task != TERMS:
+            continue
+        by_w = -(lean * k + 0.25 * w1) * w1 * inverse * inverse
+        by_w1 = lean * k * inverse + 0.5 * w1 * (inverse + 0.25)
+        steep = 1.5 * w2 / (root * root)
+        _height_slope(x, first, (a, tilt, b, m, sigma), k, by_w, slope)
+        slope[1] += left * (by_w1 * (y / root - 1.0) - 0.5 * sigma * sigma * bend)
+        slope[2] += right * (by_w1 * (y / root + 1.0) - 0.5 * sigma * sigma * bend)
+        slope[3] -= by_w1 * w2 + steep * y
+        slope[4] += steep * sigma * sigma - w2 - by_w1 * b * y * sigma * sigma * bend
+        _add(band, gradient, first, slope, 5, short, strength)
+    return cost
+
+
+_butterfly_terms: Callable[..., float] = kernel(_butterfly_terms_py)
+
+
+def _gap_terms_py(
+    shorter: Floats,
+    base: int,
+    x: Floats,
+    first: int,
+    points: Floats,
+    shift: Floats,
+    strength: float,
+    band: Floats,
+    gradient: Floats,
+    task: int,
+) -> float:
+    """Return strength · Σ max(margin + shift − ln(w / w_shorter), 0)² over the points; `task` says what else.
+
+    The unknowns of the shorter slice start at shorter[base]. Terms are added of both slices where the shorter one
+    stands in front of `first` (base = first − 5), of the longer alone where it is a fixed floor (base = first = 0).
+    """
+    start, skip = (first - 5, 0) if base < first else (first, 5)
+    below, above = _hyperbola(shorter, base), _hyperbola(x, first)
+    slope = np.empty(WIDTH)
+    cost = 0.0
+    for j in range(points.size):
+        low, high = _height(below, points[j]), _height(above, points[j])
+        if shift[j] == 0.0 and high > low * (1.0 + 2.0 * CALENDAR_MARGIN):
+            continue
+        short = CALENDAR_MARGIN + shift[j] - math.log(high / low)
+        if task == SHIFT:
+            shift[j] = max(short, 0.0)
+        if short <= 0.0:
+            continue
+        cost += strength * short * short
+        if task == TERMS:
+            _height_slope(shorter, base, below, points[j], 1.0 / low, slope[:5])
+            _height_slope(x, first, above, points[j], -1.0 / high, slope[5:])
+            _add(band, gradient, start, slope[skip:], WIDTH - skip, short, strength)
+    return cost
+
+
+_gap_terms: Callable[..., float] = kernel(_gap_terms_py)
+
+
+def _wing_terms_py(
+    shorter: Floats,
+    base: int,
+    x: Floats,
+    first: int,
+    shift: Floats,
+    strength: float,
+    band: Floats,
+    gradient: Floats,
+    task: int,
+) -> float:
+    """As the gaps, of l and of r: what the gap comes to at −∞ and +∞."""
+    start, skip = (first - 5, 0) if base < first else (first, 5)
+    slope = np.empty(WIDTH)
+    cost = 0.0
+    for wing in range(1, 3):
+        short = CALENDAR_MARGIN + shift[wing - 1] + shorter[base + wing] - x[first + wing]
+        if task == SHIFT:
+            shift[wing - 1] = max(short, 0.0)
+        if short <= 0.0:
+            continue
+        cost += strength * short * short
+        if task == TERMS:
+            slope[:] = 0.0
+            slope[wing], slope[5 + wing] = 1.0, -1.0
+            _add(band, gradient, start, slope[skip:], WIDTH - skip, short, strength)
+    return cost
+
+
+_wing_terms: Callable[..., float] = kernel(_wing_terms_py)
