@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from scipy.optimize import brentq
 
 from engine.book import Book, Instruments
 from engine.margin.base import MarginModel, MarginReport, margin
@@ -101,6 +100,8 @@ def _first(model: MarginModel, book: Book, market: Market, grid: Floats, move: M
 
 def _refined(model: MarginModel, alone: Book, market: Market, move: Move, healthy: float, not_healthy: float) -> float:
     """Return where between a healthy and a not healthy move one account crosses."""
+    from scipy.optimize import brentq  # here: half a second to import, for every command that solves nothing
+
     if not_healthy == healthy:  # the grid's first point: not healthy before anything moved
         return 0.0
 

@@ -78,7 +78,7 @@ def implied_vol(
       NOT_RESOLVABLE   price = discount · intrinsic value (0 out of the money), or next to it; or years = 0; or a time
                        value below 2^-1000 USD or 2^-1000 · min(forward, strike)
     Relative error of a resolved vol: 4e-15, and what the rounding of the price leaves open, which is
-    4.4e-16 · price / (vega · vol): below 1e-15 out of the money but next to the upper bound, any size in the money.
+    4.4e-16 · price / (vega · vol): out of the money under 1e-15 except near the upper bound, in the money unlimited.
     Raises ValueError naming the argument and row that is not finite, out of range, or not boolean.
     """
     named = {"price": price, "forward": forward, "strike": strike, "years": years, "discount": discount}
@@ -250,12 +250,12 @@ def _excess(s: float, x: float, v: float, rest: float, exact: bool) -> float:
 def _begin(
     otm: Floats, forward: Floats, strike: Floats, status: Codes, x: Floats, v: Floats, rest: Floats, s: Floats
 ) -> None:
-    """Fill x, v, 1 − v and the start of every row; one that has no start gets another's values."""
+    """Fill x, v, 1 − v and the start of every row; a row without a start gets harmless values."""
     for i in range(otm.size):
         least = min(forward[i], strike[i])
         apart = abs(forward[i] - strike[i])
         able = status[i] == RESOLVED and otm[i] > NEAREST_START * apart and otm[i] < HIGHEST_START * least
-        x[i] = abs(log_ratio(forward[i], strike[i])) if able else 0.0
+        x[i] = log_ratio(max(forward[i], strike[i]), least) if able else 0.0
         v[i] = otm[i] / least if able else 0.5
         rest[i] = (least - otm[i]) / least if able else UNSTARTED
         s[i] = apart / least if able else 0.0
@@ -286,7 +286,7 @@ def _finish(otm: Floats, forward: Floats, strike: Floats, years: Floats, status:
             vol[i] = np.nan
         elif vol[i] < 0.0:
             least = min(forward[i], strike[i])
-            x = abs(log_ratio(forward[i], strike[i]))
+            x = log_ratio(max(forward[i], strike[i]), least)
             vol[i] = _bracketed(x, otm[i] / least, (least - otm[i]) / least) / sqrt(years[i])
 
 

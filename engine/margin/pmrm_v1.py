@@ -82,7 +82,7 @@ class PmrmV1:
         market = replace(market, price=np.where(is_base, spot, market.price))
         undiscounted = np.ones(market.seconds.size)
         scenarios = grid(
-            (*self.scenarios, *self.basis.shocks),
+            self.scenarios,
             len(instruments.underlyings),
             vol_up=self.vol_up,
             vol_down=self.vol_down,
@@ -92,6 +92,7 @@ class PmrmV1:
             instruments,
             market,
             scenarios,
+            self.basis.scenarios(len(instruments.underlyings)),
             collateral=_bases(instruments),
             discount=undiscounted,
             discounts=(

@@ -20,6 +20,7 @@ import numpy as np
 from engine import black76
 from engine.book import OPTION, TOKEN, Book, Instruments, account_sums, mark_to_market
 from engine.margin.base import MarginReport, judged
+from engine.margin.combined import Combined, sums_by
 from engine.market import Market
 from engine.records import floats, freeze
 from engine.revalue import risk_arrays
@@ -63,7 +64,11 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """An inter-commodity spread: opposite deltas of two underlyings earn a share of both legs' price risk."""
+    """An inter-commodity spread: opposite deltas of two underlyings earn a share of both legs' weighted price risk.
+
+    That is a commodity's price risk per unit of its net delta, at most its scan range (CME's scan range cap): what
+    gamma and not delta puts at risk no other underlying hedges.
+    """
 
     first: str
     second: str
@@ -145,25 +150,28 @@ class Span:
         return partial(self._margin, shared)
 
     def _margin(self, shared: "_Shared", book: Book) -> MarginReport:
-        groups = _grouped(book, shared.instruments)
-        scan, active = scan_risk(groups.start, groups.instrument, groups.quantity, shared.pnl)
-        longs, shorts = _tier_deltas(groups, shared, len(self.tier_days) + 1)
+        if book.instruments.names != shared.instruments.names:
+            raise ValueError("Book.instruments: expected the instruments the model was prepared for, found others")
+        held = Combined.of(book)
+        scan, active = scan_risk(held.start, held.instrument, held.quantity, shared.pnl)
+        longs, shorts = _tier_deltas(held, shared, len(self.tier_days) + 1)
         net = longs.sum(axis=1) - shorts.sum(axis=1)
-        calendar = _calendar_charge(self.spreads, longs, shorts) * shared.price_scan[groups.underlying]
-        credit = _paired_share(self.offsets, groups, shared.instruments.underlyings, net) * np.minimum(
-            _price_risk(groups, active, shared.price_pnl), scan
-        )
-        minimum = groups.sums(np.maximum(-groups.quantity, 0.0) * shared.short_option[groups.instrument])
+        scan_range = shared.price_scan[held.underlying]
+        calendar = _calendar_charge(self.spreads, longs, shorts) * scan_range
+        price_risk = np.minimum(_price_risk(held, active, shared.price_pnl), scan)
+        credited = _credited_delta(self.offsets, held, shared.instruments.underlyings, net)
+        credit = credited * np.minimum(price_risk / np.where(net == 0.0, 1.0, np.abs(net)), scan_range)
+        minimum = held.sums(np.maximum(-held.quantity, 0.0) * shared.short_option[held.instrument])
         top_up = np.maximum(minimum - (scan + calendar - credit), 0.0)
-        held = np.maximum(book.quantity, 0.0) * shared.haircut[book.instrument]
+        haircut = np.maximum(book.quantity, 0.0) * shared.haircut[book.instrument]
         parts = {
-            "scan risk": groups.account_sums(scan),
-            "calendar spreads": groups.account_sums(calendar),
-            "inter-commodity credit": -groups.account_sums(credit),
-            "short-option minimum": groups.account_sums(top_up),
-            "token haircuts": account_sums(book, held),
+            "scan risk": held.account_sums(scan),
+            "calendar spreads": held.account_sums(calendar),
+            "inter-commodity credit": -held.account_sums(credit),
+            "short-option minimum": held.account_sums(top_up),
+            "token haircuts": account_sums(book, haircut),
         }
-        risk = groups.account_sums(scan + calendar - credit + top_up)
+        risk = held.account_sums(scan + calendar - credit + top_up)
         equity = mark_to_market(book, shared.mark)
         gross = np.abs(book.quantity) * (shared.gross[book.instrument] + np.abs(book.entry)) + np.abs(book.accrued)
         return judged(
@@ -172,7 +180,7 @@ class Span:
             mm=risk + parts["token haircuts"],
             mark_to_market=equity.copy(),
             band=BAND * (np.abs(book.cash) + account_sums(book, gross)),
-            worst=_deciding(groups, scan, active),
+            worst=_deciding(held, scan, active),
             scenarios=shared.names,
             contingencies=parts,
         )
@@ -245,68 +253,16 @@ class _Shared:
         freeze(self)
 
 
-@dataclass(frozen=True, slots=True)
-class _Groups:
-    """Positions by account, underlying and month; G groups are an account's positions on one underlying."""
-
-    accounts: int
-    account: Ints  # (G,)
-    underlying: Ints  # (G,)
-    start: Ints  # (G + 1,)
-    instrument: Ints  # (Q,)
-    quantity: Floats  # (Q,)
-    group: Ints  # (Q,)
-    month: Ints  # (Q,) rises by one where account, underlying or expiry changes
-
-    def sums(self, column: Floats) -> Floats:
-        """(G,) sum over each group, in order."""
-        return _sums(self.group, column, self.account.size)
-
-    def account_sums(self, column: Floats) -> Floats:
-        """(A,) sum over the groups of each account, in order."""
-        return _sums(self.account, column, self.accounts)
-
-
-def _grouped(book: Book, instruments: Instruments) -> _Groups:
-    if book.instruments.names != instruments.names:
-        raise ValueError("Book.instruments: expected the instruments the model was prepared for, found others")
-    rows = np.flatnonzero(instruments.underlying[book.instrument] >= 0)
-    held = book.instrument[rows]
-    commodity = book.account[rows] * len(instruments.underlyings) + instruments.underlying[held]
-    month = commodity * (len(instruments.expiries) + 1) + instruments.expiry[held] + 1
-    order = np.argsort(month, kind="stable")
-    commodity, month = commodity[order], month[order]
-    first = np.flatnonzero(np.diff(commodity, prepend=-1))
-    which = commodity[first]
-    return _Groups(
-        accounts=len(book.accounts),
-        account=which // max(len(instruments.underlyings), 1),
-        underlying=which % max(len(instruments.underlyings), 1),
-        start=np.append(first, commodity.size),
-        instrument=held[order],
-        quantity=book.quantity[rows[order]],
-        group=np.cumsum(np.diff(commodity, prepend=-1) != 0) - 1,
-        month=np.cumsum(np.diff(month, prepend=-1) != 0) - 1,
-    )
-
-
-def _sums(row: Ints, column: Floats, count: int) -> Floats:
-    """Return the sum of a column over each row number, (count,), left to right."""
-    return np.bincount(row, column, count).astype(np.float64, copy=False)  # of nothing it is integers
-
-
-def _tier_deltas(groups: _Groups, shared: _Shared, tiers: int) -> tuple[Floats, Floats]:
-    """Return long and short delta of each group and tier, (G, tiers) USD >= 0, each month netted first."""
-    first = np.flatnonzero(np.diff(groups.month, prepend=-1))
-    net = _sums(groups.month, groups.quantity * shared.delta[groups.instrument], first.size)
-    tier = shared.tier[shared.instruments.expiry[groups.instrument[first]]]
-    cell = groups.group[first] * tiers + tier
-    longs, shorts = (_sums(cell, np.maximum(side, 0.0), groups.account.size * tiers) for side in (net, -net))
+def _tier_deltas(held: Combined, shared: _Shared, tiers: int) -> tuple[Floats, Floats]:
+    """Return long and short delta of each commodity and tier, (G, tiers) USD >= 0, each month netted first."""
+    net = held.month_sums(held.quantity * shared.delta[held.instrument])
+    cell = held.month_commodity * tiers + shared.tier[held.month_expiry]
+    longs, shorts = (sums_by(cell, np.maximum(side, 0.0), held.account.size * tiers) for side in (net, -net))
     return longs.reshape(-1, tiers), shorts.reshape(-1, tiers)
 
 
 def _calendar_charge(spreads: tuple[Spread, ...], longs: Floats, shorts: Floats) -> Floats:
-    """Return the charge of each group, (G,), per unit of price scan."""
+    """Return the charge of each commodity, (G,), per unit of price scan."""
     longs, shorts = longs.copy(), shorts.copy()
     charge = np.zeros(longs.shape[0])
     for spread in spreads:
@@ -318,38 +274,38 @@ def _calendar_charge(spreads: tuple[Spread, ...], longs: Floats, shorts: Floats)
     return charge
 
 
-def _paired_share(offsets: tuple[Offset, ...], groups: _Groups, underlyings: tuple[str, ...], net: Floats) -> Floats:
-    """Return the share of each group's price risk that inter-commodity spreads credit, (G,), 0..1."""
-    left, share = net.copy(), np.zeros(net.size)
+def _credited_delta(offsets: tuple[Offset, ...], held: Combined, underlyings: tuple[str, ...], net: Floats) -> Floats:
+    """Return the delta of each commodity in inter-commodity spreads times their credit, (G,), USD >= 0."""
+    left, credited = net.copy(), np.zeros(net.size)
     for offset in offsets:
         if not {offset.first, offset.second} <= set(underlyings):
             continue
-        legs = np.full((2, groups.accounts), -1)
+        legs = np.full((2, held.accounts), -1)
         for leg, name in zip(legs, (offset.first, offset.second), strict=True):
-            of = np.flatnonzero(groups.underlying == underlyings.index(name))
-            leg[groups.account[of]] = of
+            of = np.flatnonzero(held.underlying == underlyings.index(name))
+            leg[held.account[of]] = of
         a, b = legs[:, (legs >= 0).all(axis=0)]
         opposite = left[a] * left[b] < 0.0
         a, b = a[opposite], b[opposite]
         formed = np.minimum(np.abs(left[a]), np.abs(left[b]) / offset.ratio)
         for leg, used in ((a, formed), (b, formed * offset.ratio)):
-            share[leg] += offset.credit * used / np.abs(net[leg])
+            credited[leg] += offset.credit * used
             left[leg] -= np.copysign(used, left[leg])
-    return share
+    return credited
 
 
-def _price_risk(groups: _Groups, active: Ints, price_pnl: Floats) -> Floats:
-    """Return SPAN's price risk of each group, (G,), USD >= 0: the loss of the deciding price move alone, vol averaged
-    out and time taken off. Weighted by delta it is what an inter-commodity spread credits."""
-    moved = PAIR_OF[active[groups.group]]
-    return np.maximum(groups.sums(-groups.quantity * price_pnl[groups.instrument, moved]), 0.0)
+def _price_risk(held: Combined, active: Ints, price_pnl: Floats) -> Floats:
+    """Return SPAN's price risk of each commodity, (G,), USD >= 0: the loss of the deciding price move alone, vol
+    averaged out and time taken off."""
+    moved = PAIR_OF[active[held.commodity]]
+    return np.maximum(held.sums(-held.quantity * price_pnl[held.instrument, moved]), 0.0)
 
 
-def _deciding(groups: _Groups, scan: Floats, active: Ints) -> Ints:
+def _deciding(held: Combined, scan: Floats, active: Ints) -> Ints:
     """Return the row of the scenario, U · 16, that costs each account most; −1 where none costs anything."""
-    most = np.zeros(groups.accounts)
-    np.maximum.at(most, groups.account, scan)
-    deciding = np.flatnonzero((scan > 0.0) & (scan == most[groups.account]))[::-1]
-    rows = np.full(groups.accounts, -1)
-    rows[groups.account[deciding]] = groups.underlying[deciding] * 16 + active[deciding]
+    most = np.zeros(held.accounts)
+    np.maximum.at(most, held.account, scan)
+    deciding = np.flatnonzero((scan > 0.0) & (scan == most[held.account]))[::-1]
+    rows = np.full(held.accounts, -1)
+    rows[held.account[deciding]] = held.underlying[deciding] * 16 + active[deciding]
     return rows

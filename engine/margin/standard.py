@@ -139,7 +139,7 @@ class Standard:
             instruments=instruments,
             market=market,
             mark=mark,
-            terms=floats(rows).reshape(len(rows), -1),
+            terms=floats(rows).reshape(-1, BASE_IM_SCALE + 1),
             expiry_confidence=_expiry_confidence(instruments, market),
             depeg=depeg(market, self.depeg_threshold, self.depeg_factor),
             accepted=(instruments.kind != TOKEN) | base,

@@ -144,12 +144,18 @@ def _print(found: Found) -> None:
     if found.report.scenarios:
         worst = [(row["account"], row["worst"]) for row in margins]
         table("Decided by", ("account", "worst scenario"), worst)
-    parts = {name: column for name, column in found.report.contingencies.items() if column.any()}
+    parts: list[tuple[Cell, ...]] = [
+        (account, name, float(column[row]))
+        for row, account in enumerate(found.book.accounts)
+        for name, column in found.report.contingencies.items()
+        if column[row] != 0.0
+    ]
+    if parts:
+        table("Parts of the margins, USD", ("account", "part", "USD"), parts)
     distance = {name.replace("_", " "): column for name, column in _far(found.far).items()}
     for title, columns in (
-        ("Parts of the margins, USD; what is 0 for everyone is left out", parts),
         ("P&L in the file's scenarios, USD", found.scenarios),
-        ("Liquidation distance: relative moves of spot and vol, days; 0 is not healthy now", distance),
+        ("Liquidation distance: relative moves of spot and vol, days", distance),
     ):
         if columns:
             lines: list[tuple[Cell, ...]] = [

@@ -4,6 +4,7 @@ import csv
 import gzip
 from datetime import datetime
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def quoted(snapshot, currency):
     rows.sort()
     expiry = [row[0] for row in rows]
     k, iv, years, future, bid, ask = np.array([row[1:] for row in rows]).T
-    start = np.r_[0, 1 + np.flatnonzero([a != b for a, b in zip(expiry, expiry[1:], strict=False)]), k.size]
+    start = np.r_[0, 1 + np.flatnonzero([a != b for a, b in pairwise(expiry)]), k.size]
     counts = np.diff(start)
     mean_years, mean_future = (np.add.reduceat(column, start[:-1]) / counts for column in (years, future))
     return SmileQuotes(mean_years, mean_future, start, k, iv, np.ones(k.size)), bid, ask

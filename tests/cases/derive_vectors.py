@@ -236,6 +236,7 @@ def _pmrm_rows(scenario: dict[str, Any]) -> tuple[list[Row], list[Term]]:
             confidence=float(row["Confidence"]),
         )
         for number, row in enumerate(scenario["Collaterals"])
+        if float(row["Amount"]) != 0.0
     ]
     if float(scenario["NumPerps"]) != 0.0:
         price = float(scenario["PerpPrice"])
@@ -281,7 +282,7 @@ AUCTION = AuctionParameters(
     fee_rate=0.02,
     buffer=0.2,
 )
-AUCTION_MODEL = PmrmV1(
+PMRM_V1_MODEL = PmrmV1(
     scenarios=tuple(
         Shock(spot, vol) for spot in (0.15, 0.10, 0.05, 0.0, -0.05, -0.10, -0.15) for vol in ("up", "none", "down")
     ),
@@ -299,11 +300,11 @@ AUCTION_MODEL = PmrmV1(
     base=0.02,
     option=0.01,
 )
-"""The PMRM of the auction cases: the protocol's test set-up with vol ranges 0.45 and 0.3."""
+"""The first PMRM of the auction cases: the protocol's test set-up with vol ranges 0.45 and 0.3."""
 
 
-def read_auction_state(portfolio: dict[str, Any], time: int) -> tuple[Book, Market]:
-    """The account and the market of one step, `time` seconds after 0; expiries are counted from 0."""
+def read_pmrm_v1(portfolio: dict[str, Any], time: int = 0) -> tuple[Book, Market]:
+    """The account and the market of one step of an auction, `time` seconds after 0; expiries are counted from 0."""
     terms = {
         int(expiry): Term(
             seconds=float(max(int(expiry) - time, 0)),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from derive_vectors import AUCTION, AUCTION_MODEL, cases, parameters, read_auction_state, wad
+from derive_vectors import AUCTION, PMRM_V1_MODEL, cases, parameters, read_pmrm_v1, wad
 
 from engine import auction
 from engine.margin.base import margin
@@ -17,8 +17,8 @@ def near(expected: int) -> object:
 
 
 def state(portfolio, time):
-    book, market = read_auction_state(portfolio, time)
-    report = margin(AUCTION_MODEL, book, market)
+    book, market = read_pmrm_v1(portfolio, time)
+    report = margin(PMRM_V1_MODEL, book, market)
     return float(report.mm_excess[0]), float(report.mark_to_market[0])
 
 
@@ -57,11 +57,11 @@ def test_what_is_left_after_every_step(run):
     reserved = 0.0
     for action in run["Actions"]:
         expected = action["Results"]
-        book, market = read_auction_state(action["PortfolioAndFeeds"], action["Time"])
+        book, market = read_pmrm_v1(action["PortfolioAndFeeds"], action["Time"])
         share, paid = wad(expected["fLiquidatedOfOriginal"]), wad(expected["ExpectedBidPrice"])
         cash = (book.cash - reserved) * (1.0 - share) + reserved + paid
         left = replace(book, cash=cash, quantity=book.quantity * (1.0 - share), accrued=book.accrued * (1.0 - share))
-        report = margin(AUCTION_MODEL, left, market)
+        report = margin(PMRM_V1_MODEL, left, market)
         mm_excess, mtm = float(report.mm_excess[0]), float(report.mark_to_market[0])
         assert mtm == near(expected["PostMtM"])
         assert mm_excess == near(expected["PostMM"])

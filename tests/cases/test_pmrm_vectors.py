@@ -41,6 +41,7 @@ def test_margins_and_mark_to_market(path):
     assert report.im_excess[0] == near(float(case.result["IM"]), 1e-12)
     assert report.mm_excess[0] == near(float(case.result["MM"]), 1e-12)
     assert report.mark_to_market[0] == near(float(case.result["PortfolioMTM"]), 1e-11)
+    assert abs(report.mm_excess[0] - float(case.result["MM"])) <= report.band[0]
 
 
 @pytest.mark.parametrize("path", CASES)

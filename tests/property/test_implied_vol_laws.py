@@ -82,8 +82,8 @@ def test_a_discounted_price_has_the_vol_of_the_undiscounted_one(
 
 @given(
     st.floats(0.0, 1e308),
-    st.floats(5e-324, 1e308),
-    st.floats(5e-324, 1e308),
+    st.floats(5e-324, 1e300),
+    st.floats(5e-324, 1e300),
     st.floats(0.0, 1e6),
     flags,
     st.floats(1e-3, 1e3),

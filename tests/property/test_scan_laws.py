@@ -11,7 +11,7 @@ from engine import scan, tail_scan
 
 INSTRUMENTS = 9
 EXPIRIES = 3
-scenario_counts = st.sampled_from([1, 5, 27, 32, 33, 64, 70])
+scenario_counts = st.sampled_from([1, 5, 27, 32, 33, 64, 70, 300])
 probabilities = st.sampled_from([0.3, 0.75, 0.9, 0.975, 0.99])
 
 
@@ -53,6 +53,14 @@ class Drawn:
             "basis_scale": self.terms[2],
         }
         return book | change
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_blocks():
+    """Tail scans of more than 64 scenarios go through several blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tail_scan, "BLOCK_BYTES", tail_scan.LANES * 8 * INSTRUMENTS)
+        yield
 
 
 def slices(sizes: list[int]) -> np.ndarray:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from engine.book import FUTURE, OPTION, PERPETUAL, TOKEN
 from engine.margin.base import margin
+from engine.margin.pmrm import Pmrm
 from engine.margin.span import Span
 from engine.margin.tail import Tail
 from keeper.bookfile import model_of, read_book
@@ -19,7 +20,7 @@ from keeper.errors import ConfigError, ExitCode
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 JSON, CSV = (EXAMPLES / "book.json").read_text(), (EXAMPLES / "book.csv").read_text()
 FUTURE_NAME = "BTC-27MAR26"
-MODELS = {"span": Span, "tail": Tail}
+MODELS = {"span": Span, "tail": Tail, "pmrm": Pmrm}
 
 
 def with_future():
@@ -253,16 +254,17 @@ def test_a_tail_margin_takes_the_files_scenarios():
     assert report.scenarios == ("12 March 2020", "quiet week")
     basis = file.book.accounts.index("basis")
     discount = np.exp(-0.04 * 77 / 365)  # by parity the options are a short forward
-    crash = 2.0 * -0.388 * (90020 - 91000 * discount)
-    assert report.equity[basis] == pytest.approx(20000 + 40 - 2.0 * discount * (91000 - 90000))
-    assert report.im[basis] == pytest.approx(max(-crash, 0.0))
+    assert report.equity[basis] == pytest.approx(20000 + 2 * 20 - 2 * discount * (91000 - 90000) + 200)
+    assert report.im[basis] == 0.0  # short a future more than it is long, it gains in the crash
+    straddled = file.book.accounts.index("short-strangle")
+    assert report.im[straddled] == pytest.approx(52317.70, abs=0.005)
 
 
 @pytest.mark.parametrize(
     ("name", "parameters", "said"),
     [
-        ("spam", {}, "--model: expected one of span, tail, found spam"),
-        ("span", {"spam": {}}, "parameters: expected any of span, tail, found spam"),
+        ("spam", {}, "--model: expected one of span, tail, pmrm, found spam"),
+        ("span", {"spam": {}}, "parameters: expected any of span, tail, pmrm, found spam"),
         ("span", {"span": {"imratio": 1.2}}, "parameters.span.imratio: expected one of commodities, other"),
         (
             "span",

@@ -11,6 +11,7 @@ from engine.book import FUTURE, OPTION, PERPETUAL, TOKEN, Book, Instruments
 from engine.margin.base import MarginReport, margin
 from engine.margin.pmrm import Basis, Collateral, Pmrm, StaticDiscount
 from engine.margin.pmrm_v1 import PmrmV1
+from engine.margin.standard import Standard
 from engine.market import Market
 from engine.scenarios import Shock, TermScale
 from engine.types import ENDANGERED, HEALTHY, UNKNOWN
@@ -111,6 +112,10 @@ def random_book(accounts: int, seed: int) -> Book:
         entry=np.where(INSTRUMENTS.kind[rows] == PERPETUAL, MARKET.price[rows] * 0.9, 0.0),
         accrued=np.where(INSTRUMENTS.kind[rows] == PERPETUAL, 12.5, 0.0),
     )
+
+
+def _rows_in(instruments: Instruments, held: Mapping[str, float]) -> np.ndarray:
+    return np.array([instruments.names.index(name) for name in held], np.int64)
 
 
 def of_one_model(model: Pmrm | PmrmV1, random: Book) -> Book:
@@ -284,6 +289,38 @@ def test_an_account_alone_has_the_same_bits_as_in_a_book(model, seed):
 
 
 @BOTH
+def test_another_underlying_in_the_tables_changes_nothing(model):
+    """An ETH account is the same where BTC is not known at all."""
+    rows = np.flatnonzero(INSTRUMENTS.underlying != 1)
+    columns = ("kind", "underlying", "expiry", "strike", "is_call")
+    alone = Instruments(
+        names=tuple(INSTRUMENTS.names[row] for row in rows),
+        underlyings=("ETH",),
+        expiries=INSTRUMENTS.expiries[:2],
+        **{name: getattr(INSTRUMENTS, name)[rows] for name in columns},
+    )
+    dated = (
+        "expiry_underlying",
+        "seconds",
+        "forward",
+        "forward_fixed",
+        "rate",
+        "forward_confidence",
+        "rate_confidence",
+    )
+    market = replace(
+        MARKET,
+        **{name: getattr(MARKET, name)[:1] for name in ("spot", "spot_confidence")},
+        **{name: getattr(MARKET, name)[rows] for name in ("price", "vol", "confidence")},
+        **{name: getattr(MARKET, name)[:2] for name in dated},
+    )
+    held = {"ETH-PERP": -2.0, "ETH-10-1-C": -3.0, "ETH-90-1.1-P": 4.0, "ETH": 1.5}
+    here = margin(model, book(held), MARKET)
+    there = margin(model, replace(book(held), instruments=alone, instrument=_rows_in(alone, held)), market)
+    assert (numbers(here) == numbers(there)).all()
+
+
+@BOTH
 def test_a_position_in_parts_or_in_another_order_is_the_same_position(model):
     at = model.at(INSTRUMENTS, MARKET)
     names = ["ETH-10-1-C", "ETH-PERP", "ETH-90-1.1-P", "ETH-10-1-P"]
@@ -303,6 +340,27 @@ def test_a_position_in_parts_or_in_another_order_is_the_same_position(model):
         at = model.at(INSTRUMENTS, market)
         assert at(twice).im == pytest.approx(at(whole).im, rel=1e-13)
         assert at(twice).mm == pytest.approx(at(whole).mm, rel=1e-13)
+
+
+@BOTH
+def test_an_account_of_hundreds_of_positions(model):
+    """Every option of an underlying in twenty parts, in random order, is the account that holds them whole."""
+    random = np.random.default_rng(5)
+    rows = np.flatnonzero((INSTRUMENTS.underlying == 0) & (INSTRUMENTS.kind == OPTION))
+    whole = book({INSTRUMENTS.names[row]: float(size) for row, size in zip(rows, random.normal(size=16), strict=True)})
+    order = random.permutation(16 * 20)
+    parts = Book(
+        instruments=INSTRUMENTS,
+        accounts=("account",),
+        cash=np.zeros(1),
+        start=np.array([0, order.size]),
+        instrument=np.repeat(rows, 20)[order],
+        quantity=np.repeat(whole.quantity / 20.0, 20)[order],
+        entry=np.zeros(order.size),
+        accrued=np.zeros(order.size),
+    )
+    doubtful = replace(MARKET, spot_confidence=np.full(2, 0.1))
+    assert margin(model, parts, doubtful).im == pytest.approx(margin(model, whole, doubtful).im, rel=1e-12)
 
 
 def test_the_parts_add_up_to_the_requirements():
@@ -327,6 +385,33 @@ def test_a_book_without_accounts_and_accounts_without_positions(model):
     assert report.mm.tolist() == [0.0, 0.0, 0.0]
     assert report.worst.tolist() == [-1, -1, -1]
     assert report.status.tolist() == [HEALTHY, HEALTHY, ENDANGERED]
+
+
+@pytest.mark.parametrize("model", [*MODELS, Standard()], ids=["second", "first", "standard"])
+def test_a_market_without_underlyings(model):
+    none, rows = np.empty(0), np.empty(0, np.int64)
+    instruments = Instruments(
+        ("USDT",),
+        (),
+        (),
+        np.array([TOKEN], np.int8),
+        -np.ones(1, np.int64),
+        -np.ones(1, np.int64),
+        np.zeros(1),
+        np.zeros(1, np.bool_),
+    )
+    market = Market(none, none, rows, none, none, none, none, none, none, np.ones(1), np.zeros(1), np.ones(1))
+    held = Book(instruments, ("a",), np.ones(1), np.zeros(2, np.int64), rows, none, none, none)
+    assert margin(model, held, market).im_excess.tolist() == [1.0]
+    if model is MODELS[0]:
+        pledged = replace(
+            held,
+            start=np.array([0, 1]),
+            instrument=np.zeros(1, np.int64),
+            **dict.fromkeys(("entry", "accrued"), np.zeros(1)),
+            quantity=np.full(1, 100.0),
+        )
+        assert margin(model, pledged, market).mm_excess.tolist() == [99.0]
 
 
 @BOTH
@@ -425,7 +510,7 @@ def test_parameters_that_the_first_version_refuses(wrong):
         (Shock, {"spot": 0.1, "weight": -1.0}),
         (Collateral, {"mm_haircut": 0.7, "im_haircut": 0.4}),
         (Collateral, {"mm_haircut": -0.1}),
-        (Basis, {"up": 0.0}),
+        (Basis, {"up": -0.1}),
         (Basis, {"down": 0.1}),
         (Basis, {"down": -1.1}),
         (StaticDiscount, {"base": float("nan"), "rate_multiple": 0.0, "rate_addition": 0.0}),
@@ -459,3 +544,9 @@ def test_the_default_scenarios_are_pm2s():
     assert sorted({shock.spot for shock in shocks[:23]}) == pytest.approx(np.arange(-4, 5) * 0.045)
     assert [shock.spot * shock.weight for shock in shocks[25:31]] == pytest.approx([0.1386] * 6)
     assert len(PmrmV1().scenarios) == 27
+
+
+@BOTH
+def test_scenario_names_are_those_of_the_shocks(model):
+    names = margin(model, book(), MARKET).scenarios
+    assert names == (*(shock.name for shock in model.scenarios), "basis contingency")

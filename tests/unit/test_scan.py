@@ -90,6 +90,16 @@ def test_compiled_worst_agrees_with_its_plain_twin():
     assert np.array_equal(index[0], index[1])
 
 
+@pytest.mark.parametrize("scenarios", [1, 31, 32, 33])
+def test_padded_tables_start_on_a_cache_line_and_repeat_the_last_scenario(scenarios):
+    arrays = np.arange(3.0 * scenarios).reshape(3, scenarios)
+    table = scan._padded(arrays, np.ones((3, 3)))
+    assert table.ctypes.data % 64 == 0
+    assert (table.shape[1] - scan.ENDS) % scan.LANES == 0
+    assert np.array_equal(table[:, scan.ENDS : scan.ENDS + scenarios], arrays)
+    assert (table[:, scan.ENDS + scenarios :] == arrays[:, -1:]).all()
+
+
 def test_rows_of_arrays_may_be_strided():
     start, instrument, quantity, arrays = whole_number_book(3, 20, 6, 24)
     wide = np.repeat(arrays, 2, axis=1)
@@ -326,7 +336,9 @@ def test_tails_of_known_distributions(order):
 
 @pytest.mark.parametrize("scenarios", [1, 63, 64, 65, 640, 10_240])
 @pytest.mark.parametrize("probability", [0.2, 0.9, 0.975, 0.99, 0.9999])
-def test_tail_is_exact_on_whole_numbers(scenarios, probability):
+@pytest.mark.parametrize("lanes_a_block", [1, 4, 1000])
+def test_tail_is_exact_on_whole_numbers(scenarios, probability, lanes_a_block, monkeypatch):
+    monkeypatch.setattr(tail_scan, "BLOCK_BYTES", lanes_a_block * tail_scan.LANES * 8 * 5)
     start, instrument, quantity, arrays = whole_number_book(scenarios, 12, 5, scenarios)
     losses = np.sort(-(dense(start, instrument, quantity, 5) @ arrays), axis=1)[:, ::-1]
     var, es = tail_scan.tail_risk(start, instrument, quantity, arrays, probability)
@@ -334,6 +346,23 @@ def test_tail_is_exact_on_whole_numbers(scenarios, probability):
     whole = int(n)
     assert np.array_equal(var, losses[:, whole])
     assert es == pytest.approx((losses[:, :whole].sum(axis=1) + (n - whole) * losses[:, whole]) / n, rel=1e-12)
+
+
+@pytest.mark.parametrize("order", ["worst first", "worst last", "worst at both ends", "next to worst last"])
+@pytest.mark.parametrize("probability", [0.5, 0.95, 0.99])
+def test_no_order_of_the_scenarios_spoils_the_tail(order, probability, monkeypatch):
+    monkeypatch.setattr(tail_scan, "BLOCK_BYTES", 2 * tail_scan.LANES * 8)
+    losses = np.random.default_rng(6).permutation(5000) - 2000.0
+    key = {
+        "worst first": -losses,
+        "worst last": losses,
+        "worst at both ends": np.where(np.arange(5000) % 2, losses, -losses),
+        "next to worst last": np.where(losses >= 2900.0, -np.inf, np.where(losses >= 2800.0, np.inf, losses % 977)),
+    }[order]
+    var, es = tail_of(losses[np.argsort(key)], probability)
+    n = round(5000 * (1.0 - probability))
+    assert var == 2999.0 - n  # losses are the whole numbers from -2000 to 2999
+    assert es == pytest.approx(2999.0 - 0.5 * (n - 1), rel=1e-14)
 
 
 def test_more_accounts_than_one_pass_holds():

@@ -133,6 +133,16 @@ def test_an_offset_of_two_to_one_pairs_twice_the_dollars_of_its_second_leg() -> 
     assert found.contingencies["inter-commodity credit"][0] == pytest.approx(-0.5 * (5_000 + 20_000))
 
 
+def test_what_gamma_puts_at_risk_earns_no_credit() -> None:
+    # A short call hedged but for 100 USD of delta risks far more than a tenth of that; a short ether of 4,000 pairs
+    # with the 100: half of the scan range of each leg, 10 and 20.
+    delta = composite_delta(INSTRUMENTS, MARKET, span16([0.1, 0.2], [0.25, 0.25]), TENTHS.delta_weights)
+    hedge = (delta[CALL] + 100.0) / 100_000.0
+    found = report((0.0, {CALL: -1.0, BTC: hedge, ETH: -1.0}))
+    assert found.contingencies["scan risk"][0] > 2_000.0
+    assert found.contingencies["inter-commodity credit"][0] == pytest.approx(-0.5 * (10.0 + 20.0), rel=1e-9)
+
+
 def test_a_far_short_option_costs_the_minimum() -> None:
     still = Span(commodities={"BTC": Commodity(0.10, 0.0, 0.15)}, days=0.0, extreme_cover=0.0)
     found = report((0.0, {CALL: -1.0, BTC: 1.0}), model=still)

@@ -1,4 +1,4 @@
-"""scipy.sparse: the book as a CSR matrix of accounts × instruments, built once, times the risk arrays, least per row."""
+"""scipy.sparse: the book as a CSR matrix of accounts × instruments, built once, times the arrays, least per row."""
 
 from scipy.sparse import csr_matrix
 
