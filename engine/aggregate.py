@@ -80,7 +80,7 @@ def instrument_greeks(book: Book, market: Market) -> InstrumentGreeks:
     instruments = book.instruments
     require_market(instruments, market)
     columns = {name: np.zeros(len(instruments.names)) for name in NAMES}
-    spot = market.spot[instruments.underlying]  # −1 reads another underlying's; such rows stay 0 below
+    spot = np.append(market.spot, np.inf)[instruments.underlying]  # −1, no underlying: nothing moves it
     linear = instruments.kind == PERPETUAL
     linear |= (instruments.kind == TOKEN) & (instruments.underlying >= 0)
     columns["delta"][linear] = (market.price / spot)[linear]
@@ -180,9 +180,13 @@ def netting_benefit(model: MarginModel, book: Book, market: Market) -> NettingBe
 
 
 def _grouped(account: Ints, underlying: Ints, expiry: Ints, columns: list[Floats]) -> GreekReport:
-    keys, group = np.unique(np.stack((account, underlying, expiry)), axis=1, return_inverse=True)
-    sums = (floats(np.bincount(group.reshape(-1), column, keys.shape[1])) for column in columns)
-    return GreekReport(*(key.copy() for key in keys), *sums)
+    """Return the sums of rows with equal keys, in the keys' order."""
+    expiries = int(expiry.max(initial=ALL)) - ALL + 1
+    underlyings = int(underlying.max(initial=0)) + 1
+    key = ((account - ALL) * underlyings + underlying) * expiries + (expiry - ALL)
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    sums = (floats(np.bincount(group, column, first.size)) for column in columns)
+    return GreekReport(account[first], underlying[first], expiry[first], *sums)
 
 
 def _require_known(report: MarginReport, accounts: tuple[str, ...]) -> None:

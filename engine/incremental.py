@@ -122,12 +122,15 @@ class RunningProfile:
         if not np.isfinite(change).all():
             row = int(np.flatnonzero(~np.isfinite(change))[0])
             raise ValueError(f"change: expected finite quantities, found {change[row]} in row {row}")
-        self._add(account, change[:, np.newaxis] * self._arrays[instrument])
+        gain = change[:, np.newaxis] * self._arrays[instrument]
+        self._record(account, _most(gain))
+        np.add.at(self._profile, account, gain)
 
     def reprice(self, book: Book, instrument: Ints, arrays: RiskArrays) -> None:
         """Replace the risk arrays of some instruments, (N,) rows, by those in `arrays` of the whole market.
 
-        `book` holds the quantities as of now: every trade so far is in it. Raises ValueError when the book or the
+        `book` holds the quantities as of now: every trade so far is in it. Where most accounts hold one of them,
+        `refresh` is cheaper. Raises ValueError when the book or the
         arrays are not of this profile's accounts, instruments and scenarios, IndexError for an unknown row.
         """
         if arrays.pnl.shape != self._arrays.shape or len(book.accounts) != self._profile.shape[0]:
@@ -140,18 +143,19 @@ class RunningProfile:
         repriced[instrument] = True
         change = np.where(repriced[:, np.newaxis], arrays.pnl - self._arrays, 0.0)
         held = np.flatnonzero(repriced[book.instrument])
-        row = book.instrument[held]
-        self._add(book.account[held], book.quantity[held, np.newaxis] * change[row])
+        account, row, quantity = book.account[held], book.instrument[held], book.quantity[held]
+        self._record(account, np.abs(quantity) * _most(change)[row])
+        touched, first = np.unique(account, return_index=True)
+        self._profile[touched] += profile(np.append(first, held.size), row, quantity, change)
         self._arrays = np.where(repriced[:, np.newaxis], arrays.pnl, self._arrays)
 
-    def _add(self, account: Ints, terms: Floats) -> None:
-        touched = np.unique(account)
-        count = np.bincount(account, minlength=self._gross.size)[touched]
-        size = np.bincount(account, _most(terms), self._gross.size)[touched]
-        before = _most(self._profile[touched])
-        np.add.at(self._profile, account, terms)
-        self._gross[touched] += size
-        self._drift[touched] += ROUNDING * count * (before + size)
+    def _record(self, account: Ints, size: Floats) -> None:
+        """Grow gross and drift by terms of `size` USD, (N,), that are about to be added to accounts."""
+        count = np.bincount(account, minlength=self._gross.size)
+        grown = floats(np.bincount(account, size, self._gross.size))
+        touched = np.flatnonzero(count)
+        self._gross += grown
+        self._drift[touched] += ROUNDING * count[touched] * (_most(self._profile[touched]) + grown[touched])
 
 
 def _most(rows: Floats) -> Floats:

@@ -60,6 +60,14 @@ def require_slices(record: object, name: str, count: int) -> None:
         raise ValueError(f"{_of(record, name)}: expected non-decreasing slice starts from 0 to {count}, found {found}")
 
 
+def require_not_negative(record: object, *names: str) -> None:
+    """Raise ValueError where a parameter is negative or not finite."""
+    for name in names:
+        number = getattr(record, name)
+        if not 0.0 <= number < np.inf:
+            raise ValueError(f"{type(record).__name__}.{name}: expected a finite number >= 0, found {number}")
+
+
 def _of(record: object, name: str) -> str:
     return f"{type(record).__name__}.{name}"
 

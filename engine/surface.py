@@ -24,7 +24,7 @@ class SmileQuotes:
     start: Ints  # (N + 1,)
     k: Floats  # (Q,) ln(strike / forward of the expiry or of the quote itself)
     iv: Floats  # (Q,) annualised, decimal, > 0
-    weight: Floats  # (Q,) >= 0; only ratios within an expiry count
+    weight: Floats  # (Q,) >= 0; scaled at birth to sum 1 in each expiry
 
     def __post_init__(self) -> None:
         require_length(self, self.years.size, "years", "forward")
@@ -32,7 +32,8 @@ class SmileQuotes:
         require_length(self, self.k.size, "k", "iv", "weight")
         require_slices(self, "start", self.k.size)
         _require_expiries(self.years, self.forward, "SmileQuotes")
-        _checked(self.start, self.k, self.iv, self.years, self.weight)
+        share = _checked(self.start, self.k, self.iv, self.years, self.weight)[3]
+        object.__setattr__(self, "weight", share)
         freeze(self)
 
 
@@ -88,8 +89,7 @@ def fit_surface(quotes: SmileQuotes, start: Surface | None = None) -> SurfaceFit
     if start is not None:
         nearest = np.abs(quotes.years[:, None] - start.years).argmin(axis=1)
         begin = np.column_stack((start.a, start.b, start.rho, start.m, start.sigma))[nearest]
-    checked = _checked(columns[0], quotes.k, quotes.iv, quotes.years, quotes.weight)
-    raw, residual, rmse, status, binding, iterations = _run(checked, begin, np.empty(0))
+    raw, residual, rmse, status, binding, iterations = _run(columns, begin, np.empty(0))
     parameters = (np.ascontiguousarray(column) for column in raw.T)
     surface = Surface(quotes.years, quotes.forward, *parameters)
     return SurfaceFit(surface, rmse, residual, status, binding, iterations)

@@ -76,12 +76,13 @@ def _checked(start: Ints, k: ArrayLike, iv: ArrayLike, years: Floats, weight: Ar
             row = int(np.flatnonzero(~ok)[0])
             expected = "a finite number" if name == "k" else "a number >= 0" if name == "weight" else "a number > 0"
             raise ValueError(f"quotes.{name}: expected {expected}, found {column[row]} in row {row}")
+    used = share > 0.0
     for i in range(years.size):
         rows = slice(int(start[i]), int(start[i + 1]))
-        distinct = np.unique(at[rows][share[rows] > 0.0]).size
+        distinct = np.unique(at[rows][used[rows]]).size
         if distinct < 3:
             raise ValueError(f"quotes: expected three distinct k with weight > 0, found {distinct} in slice {i}")
-        share[rows] /= share[rows].sum()
+    share /= np.repeat(np.add.reduceat(share, start[:-1]), np.diff(start))
     return np.asarray(start, np.int64), at, vol, share, years
 
 

@@ -172,16 +172,25 @@ def _blend_py(x: Floats, quotes: Columns, floor: Floats, nodes: Floats, raw: Flo
 _blend: Callable[..., None] = kernel(_blend_py)
 
 
-def _binding_py(raw: Floats, floor: Floats, nodes: Floats) -> int:
+def _survey_py(raw: Floats, floor: Floats, nodes: Floats) -> tuple[float, float]:
+    """Return the least g of a slice and its least gap to `floor`, +inf without one."""
+    gap = _least_gap(floor, raw, nodes)[1] if floor.size else math.inf
+    return _least_butterfly(raw, nodes)[1], gap
+
+
+_survey: Callable[..., tuple[float, float]] = kernel(_survey_py)
+
+
+def _binding_py(raw: Floats, least: float, gap: float) -> int:
     """Return the bits of the constraints the slice lies on: within a few margins of them."""
     bits = 0
-    if _least_butterfly(raw, nodes)[1] < 3.0 * BUTTERFLY_MARGIN:
+    if least < 3.0 * BUTTERFLY_MARGIN:
         bits += BUTTERFLY
     if raw[1] * (1.0 - raw[2]) > 0.99 * SLOPE_LIMIT:
         bits += LEFT_WING
     if raw[1] * (1.0 + raw[2]) > 0.99 * SLOPE_LIMIT:
         bits += RIGHT_WING
-    if floor.size and _least_gap(floor, raw, nodes)[1] < 3.0 * CALENDAR_MARGIN:
+    if gap < 3.0 * CALENDAR_MARGIN:
         bits += CALENDAR
     return bits
 
@@ -238,23 +247,33 @@ def _fit_py(
         count, settled = _alone(x[own], lo[own], hi[own], quotes_i, begin[i], points[one], nodes, raw[one])
         iterations[i] = count
         status[i] = REDUCED if quotes_i[1].size < 5 else CONVERGED if settled else UNSETTLED
-    if slices > 1:
+    least, gap = np.empty(slices), np.empty(slices)
+    for i in range(slices):
+        least[i], gap[i] = _survey(raw[i], raw[i - 1] if i > 0 else floor, nodes)
+    if slices > 1 and (least.min() < 0.0 or gap.min() < 0.0):
         count, settled = _constrain(x, lo, hi, quotes, floor, points, nodes, raw)
         iterations += count
-        if not settled:
-            status[status == CONVERGED] = UNSETTLED
-    below = floor
+        for i in range(slices):
+            least[i], gap[i] = _survey(raw[i], raw[i - 1] if i > 0 else floor, nodes)
+            if not settled and status[i] == CONVERGED:
+                status[i] = UNSETTLED
+    below, moved = floor, False
     for i in range(slices):
-        own, one = slice(5 * i, 5 * i + 5), slice(i, i + 1)
-        quotes_i = _one(quotes, i)
-        count, settled = _constrain(x[own], lo[own], hi[own], quotes_i, below, points[one], nodes, raw[one])
-        iterations[i] += count
-        if not settled and status[i] == CONVERGED:
-            status[i] = UNSETTLED
-        if not _is_free(raw[i], below, nodes):
-            _blend(x[own], quotes_i, below, nodes, raw[i])
-            status[i] = REPAIRED
-        binding[i] = _binding(raw[i], below, nodes)
+        if moved:
+            gap[i] = _least_gap(below, raw[i], nodes)[1]
+        moved = least[i] < 0.0 or gap[i] < 0.0
+        if moved:
+            own, one = slice(5 * i, 5 * i + 5), slice(i, i + 1)
+            quotes_i = _one(quotes, i)
+            count, settled = _constrain(x[own], lo[own], hi[own], quotes_i, below, points[one], nodes, raw[one])
+            iterations[i] += count
+            if not settled and status[i] == CONVERGED:
+                status[i] = UNSETTLED
+            if not _is_free(raw[i], below, nodes):
+                _blend(x[own], quotes_i, below, nodes, raw[i])
+                status[i] = REPAIRED
+            least[i], gap[i] = _survey(raw[i], below, nodes)
+        binding[i] = _binding(raw[i], least[i], gap[i])
         below = raw[i]
         square = 0.0
         for j in range(start[i], start[i + 1]):

@@ -123,7 +123,7 @@ _quote_cost: Callable[..., float] = kernel(_quote_cost_py)
 def _quote_terms_py(
     x: Floats, first: int, k: Floats, iv: Floats, weight: Floats, years: float, band: Floats, gradient: Floats
 ) -> None:
-    """Add the terms of the sum above."""
+    """Add the terms of the sum above. Plain twin of the function below, which keeps the sums in registers."""
     slice_ = _hyperbola(x, first)
     scale = 1.0 / math.sqrt(years)
     slope = np.empty(5)
@@ -133,7 +133,44 @@ def _quote_terms_py(
         _add(band, gradient, first, slope, 5, vol - iv[i], weight[i])
 
 
-_quote_terms: Callable[..., None] = kernel(_quote_terms_py)
+def _quote_terms_unrolled(
+    x: Floats, first: int, k: Floats, iv: Floats, weight: Floats, years: float, band: Floats, gradient: Floats
+) -> None:
+    a, tilt, b, m, sigma = _hyperbola(x, first)
+    left, right = x[first + 1], x[first + 2]
+    scale = 1.0 / math.sqrt(years)
+    g0 = g1 = g2 = g3 = g4 = 0.0
+    h00 = h10 = h11 = h20 = h21 = h22 = h30 = h31 = h32 = h33 = h40 = h41 = h42 = h43 = h44 = 0.0
+    for i in range(k.size):
+        y = k[i] - m
+        root = math.sqrt(y * y + sigma * sigma)
+        inverse = 1.0 / root
+        vol = math.sqrt(a + tilt * y + b * root) * scale
+        residual, share = vol - iv[i], weight[i]
+        j0 = 0.5 * scale * scale / vol
+        j1 = j0 * (left * (root - y) - sigma * right)
+        j2 = j0 * (right * (root + y) - sigma * left)
+        j3 = -j0 * (tilt + b * y * inverse)
+        j4 = j0 * sigma * (b * sigma * inverse - left * right)
+        w0, w1, w2, w3, w4 = share * j0, share * j1, share * j2, share * j3, share * j4
+        g0, g1, g2 = g0 + w0 * residual, g1 + w1 * residual, g2 + w2 * residual
+        g3, g4 = g3 + w3 * residual, g4 + w4 * residual
+        h00, h10, h11 = h00 + w0 * j0, h10 + w1 * j0, h11 + w1 * j1
+        h20, h21, h22 = h20 + w2 * j0, h21 + w2 * j1, h22 + w2 * j2
+        h30, h31, h32, h33 = h30 + w3 * j0, h31 + w3 * j1, h32 + w3 * j2, h33 + w3 * j3
+        h40, h41, h42, h43, h44 = h40 + w4 * j0, h41 + w4 * j1, h42 + w4 * j2, h43 + w4 * j3, h44 + w4 * j4
+    rows = ((h00, 0.0, 0.0, 0.0, 0.0), (h11, h10, 0.0, 0.0, 0.0), (h22, h21, h20, 0.0, 0.0))
+    rows_below = ((h33, h32, h31, h30, 0.0), (h44, h43, h42, h41, h40))
+    for d in range(5):
+        for p in range(3):
+            band[first + p, d] += rows[p][d]
+        for p in range(2):
+            band[first + 3 + p, d] += rows_below[p][d]
+    for p, value in enumerate((g0, g1, g2, g3, g4)):
+        gradient[first + p] += value
+
+
+_quote_terms: Callable[..., None] = kernel(_quote_terms_unrolled)
 
 
 def _butterfly_terms_py(

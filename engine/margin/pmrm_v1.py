@@ -15,17 +15,11 @@ import numpy as np
 
 from engine.book import TOKEN, Book, Instruments
 from engine.margin.base import MarginReport, judged
-from engine.margin.pmrm import (
-    BAND,
-    AccountPass,
-    Basis,
-    Collateral,
-    StaticDiscount,
-    depeg,
-    require_not_negative,
-    require_scenarios,
-)
+from engine.margin.derive import BAND, depeg
+from engine.margin.pmrm import Basis, StaticDiscount, require_scenarios
+from engine.margin.pmrm_accounts import AccountPass, Collateral
 from engine.market import Market, require_market
+from engine.records import require_not_negative
 from engine.scenarios import Shock, TermScale, grid
 from engine.types import Floats
 

@@ -17,18 +17,17 @@ import numpy as np
 from engine.book import PERPETUAL, TOKEN, Book, Instruments, mark_to_market
 from engine.compiled import kernel
 from engine.margin.base import MarginReport, judged
-from engine.margin.pmrm import (
+from engine.margin.derive import (
     BAND,
     Groups,
     depeg,
     gross_exposure,
     require_instruments,
     require_no_future,
-    require_not_negative,
     require_tokens,
 )
 from engine.market import Market, require_market
-from engine.records import floats
+from engine.records import floats, require_not_negative
 from engine.revalue import mark_values
 from engine.types import Codes, Flags, Floats, Ints
 

@@ -13,7 +13,8 @@ import pytest
 
 from engine.auction import AuctionParameters
 from engine.book import OPTION, PERPETUAL, TOKEN, Book, Instruments
-from engine.margin.pmrm import Basis, Collateral, Pmrm, StaticDiscount
+from engine.margin.pmrm import Basis, Pmrm, StaticDiscount
+from engine.margin.pmrm_accounts import Collateral
 from engine.margin.pmrm_v1 import PmrmV1
 from engine.margin.standard import BaseTerms, OptionTerms, OracleTerms, PerpetualTerms, Standard, UnderlyingTerms
 from engine.market import Market

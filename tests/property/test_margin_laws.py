@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 from engine.book import OPTION, PERPETUAL, TOKEN, Book
 from engine.margin import MODELS
 from engine.margin.base import MarginModel, MarginReport
-from engine.margin.pmrm import Collateral, Pmrm
+from engine.margin.pmrm import Pmrm
+from engine.margin.pmrm_accounts import Collateral
 from engine.margin.pmrm_v1 import PmrmV1
 from engine.margin.span import Commodity, Span
 from engine.margin.tail import Tail

@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 from engine.book import FUTURE, OPTION, PERPETUAL, TOKEN, Book, Instruments
 from engine.margin.base import MarginReport, margin
-from engine.margin.pmrm import Basis, Collateral, Pmrm, StaticDiscount
+from engine.margin.pmrm import Basis, Pmrm, StaticDiscount
+from engine.margin.pmrm_accounts import Collateral
 from engine.margin.pmrm_v1 import PmrmV1
 from engine.margin.standard import Standard
 from engine.market import Market
