@@ -34,6 +34,7 @@ RIGHT_WING: Final = 4
 CALENDAR: Final = 8
 """Bits of `binding`: which constraints hold the slice away from its quotes; 0 for none."""
 
+_ENOUGH = 5
 _CORE, _TAIL, _EXTRA = 41, 8, 8
 _POINTS = _CORE + 2 * _TAIL + _EXTRA
 _STRENGTH, _STIFFENING, _TURNS = 0.02, 2.0, 14
@@ -66,7 +67,7 @@ def _frame_py(quotes: Columns, lo: Floats, hi: Floats, points: Floats) -> None:
     hi[1] = hi[2] = _STEEPEST
     lo[3], hi[3] = least - span, most + span
     lo[4], hi[4] = math.log(span / 50.0), math.log(10.0 * span)
-    if k.size < 5:
+    if k.size < _ENOUGH:
         lo[3] = hi[3] = 0.5 * (least + most)
         lo[4] = hi[4] = math.log(0.5 * span)
     for j in range(_CORE):
@@ -224,6 +225,34 @@ def _alone_py(
 _alone: Callable[..., tuple[int, bool]] = kernel(_alone_py)
 
 
+def _miss_py(raw: Floats, quotes: Columns, residual: Floats) -> float:
+    """Fill model IV − quoted IV of one slice; return the weighted root mean square."""
+    _, k, iv, weight, years = quotes
+    square = 0.0
+    for j in range(k.size):
+        residual[j] = math.sqrt(_variance(raw, k[j]) / years[0]) - iv[j]
+        square += weight[j] * residual[j] ** 2
+    return math.sqrt(square)
+
+
+_miss: Callable[..., float] = kernel(_miss_py)
+
+
+def _secure_py(
+    x: Floats, lo: Floats, hi: Floats, quotes: Columns, floor: Floats, points: Floats, nodes: Floats, raw: Floats
+) -> tuple[int, int]:
+    """Make one slice free against a floor that no longer moves; return the iterations and the status."""
+    iterations, settled = _constrain(x, lo, hi, quotes, floor, points, nodes, raw)
+    status = CONVERGED if settled else UNSETTLED
+    if not _is_free(raw[0], floor, nodes):
+        _blend(x, quotes, floor, nodes, raw[0])
+        status = REPAIRED
+    return iterations, status
+
+
+_secure: Callable[..., tuple[int, int]] = kernel(_secure_py)
+
+
 def _fit_py(
     quotes: Columns,
     begin: Floats,
@@ -237,49 +266,38 @@ def _fit_py(
     iterations: Ints,
 ) -> None:
     """Fill the last six arrays; slices in the order of their expiries, `floor` the fixed slice below them or empty."""
-    start, k, iv, weight, years = quotes
-    slices = years.size
+    start = quotes[0]
+    slices = raw.shape[0]
     x, lo, hi = np.empty(5 * slices), np.empty(5 * slices), np.empty(5 * slices)
-    points = np.empty((slices, _POINTS))
+    points, least, gap = np.empty((slices, _POINTS)), np.empty(slices), np.empty(slices)
     for i in range(slices):
         own, one = slice(5 * i, 5 * i + 5), slice(i, i + 1)
-        quotes_i = _one(quotes, i)
-        count, settled = _alone(x[own], lo[own], hi[own], quotes_i, begin[i], points[one], nodes, raw[one])
+        count, settled = _alone(x[own], lo[own], hi[own], _one(quotes, i), begin[i], points[one], nodes, raw[one])
         iterations[i] = count
-        status[i] = REDUCED if quotes_i[1].size < 5 else CONVERGED if settled else UNSETTLED
-    least, gap = np.empty(slices), np.empty(slices)
-    for i in range(slices):
+        status[i] = CONVERGED if settled else UNSETTLED
         least[i], gap[i] = _survey(raw[i], raw[i - 1] if i > 0 else floor, nodes)
     if slices > 1 and (least.min() < 0.0 or gap.min() < 0.0):
         count, settled = _constrain(x, lo, hi, quotes, floor, points, nodes, raw)
         iterations += count
+        status[:] = CONVERGED if settled else UNSETTLED
         for i in range(slices):
             least[i], gap[i] = _survey(raw[i], raw[i - 1] if i > 0 else floor, nodes)
-            if not settled and status[i] == CONVERGED:
-                status[i] = UNSETTLED
     below, moved = floor, False
     for i in range(slices):
+        own, one, rows = slice(5 * i, 5 * i + 5), slice(i, i + 1), slice(start[i], start[i + 1])
         if moved:
             gap[i] = _least_gap(below, raw[i], nodes)[1]
         moved = least[i] < 0.0 or gap[i] < 0.0
         if moved:
-            own, one = slice(5 * i, 5 * i + 5), slice(i, i + 1)
-            quotes_i = _one(quotes, i)
-            count, settled = _constrain(x[own], lo[own], hi[own], quotes_i, below, points[one], nodes, raw[one])
+            count, code = _secure(x[own], lo[own], hi[own], _one(quotes, i), below, points[one], nodes, raw[one])
             iterations[i] += count
-            if not settled and status[i] == CONVERGED:
-                status[i] = UNSETTLED
-            if not _is_free(raw[i], below, nodes):
-                _blend(x[own], quotes_i, below, nodes, raw[i])
-                status[i] = REPAIRED
+            status[i] = code
             least[i], gap[i] = _survey(raw[i], below, nodes)
+        if start[i + 1] - start[i] < _ENOUGH and status[i] != REPAIRED:
+            status[i] = REDUCED
         binding[i] = _binding(raw[i], least[i], gap[i])
+        rmse[i] = _miss(raw[i], _one(quotes, i), residual[rows])
         below = raw[i]
-        square = 0.0
-        for j in range(start[i], start[i + 1]):
-            residual[j] = math.sqrt(_variance(raw[i], k[j]) / years[i]) - iv[j]
-            square += weight[j] * residual[j] ** 2
-        rmse[i] = math.sqrt(square)
 
 
 _fit: Callable[..., None] = kernel(_fit_py)

@@ -41,6 +41,7 @@ KEPT_BYTES: Final = 32_000_000
 MOST_ACCOUNTS: Final = 2048
 ROOM: Final = 4
 """Tails of losses kept before they are thinned to one."""
+GOLDEN: Final = 0.6180339887498949
 ONE: Final = np.uint64(1)
 ALL: Final = np.uint64(2**64 - 1)
 
@@ -136,23 +137,44 @@ def _pass_over(
     rank = _first_rank(count * width / scenarios)
     capacity = (min(2 * width + ROOM * count, scenarios) // LANES + 2) * LANES
     accounts = max(1, min(KEPT_BYTES // 8 // capacity, MOST_ACCOUNTS, var.size))
+    chunks = _spread(scenarios)
     block = aligned(instruments, width)
     kept = aligned(accounts, capacity)
     bar = np.full(var.size, -np.inf)
     for first in range(0, var.size, accounts):
         here = slice(first, first + accounts)
         size = np.zeros(bar[here].size, np.int64)
-        for column in range(0, scenarios, width):
-            shown = arrays[:, column : column + width]
-            np.negative(shown, out=block[:, : shown.shape[1]])
-            block[:, shown.shape[1] :] = 0.0
+        for chunk in range(0, chunks.size, width // LANES):
+            filled = _fill(block, arrays, chunks[chunk : chunk + width // LANES])
             if not np.isfinite(block).all():
                 require_finite(arrays, "arrays")
-            _keep_tail(start[first:], instrument, quantity, block, shown.shape[1], count, kept, size, bar[here])
-            if hopeful and column == 0 and rank < count:
+            _keep_tail(start[first:], instrument, quantity, block, filled, count, kept, size, bar[here])
+            if hopeful and chunk == 0 and rank < count:
                 _hope(kept, size, rank, bar[here])
         _measure(kept, size, count, tail, var[here], es[here])
     return var < bar
+
+
+def _spread(scenarios: int) -> Ints:
+    """Return the rows of LANES scenarios in an order that makes every block a sample of the whole history.
+
+    Volatility comes in clusters: a first block of neighbours would set a bar of its own time. Multiples of the golden
+    section leave no two neighbours together. What is left over after the last full row comes last.
+    """
+    full = scenarios // LANES
+    order = np.argsort(np.arange(full) * GOLDEN % 1.0, kind="stable")
+    return np.append(order, full) if scenarios % LANES else order
+
+
+def _fill(block: Floats, arrays: NDArray[np.floating], chunks: Ints) -> int:
+    """Fill the block with the losses of these rows of scenarios; return how many scenarios it holds."""
+    filled = 0
+    for chunk in chunks:
+        shown = arrays[:, chunk * LANES : (chunk + 1) * LANES]
+        np.negative(shown, out=block[:, filled : filled + shown.shape[1]])
+        filled += shown.shape[1]
+    block[:, filled:] = 0.0
+    return filled
 
 
 def _first_rank(expected: float) -> int:

@@ -96,8 +96,8 @@ class Lending:
             rows.append([category.reserve if name in category.tokens else reserve for name, reserve in named])
         secures = np.array([reserve.threshold > 0 for reserve in own], np.bool_)
         lends = np.array([reserve.ltv > 0 for reserve in own], np.bool_)
-        threshold = np.array([[reserve.threshold for reserve in row] for row in rows], np.int64) * secures
-        ltv = np.array([[reserve.ltv for reserve in row] for row in rows], np.int64) * (secures & lends)
+        threshold = np.array([[reserve.threshold for reserve in row] for row in rows], np.int64)
+        ltv = np.array([[reserve.ltv for reserve in row] for row in rows], np.int64) * lends
         return partial(self._margin, instruments, market.price, secures, threshold, ltv)
 
     def _margin(

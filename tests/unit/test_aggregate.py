@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from engine.aggregate import ALL, NAMES, greeks_by, house, instrument_greeks, netting_benefit
-from engine.book import mark_to_market
-from engine.market import shifted
+from engine.book import TOKEN, Book, Instruments, mark_to_market
+from engine.market import Market, shifted
 from engine.revalue import mark_values
 from engine.types import DAY
 from tests.unit.risk_books import INSTRUMENTS, MARKET, Flat, Scan, book_of
@@ -186,3 +186,23 @@ def test_a_market_without_a_price_is_refused():
 
 def test_days_are_seconds():
     assert shifted(INSTRUMENTS, MARKET, days=1.0).seconds[0] == 29.0 * DAY
+
+
+def test_a_book_of_dollars_alone_has_no_greeks():
+    dollars = Instruments(
+        names=("USDC",),
+        underlyings=(),
+        expiries=(),
+        kind=np.array([TOKEN], np.int8),
+        underlying=np.array([-1]),
+        expiry=np.array([-1]),
+        strike=np.zeros(1),
+        is_call=np.zeros(1, np.bool_),
+    )
+    none = np.zeros(0)
+    rows = np.zeros(0, np.int64)
+    market = Market(none, none, rows, none, none, none, none, none, none, np.ones(1), np.zeros(1), np.ones(1))
+    book = Book(dollars, ("a",), np.zeros(1), np.array([0, 1]), np.array([0]), np.ones(1), np.zeros(1), np.zeros(1))
+    report = greeks_by(book, market)
+    assert report.delta.size == 0
+    assert report.summed("underlying").delta.size == 0

@@ -108,6 +108,22 @@ def test_collateral_of_one_kind_has_its_own_threshold_to_the_last_bit(quantity: 
     assert found.health[0] * 1e-9 == pytest.approx(0.825 * found.mark_to_market[0], rel=1e-5)
 
 
+def test_an_average_on_a_whole_basis_point_is_left_to_the_integers() -> None:
+    # Half at 82.5 %, half at 80 %: 81.25 % exactly, which rounding may floor to 81.24 %.
+    assert report((WETH, 10.0), (USDC, 20_000.0), (USDC, -1.0)).undecided[0]
+    assert not report((WETH, 10.0), (USDC, 20_001.0), (USDC, -1.0)).undecided[0]
+
+
+def test_a_token_that_lends_nothing_by_itself_lends_nothing_in_e_mode() -> None:
+    pool = Lending(
+        reserves={"WETH": Reserve(0, 6000)},
+        categories={"ether": Category(("WETH",), Reserve(9300, 9500, 10_100))},
+        category={"staker": "ether"},
+    )
+    found = report((WETH, 1.0), account="staker", pool=pool)
+    assert (found.im_excess[0], found.mm_excess[0]) == pytest.approx((0.0, 1_900.0))
+
+
 def test_an_account_without_debt_is_infinitely_healthy() -> None:
     found = report((WETH, 1.0))
     assert (found.health[0], found.status[0], bool(found.undecided[0])) == (np.inf, HEALTHY, False)

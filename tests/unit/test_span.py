@@ -94,11 +94,24 @@ def test_opposite_months_of_one_tier_pay_the_spread_only() -> None:
     assert parts(report((0.0, {NEAR: 1.0, NEXT: -1.0}))) == pytest.approx([0, 500, 0, 0, 0])
 
 
-def test_spreads_are_formed_in_their_order_from_what_earlier_ones_left() -> None:
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_spreads_are_formed_in_their_order_from_what_earlier_ones_left(side: float) -> None:
     # Nearest tier: +1 −3; tier 2 (beyond 95 days): +5. First 1 within the nearest (500), then its 2 short against the
     # last (2 · 3,000), and 3 of the last stay outright: a scan of 30,000.
-    found = report((0.0, {NEAR: 1.0, NEXT: -3.0, LAST: 5.0}))
+    found = report((0.0, {NEAR: side, NEXT: -3.0 * side, LAST: 5.0 * side}))
     assert parts(found) == pytest.approx([30_000, 500 + 6_000, 0, 0, 0])
+
+
+def test_the_last_day_of_a_tier_belongs_to_it() -> None:
+    to_the_day = Span(commodities=TENTHS.commodities, days=0.0, tier_days=(20.0,), spreads=(Spread(0, 0, 0.05),))
+    assert parts(report((0.0, {NEAR: 1.0, NEXT: -1.0}), model=to_the_day)) == pytest.approx([0, 500, 0, 0, 0])
+
+
+def test_of_two_underlyings_that_cost_the_same_the_first_decides() -> None:
+    alike = Span(commodities={}, other=Commodity(0.25, 0.25), days=0.0)
+    found = report((0.0, {ETH: 25.0, BTC: 1.0}), model=alike)
+    assert found.contingencies["scan risk"][0] == 50_000.0
+    assert found.scenarios[found.worst[0]] == "BTC: spot −1 vol up"
 
 
 def test_a_perpetual_is_a_month_of_its_own_in_the_nearest_tier() -> None:
@@ -133,6 +146,37 @@ def test_an_offset_of_two_to_one_pairs_twice_the_dollars_of_its_second_leg() -> 
     assert found.contingencies["inter-commodity credit"][0] == pytest.approx(-0.5 * (5_000 + 20_000))
 
 
+def call(spot: float, vol: float, days: float) -> float:
+    return float(ql.blackFormula(ql.Option.Call, 100_000.0, spot, vol * np.sqrt(days / 365)))
+
+
+def losses(quantity: float, extreme: float, days: float) -> list[float]:
+    """The array of the call under TENTHS, loss > 0, from QuantLib."""
+    moves = [(m / 3 * 0.1, 0.5 * v, 1.0) for m in (0, 1, -1, 2, -2, 3, -3) for v in (1.25, 0.75)]
+    moves += [(0.1 * extreme, 0.5, 0.35), (-0.1 * extreme, 0.5, 0.35)]
+    return [-quantity * w * (call(1e5 * (1 + m), v, 7 - days) - call(1e5, 0.5, 7)) for m, v, w in moves]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "extreme", "days", "active", "pair"),
+    [(1.0, 2.0, 1.0, 13, 12), (-1.0, 3.0, 0.0, 14, 14)],
+)
+def test_price_risk_is_the_move_alone_vol_averaged_out_and_time_taken_off(
+    quantity: float, extreme: float, days: float, active: int, pair: int
+) -> None:
+    array = losses(quantity, extreme, days)
+    assert int(np.argmax(array)) == active
+    price_risk = (array[active] + array[pair]) / 2 - (array[0] + array[1]) / 2
+    span = Span(commodities=TENTHS.commodities, extreme=extreme, days=days, offsets=TENTHS.offsets)
+    scenarios = span16([0.1, 0.2], [0.25, 0.25], days=days)
+    net = composite_delta(INSTRUMENTS, MARKET, scenarios, span.delta_weights)[CALL]
+    # 40,000 USD of ether's delta pair with less than all of the call's.
+    found = report((0.0, {CALL: quantity, ETH: -10.0 * quantity}), model=span)
+    credit = 0.5 * 40_000.0 * (min(price_risk / net, 0.1) + 0.2)
+    assert net > 40_000.0
+    assert found.contingencies["inter-commodity credit"][0] == pytest.approx(-credit, rel=1e-9)
+
+
 def test_what_gamma_puts_at_risk_earns_no_credit() -> None:
     # A short call hedged but for 100 USD of delta risks far more than a tenth of that; a short ether of 4,000 pairs
     # with the 100: half of the scan range of each leg, 10 and 20.
@@ -149,6 +193,18 @@ def test_a_far_short_option_costs_the_minimum() -> None:
     # Scan: a covered call loses at most the future's fall less the option's gain, below 10,000; the minimum is 15,000.
     assert found.contingencies["scan risk"][0] < 10_000.0
     assert found.mm[0] == pytest.approx(15_000.0)
+
+
+def test_a_credit_does_not_lower_the_minimum() -> None:
+    # The ether's own 800, half credited, stands beside the 15,000 of the short option.
+    still = Span(
+        commodities={"BTC": Commodity(0.10, 0.0, 0.15), "ETH": Commodity(0.20, 0.0, 0.0)},
+        days=0.0,
+        extreme_cover=0.0,
+        offsets=TENTHS.offsets,
+    )
+    found = report((0.0, {CALL: -1.0, BTC: 1.0, ETH: -1.0}), model=still)
+    assert found.mm[0] == pytest.approx(15_400.0)
 
 
 def test_a_long_option_covers_its_own_risk() -> None:
@@ -171,16 +227,8 @@ def test_the_premium_of_a_short_option_is_no_cushion() -> None:
 
 
 def test_the_scan_is_the_worst_of_sixteen_prices_from_quantlib() -> None:
-    def call(spot: float, vol: float) -> float:
-        return ql.blackFormula(ql.Option.Call, 100_000.0, spot, vol * np.sqrt(7 / 365))
-
-    now = call(1e5, 0.5)
-    moves = [(m / 3 * 0.1, 0.5 * v, 1.0) for m in range(-3, 4) for v in (1.25, 0.75)] + [
-        (0.2, 0.5, 0.35),
-        (-0.2, 0.5, 0.35),
-    ]
-    worst = max(w * (call(1e5 * (1 + m), v) - now) for m, v, w in moves)
-    assert report((0.0, {CALL: -1.0})).contingencies["scan risk"][0] == pytest.approx(worst, rel=1e-10)
+    found = report((0.0, {CALL: -1.0})).contingencies["scan risk"][0]
+    assert found == pytest.approx(max(losses(-1.0, 2.0, 0.0)), rel=1e-10)
 
 
 def test_the_composite_delta_is_quantlibs_delta_at_seven_prices_weighted() -> None:

@@ -153,10 +153,10 @@ def test_a_part_over_its_quantity_is_the_slope_of_the_expected_shortfall() -> No
 
 
 def test_of_equal_losses_the_first_scenarios_count() -> None:
-    # Both scenarios lose 1 in sum, one through BTC and one through ETH; ES averages one of two.
-    pnl = np.zeros((5, 2))
-    pnl[BTC, 0], pnl[ETH, 1] = -1.0, -1.0
-    assert components(book({BTC: 1.0, ETH: 1.0}), pnl, 0.5).position.tolist() == [1.0, 0.0]
+    # All hundred lose 1 in sum, the first ten through BTC and the rest through ETH; ES averages ten.
+    pnl = np.zeros((5, 100))
+    pnl[BTC, :10], pnl[ETH, 10:] = -1.0, -1.0
+    assert components(book({BTC: 1.0, ETH: 1.0}), pnl, 0.9).position.tolist() == pytest.approx([1.0, 0.0])
 
 
 def test_parts_do_not_depend_on_how_many_accounts_are_explained_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

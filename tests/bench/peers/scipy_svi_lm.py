@@ -1,4 +1,4 @@
-"""The same by method="lm", which knows no box: unpenalised, the fastest a scipy user gets, free of arbitrage by luck."""
+"""The same by method="lm", which knows no box: unpenalised, as fast as scipy gets, free of arbitrage only by luck."""
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -9,7 +9,7 @@ def residuals(x, k, iv, years):
     sigma, y = np.exp(t), k - m
     w = v - sigma * left * right + (right**2 - left**2) / 2.0 * y
     w = w + (right**2 + left**2) / 2.0 * np.sqrt(y * y + sigma * sigma)
-    # lm must not see NaN where a step leaves w > 0
+    # lm must not see NaN where a step leaves w below 0
     return np.sqrt(np.maximum(w, 1e-12) / years) - iv
 
 
