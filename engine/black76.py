@@ -16,8 +16,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from engine.compiled import fast_kernel
-from engine.normal import FARTHEST, inlined, log_ratio, mills_parts, pdf
+from engine.compiled import fast_kernel, inlined
+from engine.normal import FARTHEST, log_ratio, mills_parts, pdf
+from engine.records import column
 from engine.types import Flags, Floats
 
 MOST_TOTAL_VOL: Final = 100.0  # from 24 on the price is its bound to the last bit
@@ -103,8 +104,8 @@ def _columns(
         raise ValueError(f"is_call: expected booleans, found {flags.dtype}")
     factor = _sound("discount", discount)
     shape = np.broadcast_shapes(*(column.shape for column in numbers), flags.shape, factor.shape)
-    f, k, t, s = (np.ascontiguousarray(np.broadcast_to(column, shape)).reshape(-1) for column in numbers)
-    return (f, k, t, s, np.ascontiguousarray(np.broadcast_to(flags, shape)).reshape(-1)), factor, shape
+    f, k, t, s = (column(number, shape) for number in numbers)
+    return (f, k, t, s, column(flags, shape)), factor, shape
 
 
 def _sound(name: str, argument: ArrayLike) -> Floats:

@@ -52,3 +52,8 @@ def kernel(function: F) -> F:
 def fast_kernel(function: F) -> F:
     """Compile a branch-free kernel for vector units (FAST); its caller has refused non-finite input."""
     return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=set(FAST))(function))
+
+
+def inlined(function: F) -> F:
+    """Compile a branch-free scalar function (FAST) into whatever kernel calls it."""
+    return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=set(FAST), forceinline=True)(function))

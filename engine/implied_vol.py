@@ -16,16 +16,15 @@ a processor looks ahead.
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from engine.compiled import fast_kernel, kernel
-from engine.normal import INVERSE_SQRT_TAU, inlined, log_ratio, mills_parts
+from engine.compiled import fast_kernel, inlined, kernel
+from engine.normal import INVERSE_SQRT_TAU, log_ratio, mills_parts
+from engine.records import column
 from engine.types import Codes, Flags, Floats
-
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 RESOLVED: Final = 0
 BELOW_INTRINSIC: Final = 1
@@ -91,30 +90,23 @@ def implied_vol(
     if factor.ndim > 0 or factor != 1.0:
         with np.errstate(all="ignore"):
             undiscounted = undiscounted / np.where((factor > 0.0) & (factor < np.inf), factor, np.nan)
-    p, f, k, t = (_column(c, shape) for c in (undiscounted, numbers["forward"], numbers["strike"], numbers["years"]))
+    p, f, k, t = (column(c, shape) for c in (undiscounted, numbers["forward"], numbers["strike"], numbers["years"]))
     vol, status = np.empty(p.size), np.empty(p.size, np.int8)
-    if not _solve(p, f, k, t, _column(flags, shape), vol, status):
+    if not _solve(p, f, k, t, column(flags, shape), vol, status):
         raise _refusal(numbers, undiscounted)
     return ImpliedVol(vol.reshape(shape), status.reshape(shape))
 
 
-def _column(argument: NDArray[Scalar], shape: tuple[int, ...]) -> NDArray[Scalar]:
-    """Return a contiguous view, or copy, that is read-only whatever the argument is: kernels compile once per type."""
-    column = np.ascontiguousarray(np.broadcast_to(argument, shape)).reshape(-1)
-    column.flags.writeable = False
-    return column
-
-
 def _refusal(numbers: dict[str, Floats], undiscounted: Floats) -> ValueError:
     """Return the error naming the first argument and row that the kernel refused."""
-    for name, column in (*numbers.items(), ("price / discount", undiscounted)):
+    for name, given in (*numbers.items(), ("price / discount", undiscounted)):
         zero = name in ("price", "years", "price / discount")
-        wrong = ~((column >= 0.0 if zero else column > 0.0) & (column < np.inf))
+        wrong = ~((given >= 0.0 if zero else given > 0.0) & (given < np.inf))
         if wrong.any():
-            row = np.unravel_index(np.flatnonzero(wrong)[0], column.shape)
+            row = np.unravel_index(np.flatnonzero(wrong)[0], given.shape)
             where = ", ".join(str(i) for i in row) or "0"
             break
-    return ValueError(f"{name}: expected finite numbers {'>=' if zero else '>'} 0, found {column[row]} in row {where}")
+    return ValueError(f"{name}: expected finite numbers {'>=' if zero else '>'} 0, found {given[row]} in row {where}")
 
 
 @kernel

@@ -10,10 +10,10 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-from engine.compiled import FAST, INTERPRETED
+from engine.compiled import INTERPRETED, inlined
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -45,11 +45,6 @@ def _bitcast(source: Any, target: Any) -> Any:
 
 _bits = cast(Callable[[float], int], _bitcast(types.float64, types.int64))
 _float = cast(Callable[[int], float], _bitcast(types.int64, types.float64))
-
-
-def inlined(function: F) -> F:
-    """Compile a branch-free scalar function (FAST) into whatever kernel calls it."""
-    return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=set(FAST), forceinline=True)(function))
 
 
 def _exp_bits(x: float) -> float:

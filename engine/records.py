@@ -1,10 +1,14 @@
 """What every frozen record checks at its birth: finite, in range, of one length, and read-only from then on."""
 
 from dataclasses import fields
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.types import Floats, Ints
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def freeze(record: object) -> None:
@@ -66,6 +70,13 @@ def require_not_negative(record: object, *names: str) -> None:
         number = getattr(record, name)
         if not 0.0 <= number < np.inf:
             raise ValueError(f"{type(record).__name__}.{name}: expected a finite number >= 0, found {number}")
+
+
+def column(argument: NDArray[Scalar], shape: tuple[int, ...]) -> NDArray[Scalar]:
+    """Return a contiguous view, or copy, that is read-only whatever the argument is: kernels compile once per type."""
+    flat = np.ascontiguousarray(np.broadcast_to(argument, shape)).reshape(-1)
+    flat.flags.writeable = False
+    return flat
 
 
 def _of(record: object, name: str) -> str:

@@ -104,6 +104,13 @@ def test_distance_and_house():
     assert found["house"]["mm_apart"] == sum(account["mm"] for account in found["accounts"])
 
 
+def test_the_distance_of_a_borrower_by_hand():
+    """10 WETH at 3100 secure 83 % against 20,000: healthy until the price has fallen to 20,000 / 8.3."""
+    borrower = answer("margin", "docs/examples/lending.json", "-m", "lending", "--distance")["accounts"][0]
+    assert borrower["distance"]["spot_down"] == pytest.approx(1.0 - 20_000 / 8.3 / 3100, abs=2e-9)
+    assert borrower["health"] == pytest.approx(0.83 * 31_000 / 20_000)
+
+
 def test_greeks_sum_to_the_same_whole():
     apart, by_expiry = answer("greeks", BOOK)["greeks"], answer("greeks", BOOK, "--by", "expiry")["greeks"]
     by_underlying = answer("greeks", BOOK, "--by", "underlying")["greeks"]

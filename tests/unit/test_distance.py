@@ -2,14 +2,17 @@
 
 import math
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine.distance import TOLERANCE, Limits, distances
+from engine.margin import MODELS
 from engine.margin.base import margin
 from engine.market import shifted
 from engine.types import DAY, HEALTHY
+from keeper.bookfile import model_of, read_book
 from tests.unit.risk_books import INSTRUMENTS, MARKET, Flat, Scan, book_of
 
 NORM_PPF_052 = 0.050153583464733656
@@ -29,7 +32,7 @@ def require_both_sides(model, book, market, found):
             alone = book.take(np.array([row]))
 
             def healthy(x, alone=alone, move=move):
-                return margin(model, alone, shifted(INSTRUMENTS, market, **move(x))).status[0] == HEALTHY
+                return margin(model, alone, shifted(book.instruments, market, **move(x))).status[0] == HEALTHY
 
             if distance == 0.0:
                 assert not healthy(0.0)
@@ -115,6 +118,16 @@ def test_an_account_that_becomes_unknown_is_no_longer_healthy():
     found = distances(Blind(), book_of({"any": {"BTC-PERPETUAL": 1.0}}, {"any": 1e6}), MARKET)
     assert found.spot_down[0] == pytest.approx(0.2, abs=2 * TOLERANCE)
     assert found.spot_up[0] == math.inf
+
+
+@pytest.mark.parametrize("name", ["span", "pmrm", "standard", "tail"])
+def test_both_sides_of_every_crossing_under_the_real_models(name):
+    path = Path(__file__).parents[2] / "docs/examples/book.json"
+    file = read_book(path.read_text(), path.name)
+    model = model_of(MODELS, name, file, path.name)
+    found = distances(model, file.book, file.market)
+    assert (found.spot_down < math.inf).any()
+    require_both_sides(model, file.book, file.market, found)
 
 
 def test_limits_bound_the_search():
