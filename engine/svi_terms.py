@@ -186,8 +186,9 @@ def _butterfly_terms_py(
         y = k - m
         root = math.sqrt(y * y + sigma * sigma)
         inverse = 1.0 / (a + tilt * y + b * root)
-        bend = 1.0 / (root * root * root)
-        w1, w2 = tilt + b * y / root, b * sigma * sigma * bend
+        arm = 1.0 / root
+        bend = arm * arm * arm
+        w1, w2 = tilt + b * y * arm, b * sigma * sigma * bend
         lean = 1.0 - 0.5 * k * w1 * inverse
         short = BUTTERFLY_MARGIN + shift[j] - (lean * lean - 0.25 * w1 * w1 * (inverse + 0.25) + 0.5 * w2)
         if task == SHIFT:
@@ -199,10 +200,10 @@ def _butterfly_terms_py(
             continue
         by_w = -(lean * k + 0.25 * w1) * w1 * inverse * inverse
         by_w1 = lean * k * inverse + 0.5 * w1 * (inverse + 0.25)
-        steep = 1.5 * w2 / (root * root)
+        steep = 1.5 * w2 * arm * arm
         _height_slope(x, first, (a, tilt, b, m, sigma), k, by_w, slope)
-        slope[1] += left * (by_w1 * (y / root - 1.0) - 0.5 * sigma * sigma * bend)
-        slope[2] += right * (by_w1 * (y / root + 1.0) - 0.5 * sigma * sigma * bend)
+        slope[1] += left * (by_w1 * (y * arm - 1.0) - 0.5 * sigma * sigma * bend)
+        slope[2] += right * (by_w1 * (y * arm + 1.0) - 0.5 * sigma * sigma * bend)
         slope[3] -= by_w1 * w2 + steep * y
         slope[4] += steep * sigma * sigma - w2 - by_w1 * b * y * sigma * sigma * bend
         _add(band, gradient, first, slope, 5, short, strength)

@@ -47,7 +47,8 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """An e-mode category: its tokens secure more while the account is in it."""
+    """An e-mode category: its tokens secure more while the account is in it. Prices are the market's, as outside it; a
+    price source of the category's own is put into the market."""
 
     tokens: tuple[str, ...]
     reserve: Reserve

@@ -74,7 +74,7 @@ class Tail:
             raise ValueError(f"Tail.other_multiple: expected a multiple > 0, found {self.other_multiple}")
         if not all(0.0 <= haircut <= 1.0 for haircut in (*self.haircuts.values(), self.other_haircut)):
             raise ValueError(f"Tail.haircuts: expected shares in 0..1, found {self.haircuts}, {self.other_haircut}")
-        self.scenarios(tuple(self.history))
+        self.scenarios((*self.history, *self.vol_history))
 
     def scenarios(self, underlyings: tuple[str, ...]) -> Scenarios:
         """Return the history as scenarios of these underlyings; ValueError for a return not finite or below −1."""

@@ -2,8 +2,8 @@
 
 Every contender fits the same slices, each against the same shorter slice (ours of the surface fit), from the same
 start. Ours is fit_slice, called once a slice, and on the synthetic surface, where no constraint binds and both do the
-same work, fit_surface. scipy gets the least stiff penalty of four that leaves a slice free of arbitrage, chosen beforehand and not
-timed; where none does, the stiffest.
+same work, fit_surface. scipy gets the least stiff penalty of four that leaves a slice free of arbitrage, chosen
+beforehand and not timed; where none does, the stiffest.
 """
 
 import numpy as np

@@ -161,6 +161,19 @@ def test_margin_scales_with_the_book(name: str, data: st.DataObject) -> None:
             assert (moved <= tolerance * near(book))[decided].all(), (column, by)
 
 
+@pytest.mark.parametrize("name", ["span", "perp", "lending", "tail"])
+@given(data=st.data())
+@settings(max_examples=40)
+def test_margins_are_requirements_and_never_negative(name: str, data: st.DataObject) -> None:
+    book = data.draw(CASES[name].books())
+    found = at(name)(book)
+    rounding = near(book)  # of a sum whose terms cancel
+    assert (found.mm >= -rounding).all()
+    assert (found.im >= -rounding).all()
+    if name in ("span", "tail"):  # the others' initial margins are not built on the maintenance margin
+        assert (found.im >= found.mm - rounding).all()
+
+
 @given(CASES["span"].books())
 def test_netting_never_raises_scan_risk(book: Book) -> None:
     apart, together = (at("span")(held).contingencies["scan risk"].sum() for held in (book, merged(book)))

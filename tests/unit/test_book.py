@@ -8,10 +8,12 @@ import pytest
 from engine.book import FUTURE, OPTION, PERPETUAL, TOKEN, Book, Instruments, account_sums, mark_to_market
 from engine.market import Market, require_market, shifted
 from engine.records import (
+    column,
     floats,
     freeze,
     require_finite,
     require_length,
+    require_not_negative,
     require_range,
     require_rows,
     require_slices,
@@ -257,6 +259,27 @@ class Row:
 def test_checks_say_what_was_expected_found_and_where(check: object, values: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check(Row(np.array(values)))  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    rate: float
+
+
+@pytest.mark.parametrize("rate", [-1e-9, np.nan, np.inf])
+def test_a_parameter_below_zero_or_not_finite_is_refused_by_name(rate: float) -> None:
+    require_not_negative(Parameters(0.0), "rate")
+    with pytest.raises(ValueError, match=rf"Parameters\.rate: expected a finite number >= 0, found {rate}"):
+        require_not_negative(Parameters(rate), "rate")
+
+
+def test_a_column_is_read_only_and_its_source_is_not() -> None:
+    source = np.arange(3.0)
+    found = column(source, (2, 3))
+    assert found.tolist() == [0.0, 1.0, 2.0, 0.0, 1.0, 2.0]
+    assert not found.flags.writeable
+    assert not column(source, (3,)).flags.writeable
+    assert source.flags.writeable
 
 
 def test_checks_let_their_bounds_pass() -> None:

@@ -13,7 +13,7 @@ from engine.margin.base import margin
 from engine.market import shifted
 from engine.types import DAY, HEALTHY
 from keeper.bookfile import model_of, read_book
-from tests.unit.risk_books import INSTRUMENTS, MARKET, Flat, Scan, book_of
+from tests.unit.risk_books import MARKET, Flat, Scan, book_of
 
 NORM_PPF_052 = 0.050153583464733656
 

@@ -185,6 +185,8 @@ def test_expected_shortfall_rises_with_its_probability() -> None:
         lambda: Tail(history={"BTC": (0.1, 0.2), "ETH": (0.1,)}),
         lambda: Tail(history={"BTC": (0.1, -1.2)}),
         lambda: Tail(history={"BTC": (0.1, float("nan"))}),
+        lambda: Tail(history={"BTC": (0.1, 0.2)}, vol_history={"ETH": (float("inf"), 0.0)}),
+        lambda: Tail(days=-1.0),
         lambda: Tail(p_im=0.9, p_mm=0.99),
         lambda: Tail(p_im=1.0),
         lambda: Tail(measure="cvar"),  # type: ignore[arg-type]
