@@ -66,6 +66,12 @@ def margin(model: MarginModel, book: Book, market: Market) -> MarginReport:
     return model.at(book.instruments, market)(book)
 
 
+def require_instruments(book: Book, instruments: Instruments) -> None:
+    """Raise ValueError for a book of other instruments than a model was prepared for."""
+    if book.instruments is not instruments and book.instruments.names != instruments.names:
+        raise ValueError("Book.instruments: expected the instruments the model was prepared for, found others")
+
+
 def judged(
     *,
     equity: Floats,
@@ -91,7 +97,7 @@ def judged(
         health=health,
         band=band,
         status=status,
-        undecided=known & (np.abs(equity - mm) <= band),
+        undecided=known & (np.abs(equity - mm) <= band) & (band > 0.0),
         worst=np.full(equity.shape, -1, np.int64) if worst is None else worst,
         scenarios=scenarios,
         contingencies={} if contingencies is None else contingencies,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.book import FUTURE, TOKEN, Book, Instruments, account_sums
+from engine.book import FUTURE, TOKEN, Book, account_sums
 from engine.compiled import kernel
 from engine.market import Market
 from engine.types import Flags, Floats, Ints
@@ -50,28 +50,18 @@ def gross_exposure(book: Book, market: Market, mark: Floats) -> Floats:
     return np.abs(book.cash) + account_sums(book, positions)
 
 
-def require_instruments(book: Book, instruments: Instruments) -> None:
-    """Raise ValueError for a book of other instruments than a model was prepared for."""
-    if book.instruments is not instruments and book.instruments.names != instruments.names:
-        raise ValueError("Book.instruments: expected those the model was prepared for, found others")
-
-
-def require_tokens(book: Book, accepted: Flags) -> None:
-    """Raise ValueError where an account owes a token, or holds an instrument that is not `accepted`, (I,)."""
+def require_accepted(book: Book, accepted: Flags) -> None:
+    """Raise ValueError where an account owes a token, or holds an instrument that is not `accepted`, (I,): a dated
+    future, or a token without terms."""
     owed = (book.instruments.kind[book.instrument] == TOKEN) & (book.quantity < 0.0)
     refused = owed | (~accepted[book.instrument] & (book.quantity != 0.0))
     if refused.any():
         row = int(np.argmax(refused))
         account, name = book.accounts[int(book.account[row])], book.instruments.names[book.instrument[row]]
-        why = "a debt, which only cash can be" if owed[row] else "not accepted as collateral"
+        future = book.instruments.kind[book.instrument[row]] == FUTURE
+        why = "a dated future, which the protocol does not know" if future else "not accepted as collateral"
+        why = "a debt, which only cash can be" if owed[row] else why
         raise ValueError(f"{account}: {book.quantity[row]} {name} is {why}")
-
-
-def require_no_future(instruments: Instruments) -> None:
-    """Raise ValueError where there is a dated future, which the protocol does not know."""
-    future = instruments.kind == FUTURE
-    if future.any():
-        raise ValueError(f"{instruments.names[int(np.argmax(future))]}: a future, which the protocol does not know")
 
 
 def depeg(market: Market, threshold: float, factor: float) -> float:

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from engine.book import TOKEN, Book, Instruments, account_sums
-from engine.margin.base import MarginReport, judged
+from engine.margin.base import MarginReport, judged, require_instruments
 from engine.market import Market, require_market
 from engine.types import Flags, Floats, Ints
 
@@ -157,8 +157,7 @@ class Lending:
 
 
 def _require_tokens(book: Book, instruments: Instruments) -> None:
-    if book.instruments.names != instruments.names:
-        raise ValueError("Book.instruments: expected the instruments the model was prepared for, found others")
+    require_instruments(book, instruments)
     other = np.flatnonzero(instruments.kind[book.instrument] != TOKEN)
     if other.size:
         account, name = book.accounts[book.account[other[0]]], instruments.names[book.instrument[other[0]]]

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.book import KINDS, PERPETUAL, TOKEN, Book, Instruments, account_sums
 from engine.margin import perp
-from engine.margin.base import MarginReport
+from engine.margin.base import MarginReport, require_instruments
 from engine.market import Market, require_market
 from engine.records import floats
 from engine.types import Flags, Floats, Ints
@@ -85,8 +85,7 @@ def _starts(book: Book, kept: Flags) -> Ints:
 
 
 def _require_held(book: Book, instruments: Instruments) -> None:
-    if book.instruments.names != instruments.names:
-        raise ValueError("Book.instruments: expected the instruments the model was prepared for, found others")
+    require_instruments(book, instruments)
     kind = instruments.kind[book.instrument]
     for wrong, expected in (
         (~np.isin(kind, (PERPETUAL, TOKEN)), "perpetuals and tokens"),

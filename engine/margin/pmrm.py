@@ -129,7 +129,7 @@ class Pmrm:
     def at(self, instruments: Instruments, market: Market) -> "PmrmAt":
         """Value every instrument in every scenario, once for all accounts.
 
-        Raises ValueError for a market that does not fit, a future, or parameters that give no finite value.
+        Raises ValueError for a market that does not fit or parameters that give no finite value.
         """
         discount = np.exp(-np.maximum(market.rate, 0.0) * market.years)
         with np.errstate(divide="ignore", over="ignore"):
@@ -169,7 +169,7 @@ class PmrmAt:
         MM is the sum of the contingencies named MM; IM that of scenario loss IM, of the other parts of MM, and of those
         named IM and oracle confidence on top. The basis contingency is one of the losses, not a part.
         Raises ValueError for a book of other instruments, an account with options or perpetuals on several
-        underlyings, a token owed, or one that is not accepted.
+        underlyings, a dated future, a token owed, or one that is not accepted.
         """
         model, part = self.model, self.accounts.charges(book)
         loss_mm, loss_im = part.loss * model.mm_factor, part.loss * self.im_factor

@@ -8,7 +8,8 @@ import numpy as np
 from engine import scan
 from engine.book import OPTION, PERPETUAL, TOKEN, Book, Instruments, mark_to_market
 from engine.compiled import kernel
-from engine.margin.derive import Groups, gross_exposure, require_instruments, require_no_future, require_tokens
+from engine.margin.base import require_instruments
+from engine.margin.derive import Groups, gross_exposure, require_accepted
 from engine.market import Market
 from engine.records import floats, require_not_negative
 from engine.revalue import scenario_values
@@ -62,7 +63,7 @@ class AccountPass:
     weight: Floats  # (S,)
     skew: Flags  # (S,)
     discounts: tuple[Floats, Floats, Floats]  # gain, loss, basis scale, (E,) each
-    accepted: Flags  # (I,) not a token without parameters
+    accepted: Flags  # (I,) neither a dated future nor a token without parameters
     moves: Flags  # (I,) a risk-cancelling token
     mm_haircut: Floats  # (I,)
     im_haircut: Floats  # (I,)
@@ -84,8 +85,8 @@ class AccountPass:
         """Return the pass. `discount` (E,) is that of option values, `discounts` are those of whole expiries."""
         token = instruments.kind == TOKEN
         terms = [collateral.get(name) if token[row] else None for row, name in enumerate(instruments.names)]
+        pledged = np.array([term is not None for term in terms], np.bool_)
         moves = np.array([term is not None and term.is_risk_cancelling for term in terms], np.bool_)
-        require_no_future(instruments)
         _require_underlying(instruments, moves)
         values, mark = scenario_values(instruments, market, scenarios, discount)
         mark[token] /= market.stable_price
@@ -103,7 +104,7 @@ class AccountPass:
             weight=scenarios.weight,
             skew=scenarios.skew != PARALLEL,
             discounts=discounts,
-            accepted=~token | np.array([term is not None for term in terms], np.bool_),
+            accepted=np.isin(instruments.kind, (OPTION, PERPETUAL)) | pledged,
             moves=moves,
             mm_haircut=mark * floats([term.mm_haircut if term else 0.0 for term in terms]),
             im_haircut=mark * floats([term.im_haircut if term else 0.0 for term in terms]),
@@ -171,7 +172,7 @@ class AccountPass:
     def _groups(self, book: Book) -> tuple["Groups", Ints]:
         """Return the book's groups and the underlying of each account, (A,): U where its positions name none."""
         require_instruments(book, self.instruments)
-        require_tokens(book, self.accepted)
+        require_accepted(book, self.accepted)
         instruments = self.instruments
         underlying = np.empty(len(book.accounts), np.int64)
         _underlyings(

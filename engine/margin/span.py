@@ -19,7 +19,7 @@ import numpy as np
 
 from engine import black76
 from engine.book import OPTION, TOKEN, Book, Instruments, account_sums, mark_to_market
-from engine.margin.base import MarginReport, judged
+from engine.margin.base import MarginReport, judged, require_instruments
 from engine.margin.combined import Combined, sums_by
 from engine.market import Market
 from engine.records import floats, freeze
@@ -150,8 +150,7 @@ class Span:
         return partial(self._margin, shared)
 
     def _margin(self, shared: "_Shared", book: Book) -> MarginReport:
-        if book.instruments.names != shared.instruments.names:
-            raise ValueError("Book.instruments: expected the instruments the model was prepared for, found others")
+        require_instruments(book, shared.instruments)
         held = Combined.of(book)
         scan, active = scan_risk(held.start, held.instrument, held.quantity, shared.pnl)
         longs, shorts = _tier_deltas(held, shared, len(self.tier_days) + 1)

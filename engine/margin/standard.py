@@ -14,17 +14,15 @@ from dataclasses import astuple, dataclass, field, replace
 
 import numpy as np
 
-from engine.book import PERPETUAL, TOKEN, Book, Instruments, mark_to_market
+from engine.book import OPTION, PERPETUAL, TOKEN, Book, Instruments, mark_to_market
 from engine.compiled import kernel
-from engine.margin.base import MarginReport, judged
+from engine.margin.base import MarginReport, judged, require_instruments
 from engine.margin.derive import (
     BAND,
     Groups,
     depeg,
     gross_exposure,
-    require_instruments,
-    require_no_future,
-    require_tokens,
+    require_accepted,
 )
 from engine.market import Market, require_market
 from engine.records import floats, require_not_negative
@@ -124,9 +122,8 @@ class Standard:
     def at(self, instruments: Instruments, market: Market) -> "StandardAt":
         """Value every instrument, once for all accounts.
 
-        Raises ValueError for a market that does not fit or a dated future.
+        Raises ValueError for a market that does not fit.
         """
-        require_no_future(instruments)
         require_market(instruments, market)
         base = (instruments.kind == TOKEN) & (instruments.underlying >= 0)
         spot = np.append(market.spot, 0.0)[instruments.underlying]
@@ -141,7 +138,7 @@ class Standard:
             terms=floats(rows).reshape(-1, BASE_IM_SCALE + 1),
             expiry_confidence=_expiry_confidence(instruments, market),
             depeg=depeg(market, self.depeg_threshold, self.depeg_factor),
-            accepted=(instruments.kind != TOKEN) | base,
+            accepted=np.isin(instruments.kind, (OPTION, PERPETUAL)) | base,
         )
 
 
@@ -155,16 +152,16 @@ class StandardAt:
     terms: Floats  # (U, 16) columns named above
     expiry_confidence: Floats  # (E,) least of spot, forward and every vol of the expiry
     depeg: float  # share of spot notional
-    accepted: Flags  # (I,)
+    accepted: Flags  # (I,) neither a dated future nor a token without an underlying
 
     def __call__(self, book: Book) -> MarginReport:
         """Return the report. MM is the sum of the parts named MM; IM that of those named IM, oracle and depeg.
 
-        Raises ValueError for a book of other instruments, a token owed or not accepted, an option held on a forward
-        that is 0.
+        Raises ValueError for a book of other instruments, a dated future, a token owed or not accepted, an option
+        held on a forward that is 0.
         """
         require_instruments(book, self.instruments)
-        require_tokens(book, self.accepted)
+        require_accepted(book, self.accepted)
         groups, market = Groups.of(book), self.market
         forward = market.forward + market.forward_fixed
         dead = np.isin(groups.group_expiry, np.flatnonzero(forward <= 0.0))

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from engine.book import Book, Instruments, account_sums, mark_to_market
-from engine.margin.base import MarginReport, judged
+from engine.margin.base import MarginReport, judged, require_instruments
 from engine.margin.span import token_haircuts
 from engine.market import Market
 from engine.records import floats, freeze
@@ -107,8 +107,7 @@ class Tail:
         return partial(self._margin, shared)
 
     def _margin(self, shared: "_Shared", book: Book) -> MarginReport:
-        if book.instruments.names != shared.instruments.names:
-            raise ValueError("Book.instruments: expected the instruments the model was prepared for, found others")
+        require_instruments(book, shared.instruments)
         columns = (book.start, book.instrument, book.quantity, shared.pnl)
         measure = 1 if self.measure == "es" else 0
         mm = np.maximum(tail_risk(*columns, self.p_mm)[measure], 0.0)

@@ -445,13 +445,16 @@ def test_the_first_version_refuses_a_foreign_base_asset():
 
 
 @BOTH
-def test_a_future_and_a_strange_book_are_refused(model):
+def test_a_future_held_and_a_strange_book_are_refused(model):
     kind = INSTRUMENTS.kind.copy()
     kind[0] = FUTURE
-    with pytest.raises(ValueError, match=r"ETH-10-0\.8-C: a future"):
-        model.at(replace(INSTRUMENTS, kind=kind), MARKET)
+    dated = replace(INSTRUMENTS, kind=kind)
+    at = model.at(dated, MARKET)
+    at(book({"ETH-PERP": 1.0}, instruments=dated))
+    with pytest.raises(ValueError, match=r"account 0: 2\.0 ETH-10-0\.8-C is a dated future"):
+        at(book({"ETH-10-0.8-C": 2.0}, instruments=dated))
     other = replace(INSTRUMENTS, names=tuple(reversed(INSTRUMENTS.names)))
-    with pytest.raises(ValueError, match="expected those the model was prepared for"):
+    with pytest.raises(ValueError, match="expected the instruments the model was prepared for"):
         model.at(INSTRUMENTS, MARKET)(book(instruments=other))
 
 

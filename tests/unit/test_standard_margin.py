@@ -83,16 +83,16 @@ TERMS = UnderlyingTerms(
 MODEL = Standard(other=TERMS, depeg_threshold=0.98, depeg_factor=1.5)
 
 
-def book(*accounts: Mapping[str, float], cash: float = 0.0) -> Book:
+def book(*accounts: Mapping[str, float], cash: float = 0.0, instruments: Instruments = INSTRUMENTS) -> Book:
     rows = [INSTRUMENTS.names.index(name) for account in accounts for name in account]
     return Book(
-        instruments=INSTRUMENTS,
+        instruments=instruments,
         accounts=tuple(f"account {a}" for a in range(len(accounts))),
         cash=np.full(len(accounts), cash),
         start=np.cumsum([0, *(len(account) for account in accounts)]),
         instrument=np.array(rows, np.int64),
         quantity=np.array([quantity for account in accounts for quantity in account.values()], np.float64),
-        entry=np.where(INSTRUMENTS.kind == PERPETUAL, MARKET.price, 0.0)[rows],
+        entry=np.where(instruments.kind == PERPETUAL, MARKET.price, 0.0)[rows],
         accrued=np.zeros(len(rows)),
     )
 
@@ -340,10 +340,11 @@ def test_an_option_on_a_forward_of_zero_is_refused_where_it_is_held():
 def test_a_future_and_a_strange_book_are_refused():
     kind = INSTRUMENTS.kind.copy()
     kind[0] = FUTURE
-    with pytest.raises(ValueError, match="a future"):
-        MODEL.at(replace(INSTRUMENTS, kind=kind), MARKET)
+    dated = replace(INSTRUMENTS, kind=kind)
+    with pytest.raises(ValueError, match=r"account 0: 2\.0 .* is a dated future"):
+        MODEL.at(dated, MARKET)(book({INSTRUMENTS.names[0]: 2.0}, instruments=dated))
     at = MODEL.at(INSTRUMENTS, MARKET)
-    with pytest.raises(ValueError, match="expected those the model was prepared for"):
+    with pytest.raises(ValueError, match="expected the instruments the model was prepared for"):
         at(replace(book(), instruments=replace(INSTRUMENTS, names=tuple(reversed(INSTRUMENTS.names)))))
 
 
