@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from engine.compiled import fast_kernel, inlined
-from engine.normal import FARTHEST, log_ratio, mills_parts, pdf
+from engine.normal import FARTHEST, HUGE, log_ratio, mills_parts, pdf
 from engine.records import column
 from engine.types import Flags, Floats
 
 MOST_TOTAL_VOL: Final = 100.0  # from 24 on the price is its bound to the last bit
 LEAST_TOTAL_VOL: Final = 1e-100  # below it h is beyond FARTHEST, or 0 at the money
 LEAST_FORWARD: Final = 1e-100  # divides; its square is still a normal number
-INFINITY_BITS: Final = 0x7FF0000000000000
+HUGE_BITS: Final = 0x7FD0000000000000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def price(
     forward 0 the reverse of it; a total vol from 24 on the forward for a call, the strike for a put.
     Error below 2e-15 · max(forward, price); of an out-of-the-money price above 1e-290 also below 2e-15 · (1 + h² + 1/v)
     of itself, h and v as above.
-    Raises ValueError naming the argument and row that is negative, not finite, or not boolean.
+    Raises ValueError naming the argument and row that is negative, not finite, above 2^1022, or not boolean.
     """
     columns, factor, shape = _columns(forward, strike, years, vol, is_call, discount)
     value = np.empty(columns[0].size)
@@ -110,13 +110,14 @@ def _columns(
 
 def _sound(name: str, argument: ArrayLike) -> Floats:
     column = np.asarray(argument, np.float64)
-    # Read as unsigned integers, negative numbers, NaN and inf all lie above the finite ones: one pass finds them.
-    if column.size and column.view(np.uint64).max() >= INFINITY_BITS:
-        bad = ~((column >= 0.0) & (column < np.inf))
+    # Read as unsigned integers, negative numbers, NaN and inf all lie above HUGE: one pass finds them.
+    if column.size and column.view(np.uint64).max() > HUGE_BITS:
+        bad = ~((column >= 0.0) & (column <= HUGE))
         if bad.any():  # a negative zero is a zero
             row = tuple(int(i) for i in np.argwhere(bad)[0])
             where = ", ".join(str(i) for i in row) or "0"
-            raise ValueError(f"{name}: expected finite numbers >= 0, found {column[row]} in row {where}")
+            limit = " and <= 2^1022" if HUGE < column[row] < np.inf else ""
+            raise ValueError(f"{name}: expected finite numbers >= 0{limit}, found {column[row]} in row {where}")
     return column
 
 

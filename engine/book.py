@@ -1,10 +1,13 @@
 """The book: every account's positions as columns, in instruments that the whole book shares."""
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from engine.compiled import kernel
 from engine.records import floats, freeze, require_finite, require_length, require_range, require_rows, require_slices
 from engine.types import Codes, Flags, Floats, Ints
 
@@ -37,7 +40,7 @@ class Instruments:
         require_finite(self, "strike")
         require_range(self, "strike", 0.0)
         if len(set(self.names)) != count:
-            twice = sorted({n for n in self.names if self.names.count(n) > 1})
+            twice = sorted(name for name, times in Counter(self.names).items() if times > 1)
             raise ValueError(f"Instruments.names: expected unique names, found {', '.join(twice)} more than once")
         for row in range(count):
             if (self.expiry[row] >= 0) != (self.kind[row] in (OPTION, FUTURE)):
@@ -116,3 +119,27 @@ def account_sums(book: Book, column: Floats) -> Floats:
     sums = np.zeros(len(book.accounts))
     np.add.at(sums, book.account, column)
     return floats(sums)
+
+
+def netted(book: Book) -> Floats:
+    """Return what an account holds of each instrument, (P,) signed units, at the first of its positions in it, and 0 at
+    the others: what is charged by |quantity| or by one side must not count a holding in parts, or what nets out."""
+    held = np.empty(book.quantity.size)
+    _net(book.start, book.instrument, book.quantity, np.full(len(book.instruments.names), -1), held)
+    return held
+
+
+def _net_py(start: Ints, instrument: Ints, quantity: Floats, first: Ints, held: Floats) -> None:
+    """Fill held. `first` (I,): row of the latest account's first position in each instrument, −1 before any."""
+    for a in range(start.size - 1):
+        for p in range(start[a], start[a + 1]):
+            i = instrument[p]
+            if first[i] < start[a]:
+                first[i] = p
+                held[p] = quantity[p]
+            else:
+                held[p] = 0.0
+                held[first[i]] += quantity[p]
+
+
+_net: Callable[..., None] = kernel(_net_py)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from engine.compiled import fast_kernel, inlined, kernel
-from engine.normal import INVERSE_SQRT_TAU, log_ratio, mills_parts
+from engine.normal import HUGE, INVERSE_SQRT_TAU, log_ratio, mills_parts
 from engine.records import column
 from engine.types import Codes, Flags, Floats
 
@@ -70,7 +70,8 @@ def implied_vol(
 ) -> ImpliedVol:
     """Return the Black-76 implied vol of every option, (N,) or the shape the arguments broadcast to.
 
-    price in USD, discounted, >= 0; forward, strike in USD, > 0; years ACT/365, >= 0; is_call boolean; discount > 0.
+    price in USD, discounted, >= 0; forward, strike in USD, > 0, at most 2^1022; years ACT/365, >= 0; is_call boolean;
+    discount > 0.
     Prices are compared with their bounds to within their own rounding, 4.4e-16 · price:
       BELOW_INTRINSIC  price < discount · intrinsic value, by more than that
       ABOVE_BOUND      price >= discount · forward of a call, discount · strike of a put, or next to it
@@ -101,12 +102,14 @@ def _refusal(numbers: dict[str, Floats], undiscounted: Floats) -> ValueError:
     """Return the error naming the first argument and row that the kernel refused."""
     for name, given in (*numbers.items(), ("price / discount", undiscounted)):
         zero = name in ("price", "years", "price / discount")
-        wrong = ~((given >= 0.0 if zero else given > 0.0) & (given < np.inf))
+        greatest = HUGE if name in ("forward", "strike") else np.finfo(np.float64).max
+        wrong = ~((given >= 0.0 if zero else given > 0.0) & (given <= greatest))
         if wrong.any():
             row = np.unravel_index(np.flatnonzero(wrong)[0], given.shape)
             where = ", ".join(str(i) for i in row) or "0"
             break
-    return ValueError(f"{name}: expected finite numbers {'>=' if zero else '>'} 0, found {given[row]} in row {where}")
+    expected = f"finite numbers {'>=' if zero else '>'} 0" + (" and <= 2^1022" if HUGE < given[row] < np.inf else "")
+    return ValueError(f"{name}: expected {expected}, found {given[row]} in row {where}")
 
 
 @kernel
@@ -147,7 +150,7 @@ def _classify(
             code = ABOVE_BOUND
         if value < -rounding:
             code = BELOW_INTRINSIC
-        if not (0.0 <= p < np.inf and 0.0 < f < np.inf and 0.0 < k < np.inf and 0.0 <= t < np.inf):
+        if not (0.0 <= p < np.inf and 0.0 < f <= HUGE and 0.0 < k <= HUGE and 0.0 <= t < np.inf):
             code = REFUSED
         otm[i] = value
         status[i] = code

@@ -22,6 +22,7 @@ LN2_LOW: Final = 1.90821492927058770002e-10
 LOG2_E: Final = 1.4426950408889634
 INVERSE_SQRT_TAU: Final = 0.3989422804014327  # 1 / sqrt(2 π)
 TINY: Final = 2.2250738585072014e-308  # least normal number, 2^-1022
+HUGE: Final = 2.0**1022  # up to it two numbers within a factor of 1.5 have a finite sum
 ROUNDER: Final = 6755399441055744.0  # 1.5 · 2^52: added to a float, leaves its nearest integer in the low bits
 ROUNDER_BITS: Final = 0x4338000000000000
 EXPONENT_BITS: Final = 52
@@ -75,7 +76,7 @@ def _exp_py(x: float) -> float:
 
 
 def _log_ratio_bits(x: float, y: float) -> float:
-    """Return ln(x / y) of finite x, y to 2 ulp, also where x is next to y. Below 2^-1022 either counts as 2^-1022.
+    """Return ln(x / y) of x, y <= HUGE to 2 ulp, also where x is next to y. Below 2^-1022 either counts as 2^-1022.
 
     y is scaled by a power of two to within a factor 1.5 of x, where the difference of the two is exact.
     """

@@ -1,7 +1,7 @@
 """What every frozen record checks at its birth: finite, in range, of one length, and read-only from then on."""
 
 from dataclasses import fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,9 @@ def freeze(record: object) -> None:
 
 
 def require_finite(record: object, *names: str) -> None:
-    """Raise ValueError naming column and row where a column holds NaN or infinity."""
+    """Raise ValueError naming column and row where a column holds NaN, infinity or what is no number."""
     for name in names:
-        column = getattr(record, name)
+        column = _numbers(record, name)
         bad = ~np.isfinite(column)
         if bad.any():
             row = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -30,8 +30,8 @@ def require_finite(record: object, *names: str) -> None:
 
 
 def require_range(record: object, name: str, low: float, high: float = float("inf")) -> None:
-    """Raise ValueError naming column and row where a column leaves [low, high]; NaN leaves it too."""
-    column = getattr(record, name)
+    """Raise ValueError naming column and row where a column leaves [low, high]; NaN or what is no number leaves it."""
+    column = _numbers(record, name)
     bad = ~((column >= low) & (column <= high))
     if bad.any():
         row = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -49,7 +49,7 @@ def require_length(record: object, length: int, *names: str) -> None:
 
 def require_rows(record: object, name: str, count: int, low: int = 0) -> None:
     """Raise IndexError where a column of row numbers points outside low..count − 1."""
-    rows = getattr(record, name)
+    rows = _numbers(record, name)
     bad = (rows < low) | (rows >= count)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
@@ -77,6 +77,18 @@ def column(argument: NDArray[Scalar], shape: tuple[int, ...]) -> NDArray[Scalar]
     flat = np.ascontiguousarray(np.broadcast_to(argument, shape)).reshape(-1)
     flat.flags.writeable = False
     return flat
+
+
+def _numbers(record: object, name: str) -> Any:
+    """Return the column of real numbers; a masked one is not, since a check would pass over what is missing."""
+    column = getattr(record, name)
+    if not isinstance(column, np.ndarray) or isinstance(column, np.ma.MaskedArray):
+        raise ValueError(f"{_of(record, name)}: expected an array of numbers, found {type(column).__name__}")
+    if column.dtype.kind not in "fiub":
+        missing = [row for row, cell in enumerate(column.flat) if cell is None]
+        found = f"None in row {missing[0]}" if missing else str(column.dtype)
+        raise ValueError(f"{_of(record, name)}: expected an array of numbers, found {found}")
+    return column
 
 
 def _of(record: object, name: str) -> str:

@@ -52,13 +52,13 @@ def scenario_values(
     """Return values (I, S) in the scenarios, weight not applied, and mark (I,) at the market itself, USD a unit.
 
     Options: Black-76 on the shocked forward, whose fixed part does not move; perpetuals and tokens follow their
-    underlying's spot shock; a token without an underlying stays. Raises ValueError where the market does not fit.
+    underlying's spot shock; a token without an underlying stays. Raises ValueError where market or discount do not fit.
     """
     require_market(instruments, market)
     if scenarios.spot.shape[1] != market.spot.size:
         expected = f"{market.spot.size} underlyings"
         raise ValueError(f"Scenarios.spot: expected shocks of {expected}, found {scenarios.spot.shape[1]}")
-    discount = np.exp(-market.rate * market.years) if discount is None else discount
+    discount = _discount(market, discount)
     values = np.empty((len(instruments.names), len(scenarios.names)))
     vols = shocked_vols(instruments, market, scenarios)
     _values(*_columns(instruments, market), discount, scenarios.spot, scenarios.days, vols, values)
@@ -69,6 +69,18 @@ def scenario_values(
     still = _unmoved(market.spot.size)
     _values(*_columns(instruments, market), discount, still.spot, still.days, market.vol[:, np.newaxis].copy(), mark)
     return values, mark[:, 0].copy()
+
+
+def _discount(market: Market, given: Floats | None) -> Floats:
+    """Return the discount of each expiry, (E,), checked: the kernel reads it without bounds."""
+    with np.errstate(over="ignore"):
+        discount = np.exp(-market.rate * market.years) if given is None else given
+    if discount.shape != market.seconds.shape:
+        raise ValueError(f"discount: expected {market.seconds.size} expiries, found shape {discount.shape}")
+    bad = np.flatnonzero(~((discount >= 0.0) & (discount < np.inf)))
+    if bad.size:
+        raise ValueError(f"discount: expected finite numbers >= 0, found {discount[bad[0]]} in row {bad[0]}")
+    return discount
 
 
 def shocked_vols(instruments: Instruments, market: Market, scenarios: Scenarios) -> Floats:

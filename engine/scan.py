@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import records
 from engine.compiled import INTERPRETED, kernel
 from engine.registers import (
     add,
@@ -51,7 +52,7 @@ def worst(start: Ints, instrument: Ints, quantity: Floats, arrays: Floats) -> tu
     require_positions(start, "start", instrument, quantity, arrays, "arrays")
     require_finite(arrays, "arrays")
     pnl, index = np.empty(start.size - 1), np.empty(start.size - 1, np.int64)
-    _worst(start, instrument, quantity, _padded(arrays), pnl, index)
+    _worst(integers(start), integers(instrument), numbers(quantity), _padded(arrays), pnl, index)
     return pnl, index
 
 
@@ -60,7 +61,7 @@ def profile(start: Ints, instrument: Ints, quantity: Floats, arrays: Floats) -> 
     require_positions(start, "start", instrument, quantity, arrays, "arrays")
     require_finite(arrays, "arrays")
     pnl = np.empty((start.size - 1, arrays.shape[1]))
-    _profile(start, instrument, quantity, np.ascontiguousarray(arrays), pnl)
+    _profile(integers(start), integers(instrument), numbers(quantity), numbers(arrays).reshape(arrays.shape), pnl)
     return pnl
 
 
@@ -99,11 +100,11 @@ def worst_by_expiry(
     pnl, basis = np.empty((2, account_start.size - 1))
     index = np.empty(account_start.size - 1, np.int64)
     _worst_by_expiry(
-        account_start,
-        group_start,
-        group_expiry,
-        instrument,
-        quantity,
+        integers(account_start),
+        integers(group_start),
+        integers(group_expiry),
+        integers(instrument),
+        numbers(quantity),
         _padded(values[:, : weight.size], values[:, weight.size :]),
         _padded(_weights(weight, skew)),
         terms,
@@ -137,11 +138,11 @@ def profile_by_expiry(
     pnl = np.empty((account_start.size - 1, weight.size))
     basis = np.empty(account_start.size - 1)
     _profile_by_expiry(
-        account_start,
-        group_start,
-        group_expiry,
-        instrument,
-        quantity,
+        integers(account_start),
+        integers(group_start),
+        integers(group_expiry),
+        integers(instrument),
+        numbers(quantity),
         _padded(values[:, : weight.size], values[:, weight.size :]),
         _weights(weight, skew),
         terms,
@@ -169,6 +170,16 @@ def require_finite(column: NDArray[np.floating], what: str) -> None:
     if not np.isfinite(column).all():
         row = tuple(int(i) for i in np.argwhere(~np.isfinite(column))[0])
         raise ValueError(f"{what}: expected finite numbers, found {column[row]} in row {row[0]}")
+
+
+def integers(rows: Ints) -> Ints:
+    """Return a column of row numbers as kernels take it, contiguous and read-only: each kernel compiles once."""
+    return records.column(rows.astype(np.int64, casting="same_kind", copy=False), rows.shape)
+
+
+def numbers(values: NDArray[np.floating]) -> Floats:
+    """Return numbers as kernels take them, flat; as `integers`."""
+    return records.column(values.astype(np.float64, casting="same_kind", copy=False), values.shape)
 
 
 def _require_groups(

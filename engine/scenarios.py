@@ -163,7 +163,11 @@ def grid(
     """Return a Derive-style set: spot moves crossed with vol up, down or unchanged, dampened tails, skew turns.
 
     vol_up, vol_down >= 0: relative vol shocks at 30 days, scaled by `term`; vol_floor: least vol of an up scenario.
+    Raises ValueError for no shocks and for a vol shock or floor below 0 or not finite.
     """
+    if not shocks or not (0.0 <= vol_up < np.inf and 0.0 <= vol_down < np.inf):
+        found = f"{len(shocks)} shocks, {vol_up} and {vol_down}"
+        raise ValueError(f"grid: expected shocks, vol_up and vol_down >= 0, found {found}")
     size = {"none": 0.0, "up": vol_up, "down": -vol_down, "linear": 0.0, "abs": 0.0}
     kinds = {"linear": LINEAR, "abs": ABSOLUTE}
     return Scenarios(

@@ -84,12 +84,15 @@ def fit_surface(quotes: SmileQuotes, start: Surface | None = None) -> SurfaceFit
     few quotes, and fitted in order they would lift every longer one. Every expiry counts alike whatever its number of
     quotes. `start`: the surface of the last tick; of each expiry the slice nearest in time is tried as a start.
     """
-    columns = (quotes.start, quotes.k, quotes.iv, quotes.weight, quotes.years)
+    # copies are writable and contiguous as fit_slice passes them: other array types would compile every kernel again
+    k, iv, weight, years = (np.array(column) for column in (quotes.k, quotes.iv, quotes.weight, quotes.years))
     begin = np.full((quotes.years.size, 5), np.nan)
     if start is not None:
         nearest = np.abs(quotes.years[:, None] - start.years).argmin(axis=1)
         begin = np.column_stack((start.a, start.b, start.rho, start.m, start.sigma))[nearest]
-    raw, residual, rmse, status, binding, iterations = _run(columns, begin, np.empty(0))
+    raw, residual, rmse, status, binding, iterations = _run(
+        (np.array(quotes.start), k, iv, weight, years), begin, np.empty(0)
+    )
     parameters = (np.ascontiguousarray(column) for column in raw.T)
     surface = Surface(quotes.years, quotes.forward, *parameters)
     return SurfaceFit(surface, rmse, residual, status, binding, iterations)

@@ -3,11 +3,14 @@
 Minimised is the mean square of model IV − quoted IV; how, see svi_solver.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from engine.compiled import kernel
 from engine.svi import RawSvi
 from engine.svi_arbitrage import _NODES, _is_free, _raw
 from engine.svi_descent import Columns
@@ -66,24 +69,59 @@ def _checked(start: Ints, k: ArrayLike, iv: ArrayLike, years: Floats, weight: Ar
     if at.ndim != 1 or not at.shape == vol.shape == share.shape:
         found = f"{at.shape}, {vol.shape}, {share.shape}"
         raise ValueError(f"quotes: expected k, iv and weight of one length, found {found}")
-    for name, column, ok in (
-        ("k", at, np.isfinite(at)),
-        ("iv", vol, np.isfinite(vol) & (vol > 0.0)),
-        ("weight", share, np.isfinite(share) & (share >= 0.0)),
-        ("years", years, np.isfinite(years) & (years > 0.0)),
-    ):
-        if not ok.all():
-            row = int(np.flatnonzero(~ok)[0])
-            expected = "a finite number" if name == "k" else "a number >= 0" if name == "weight" else "a number > 0"
-            raise ValueError(f"quotes.{name}: expected {expected}, found {column[row]} in row {row}")
-    used = share > 0.0
-    for i in range(years.size):
-        rows = slice(int(start[i]), int(start[i + 1]))
-        distinct = np.unique(at[rows][used[rows]]).size
-        if distinct < 3:
-            raise ValueError(f"quotes: expected three distinct k with weight > 0, found {distinct} in slice {i}")
+    bounds = np.array(start, np.int64)
+    column, row = _fault(bounds, at, vol, share, years)
+    if column == _FEW:
+        raise ValueError(f"quotes: expected three distinct k with weight > 0, found fewer in slice {row}")
+    if column != _NONE:
+        expected, values = (
+            ("k: expected a finite number", at),
+            ("iv: expected a finite number > 0", vol),
+            ("weight: expected a finite number >= 0", share),
+            ("years: expected a finite number > 0", years),
+        )[column]
+        raise ValueError(f"quotes.{expected}, found {values[row]} in row {row}")
     share /= np.repeat(np.add.reduceat(share, start[:-1]), np.diff(start))
-    return np.asarray(start, np.int64), at, vol, share, years
+    return bounds, at, vol, share, np.array(years)
+
+
+_NONE, _FEW = -1, 4
+
+
+def _three_py(k: Floats, weight: Floats) -> bool:
+    """Tell whether some k with weight lies strictly between two others."""
+    least, most = math.inf, -math.inf
+    for j in range(k.size):
+        if weight[j] > 0.0:
+            least, most = min(least, k[j]), max(most, k[j])
+    between = False
+    for j in range(k.size):
+        between = between or (weight[j] > 0.0 and least < k[j] < most)
+    return between
+
+
+_three: Callable[..., bool] = kernel(_three_py)
+
+
+def _fault_py(start: Ints, k: Floats, iv: Floats, weight: Floats, years: Floats) -> tuple[int, int]:
+    """Return column (0 k, 1 iv, 2 weight, 3 years, _FEW strikes) and row of the first fault, or _NONE."""
+    for i in range(k.size):
+        if not math.isfinite(k[i]):
+            return 0, i
+        if not 0.0 < iv[i] < math.inf:
+            return 1, i
+        if not 0.0 <= weight[i] < math.inf:
+            return 2, i
+    for i in range(years.size):
+        if not 0.0 < years[i] < math.inf:
+            return 3, i
+        rows = slice(start[i], start[i + 1])
+        if not _three(k[rows], weight[rows]):
+            return _FEW, i
+    return _NONE, 0
+
+
+_fault: Callable[..., tuple[int, int]] = kernel(_fault_py)
 
 
 def _run(quotes: Columns, begin: Floats, floor: Floats) -> tuple[Floats, Floats, Floats, Codes, Codes, Ints]:

@@ -38,7 +38,7 @@ _ENOUGH = 5
 _CORE, _TAIL, _EXTRA = 41, 8, 8
 _POINTS = _CORE + 2 * _TAIL + _EXTRA
 _STRENGTH, _STIFFENING, _TURNS = 0.02, 2.0, 14
-_TOLERANCE, _ROUGH = 1e-7, 1e-5
+_GLANCE, _ROUGH, _TOLERANCE = 1e-2, 1e-5, 1e-7
 _STEEPEST = math.sqrt(SLOPE_LIMIT) * (1.0 - 1e-4)
 _BLENDS = 60
 
@@ -216,10 +216,16 @@ def _alone_py(
     none = np.empty(0)
     _frame(quotes, lo, hi, points[0])
     _begin(x, begin, lo, hi, quotes)
-    iterations = _descend(x, lo, hi, quotes, none, points, np.empty((0, 0)), 0.0, _TOLERANCE)
-    _to_raw(x, 0, raw[0])
+    iterations, last = 0, 0
+    # a free fit that is heading into arbitrage drifts along a flat valley for long: look before going all the way
+    for tolerance in (_GLANCE, _TOLERANCE):
+        last = _descend(x, lo, hi, quotes, none, points, np.empty((0, 0)), 0.0, tolerance)
+        iterations += last
+        _to_raw(x, 0, raw[0])
+        if not _is_free(raw[0], none, nodes):
+            break
     more, settled = _constrain(x, lo, hi, quotes, none, points, nodes, raw)
-    return iterations + more, settled and (more > 0 or iterations < LIMIT)
+    return iterations + more, settled and (more > 0 or last < LIMIT)
 
 
 _alone: Callable[..., tuple[int, bool]] = kernel(_alone_py)

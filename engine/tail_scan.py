@@ -29,7 +29,7 @@ from engine.registers import (
     store,
     subtract,
 )
-from engine.scan import require_finite, require_positions
+from engine.scan import integers, numbers, require_finite, require_positions
 from engine.types import Flags, Floats, Ints
 
 LANES: Final = 64
@@ -74,7 +74,7 @@ def tail_risk(
     if abs(tail - round(tail)) <= 1e-12 * scenarios and round(tail) > 0:
         tail = float(round(tail))
     var, es = np.empty((2, start.size - 1))
-    _tail(start, instrument, quantity, arrays, tail, var, es)
+    _tail(integers(start), integers(instrument), numbers(quantity), arrays, tail, var, es)
     return var, es
 
 
@@ -113,7 +113,8 @@ def _tail_blocks(
     held = np.concatenate([np.arange(start[a], start[a + 1]) for a in unsure])
     again = np.concatenate(([0], np.cumsum(start[unsure + 1] - start[unsure])))
     found = np.empty((2, unsure.size))
-    _pass_over(again, instrument[held], quantity[held], arrays, tail, False, *found)
+    columns = integers(again), integers(instrument[held]), numbers(quantity[held])
+    _pass_over(*columns, arrays, tail, False, *found)
     var[unsure], es[unsure] = found
 
 
@@ -129,7 +130,8 @@ def _pass_over(
 ) -> Flags:
     """Fill var and es, (A,), as many accounts at a time as KEPT_BYTES hold; return which of them are not certain.
 
-    VaR equal to the bar is certain: no loss above it was left out, and fewer than the tail's number are above it.
+    VaR equal to the bar is certain where losses of the tail's number were kept: none above the bar was left out. With
+    fewer kept, what was left out may equal the bar or lie below it.
     """
     instruments, scenarios = arrays.shape
     count = min(math.floor(tail), scenarios - 1) + 1
@@ -141,6 +143,7 @@ def _pass_over(
     block = aligned(instruments, width)
     kept = aligned(accounts, capacity)
     bar = np.full(var.size, -np.inf)
+    unsure = np.zeros(var.size, np.bool_)
     for first in range(0, var.size, accounts):
         here = slice(first, first + accounts)
         size = np.zeros(bar[here].size, np.int64)
@@ -152,7 +155,8 @@ def _pass_over(
             if hopeful and chunk == 0 and rank < count:
                 _hope(kept, size, rank, bar[here])
         _measure(kept, size, count, tail, var[here], es[here])
-    return var < bar
+        unsure[here] = (size < count) | (var[here] < bar[here])
+    return unsure
 
 
 def _spread(scenarios: int) -> Ints:
@@ -171,7 +175,7 @@ def _fill(block: Floats, arrays: NDArray[np.floating], chunks: Ints) -> int:
     filled = 0
     for chunk in chunks:
         shown = arrays[:, chunk * LANES : (chunk + 1) * LANES]
-        np.negative(shown, out=block[:, filled : filled + shown.shape[1]])
+        np.negative(shown, out=block[:, filled : filled + shown.shape[1]], dtype=np.float64)
         filled += shown.shape[1]
     block[:, filled:] = 0.0
     return filled

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from engine.margin import perp
 from engine.volatility.realised import realised
-from engine.warm import warm
 from keeper.accounts import Accounts, Glance
 from keeper.config import Config, keystore_password, load
 from keeper.decide import Known, Policy, Rule
@@ -59,7 +59,7 @@ def open_app(config: Config, *, signing: bool = True) -> App:
     Raises a KeeperError that says what was expected, what was found and what to do.
     """
     rpc = open_chain(config)
-    warm()
+    perp.warm()
     venue = VENUES[config.venue.name](rpc, config.venue.clearing_house)
     policy = policy_of(config)
     signer = _signer(config, venue, policy, signing)

@@ -29,7 +29,7 @@ from keeper.bookschema import (
     worded,
 )
 from keeper.booktext import parsed
-from keeper.errors import ConfigError
+from keeper.errors import ConfigError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def read_book(text: str, source: str) -> BookFile:
             book=_book(sections, columns),
             market=_market(sections, instruments, expiries),
             parameters=sections.parameters,
-            scenarios=user_defined(sections.scenarios, columns.underlyings) if sections.scenarios else None,
+            scenarios=_scenarios(sections, columns.underlyings),
         )
     except (ValueError, IndexError) as error:
         raise ConfigError(f"{source}: {error}") from error
@@ -77,11 +77,11 @@ def read_book(text: str, source: str) -> BookFile:
 def model_of(models: Mapping[str, type[MarginModel]], name: str, file: BookFile, source: str) -> MarginModel:
     """Return the model of that name with the file's parameters for it, defaults where the file has none.
 
-    A tail margin takes the file's own scenarios where it has some. Raises ConfigError for an unknown name and with
-    every parameter that is unknown or out of range.
+    A tail margin takes the file's own scenarios where it has some. Raises UsageError for an unknown name, ConfigError
+    with every parameter that is unknown or out of range.
     """
     if name not in models:
-        raise ConfigError(f"--model: expected one of {', '.join(models)}, found {name}")
+        raise UsageError(f"--model: expected one of {', '.join(models)}, found {name}")
     strange = sorted(set(file.parameters) - set(models))
     if strange:
         raise ConfigError(f"{source}: parameters: expected any of {', '.join(models)}, found {', '.join(strange)}")
@@ -245,6 +245,11 @@ def _book(file: BookSection, instruments: Instruments) -> Book:
         entry=_column([p.entry or 0.0 for p in positions]),
         accrued=_column([p.accrued for p in positions]),
     )
+
+
+def _scenarios(file: BookSection, underlyings: tuple[str, ...]) -> Scenarios | None:
+    rows = [scenario.model_dump() for scenario in file.scenarios]
+    return user_defined(rows, underlyings) if rows else None
 
 
 def _column(values: list[float]) -> Floats:

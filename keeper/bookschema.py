@@ -69,6 +69,11 @@ def _number(found: object) -> object:
     return found
 
 
+def _moves(found: object) -> object:
+    """Accept a number or an object of numbers, one by underlying."""
+    return {name: _number(move) for name, move in found.items()} if isinstance(found, dict) else _number(found)
+
+
 def _time(found: object) -> object:
     """Return seconds since 1970 of a number or of an ISO 8601 time that says its offset."""
     if isinstance(found, str) and not re.fullmatch(r"\s*[\d.]+\s*", found):
@@ -87,6 +92,7 @@ NotNegative = Annotated[float, BeforeValidator(_number), Field(ge=0.0)]
 Price = Annotated[float, BeforeValidator(_number), Field(gt=0.0)]
 Confidence = Annotated[float, BeforeValidator(_number), Field(ge=0.0, le=1.0)]
 Time = Annotated[float, BeforeValidator(_time), Field(ge=0.0, lt=253402300800.0)]  # seconds since 1970, to 9999
+Moves = Annotated[object, BeforeValidator(_moves)]  # engine.scenarios.user_defined refuses what is no number
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -134,6 +140,15 @@ class AccountSection(Section):
     positions: Annotated[tuple[PositionSection, ...], Field(strict=False)] = ()
 
 
+class ScenarioSection(Section):
+    name: Name
+    spot: Moves = 0.0  # relative
+    vol: Moves = 0.0  # relative
+    vol_points: Moves = 0.0  # annualised
+    weight: NotNegative = 1.0
+    days: NotNegative = 0.0
+
+
 class BookSection(Section):
     """A whole file."""
 
@@ -144,7 +159,7 @@ class BookSection(Section):
     instruments: dict[Name, InstrumentSection]
     accounts: dict[Name, AccountSection]
     parameters: dict[Name, dict[str, object]] = {}
-    scenarios: Annotated[tuple[dict[str, object], ...], Field(strict=False)] = ()
+    scenarios: Annotated[tuple[ScenarioSection, ...], Field(strict=False)] = ()
 
 
 def faulty(source: str, faults: Sequence[str]) -> ConfigError:

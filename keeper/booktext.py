@@ -3,6 +3,10 @@
 import csv
 import io
 import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -18,6 +22,9 @@ INSTRUMENT: Final = ("kind", "underlying", "expiry", "strike", "type", "vol", "p
 UNDERLYING: Final = ("spot", "spot_confidence")
 EXPIRY: Final = ("at", "forward", "forward_fixed", "forward_confidence", "rate", "rate_confidence")
 TABLES: Final = ("underlyings", "expiries", "instruments", "accounts")
+DEPTH: Final = 1000
+"""Calls deep that a text may nest, the interpreter's own default. A library that raises the limit for the process would
+let the parser, written in C, overrun its stack."""
 COLUMNS: Final = ("account", "instrument", *FILE, *ACCOUNT, *POSITION, *INSTRUMENT, *UNDERLYING, *EXPIRY)
 
 
@@ -29,18 +36,28 @@ def parsed(text: str, source: str) -> Object:
 
 def _json(text: str, source: str) -> Object:
     try:
-        found: Object = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        with _shallow():
+            found: Object = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{source}: expected JSON, found: {error}") from error
     return found
+
+
+@contextmanager
+def _shallow() -> Iterator[None]:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(min(before, DEPTH))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _distinct(pairs: list[tuple[str, object]]) -> Object:
     """Refuse a key that stands twice: the first would be lost without a word."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        twice = sorted(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         raise ValueError(f"{', '.join(twice)} more than once in one object")
     return found
 
@@ -101,7 +118,7 @@ class _Rows:
 def _csv(text: str, source: str) -> Object:
     rows = _Rows()
     try:
-        reader = csv.DictReader(io.StringIO(text), strict=True)
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         header = reader.fieldnames or ()
         strange = [column for column in header if column not in COLUMNS]
         if strange or not header:

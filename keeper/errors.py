@@ -16,7 +16,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line itself was wrong."""
     CONFIG = 3
-    """The configuration file: unreadable, unknown key, value out of range."""
+    """The configuration or book file: unreadable, unknown key, value out of range, a book the model refuses."""
     CHAIN = 4
     """The chain is not the configured one: unreachable, wrong chain id, no contract at an address."""
     KEY = 5
@@ -24,13 +24,19 @@ class ExitCode(IntEnum):
     JOURNAL = 6
     """The journal database: unreachable, of another chain, or written by a newer version."""
     UNHEALTHY = 7
-    """`keeper once`: the tick ran, but at least one account is unknown."""
+    """`keeper once`, `keeper margin`: it ran, but at least one account is unknown."""
 
 
 class KeeperError(Exception):
     """Base of every error that carries its own exit code."""
 
     exit_code = ExitCode.FAILED
+
+
+class UsageError(KeeperError):
+    """An option's value that only the command itself could judge."""
+
+    exit_code = ExitCode.USAGE
 
 
 class ConfigError(KeeperError):

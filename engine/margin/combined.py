@@ -21,6 +21,7 @@ class Combined:
     account: Ints  # (G,)
     underlying: Ints  # (G,)
     start: Ints  # (G + 1,) of its positions
+    row: Ints  # (Q,) of the position in the book
     instrument: Ints  # (Q,)
     quantity: Floats  # (Q,)
     commodity: Ints  # (Q,) row of the commodity
@@ -48,6 +49,7 @@ class Combined:
             account=commodity_key // underlyings,
             underlying=commodity_key % underlyings,
             start=np.searchsorted(commodity, np.arange(commodity_key.size + 1)),
+            row=rows[order],
             instrument=held[order],
             quantity=book.quantity[rows[order]],
             commodity=commodity,

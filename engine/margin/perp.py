@@ -125,6 +125,13 @@ def margin(book: PerpBook, market: PerpMarket) -> MarginReport:
     )
 
 
+def warm() -> None:
+    """Compile or load the kernel before the first block waits for it."""
+    none, rows, starts = np.empty(0), np.empty(0, np.int64), np.zeros(1, np.int64)
+    book = PerpBook(none, starts, rows, none, none, none, none, starts, rows, none)
+    margin(book, PerpMarket(none, none, none, 0.1, 0.0625, 6))
+
+
 def _require_rows(book: PerpBook, market: PerpMarket) -> None:
     for rows, count, what in (
         (book.market, market.mark.size, "market"),

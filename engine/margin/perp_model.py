@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from engine.book import KINDS, PERPETUAL, TOKEN, Book, Instruments, account_sums
+from engine.book import KINDS, PERPETUAL, TOKEN, Book, Instruments, account_sums, netted
 from engine.margin import perp
 from engine.margin.base import MarginReport, require_instruments
 from engine.market import Market, require_market
@@ -61,16 +61,16 @@ def _priced(price: Floats, of: Flags) -> Floats:
 def _margin(instruments: Instruments, venue: perp.PerpMarket, book: Book) -> MarginReport:
     _require_held(book, instruments)
     held = instruments.kind[book.instrument] == PERPETUAL
-    size, entry = book.quantity[held], book.entry[held]
+    size, quote = netted(book)[held], -(book.quantity * book.entry)[held]
     return perp.margin(
         perp.PerpBook(
             cash=book.cash + account_sums(book, book.accrued),
             position_start=_starts(book, held),
             market=book.instrument[held],
             size=size,
-            open_notional=-size * entry,
+            open_notional=quote,
             base=size.copy(),
-            quote=-size * entry,
+            quote=quote.copy(),
             balance_start=_starts(book, ~held),
             collateral=book.instrument[~held],
             amount=book.quantity[~held],

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from engine import black76
-from engine.book import OPTION, TOKEN, Book, Instruments, account_sums, mark_to_market
+from engine.book import OPTION, TOKEN, Book, Instruments, account_sums, mark_to_market, netted
 from engine.margin.base import MarginReport, judged, require_instruments
 from engine.margin.combined import Combined, sums_by
 from engine.market import Market
@@ -144,14 +144,14 @@ class Span:
             delta=composite_delta(instruments, market, scenarios, self.delta_weights),
             tier=np.append(np.searchsorted(self.tier_days, market.seconds / DAY), 0),
             price_scan=price_scan,
-            short_option=np.where(instruments.kind == OPTION, least[instruments.underlying], 0.0),
+            short_option=np.where(instruments.kind == OPTION, np.append(least, 0.0)[instruments.underlying], 0.0),
             haircut=token_haircuts(instruments, self.haircuts, self.other_haircut) * market.price,
         )
         return partial(self._margin, shared)
 
     def _margin(self, shared: "_Shared", book: Book) -> MarginReport:
         require_instruments(book, shared.instruments)
-        held = Combined.of(book)
+        held, net_quantity = Combined.of(book), netted(book)
         scan, active = scan_risk(held.start, held.instrument, held.quantity, shared.pnl)
         longs, shorts = _tier_deltas(held, shared, len(self.tier_days) + 1)
         net = longs.sum(axis=1) - shorts.sum(axis=1)
@@ -160,9 +160,9 @@ class Span:
         price_risk = np.minimum(_price_risk(held, active, shared.price_pnl), scan)
         credited = _credited_delta(self.offsets, held, shared.instruments.underlyings, net)
         credit = credited * np.minimum(price_risk / np.where(net == 0.0, 1.0, np.abs(net)), scan_range)
-        minimum = held.sums(np.maximum(-held.quantity, 0.0) * shared.short_option[held.instrument])
+        minimum = held.sums(np.maximum(-net_quantity[held.row], 0.0) * shared.short_option[held.instrument])
         top_up = np.maximum(minimum - (scan + calendar - credit), 0.0)
-        haircut = np.maximum(book.quantity, 0.0) * shared.haircut[book.instrument]
+        haircut = np.maximum(net_quantity, 0.0) * shared.haircut[book.instrument]
         parts = {
             "scan risk": held.account_sums(scan),
             "calendar spreads": held.account_sums(calendar),

@@ -262,6 +262,8 @@ def _option_group_py(
         held += quantity[p]
         if p + 1 < end and instrument[p + 1] == i:
             continue
+        if held == 0.0:  # of no balance the protocol knows no strike
+            continue
         worst = min(worst, _settled(strike[i], begin, end, instrument, quantity, strike, is_call))
         value += held * mark[i]
         calls += held if is_call[i] else 0.0

@@ -1,8 +1,10 @@
 """The command line: `keeper run | once | accounts | explain | check-config | margin | greeks | demo`."""
 
+import json
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
-import orjson
 import typer
 
 from keeper import __version__
@@ -46,9 +48,23 @@ def main() -> None:
     try:
         app()
     except KeeperError as e:
-        if "--json" in sys.argv:
-            sys.stdout.write(orjson.dumps({"error": str(e), "exit_code": int(e.exit_code)}).decode() + "\n")
         sys.stderr.write(f"error: {e}\n")
-        sys.exit(int(e.exit_code))
+        _stop(str(e), e.exit_code)
+    except OSError as e:  # standard output itself may be full, or closed
+        sys.stderr.write(f"error: {e}\n")
+        _stop(str(e), ExitCode.FAILED)
+    except SystemExit as e:
+        if e.code != ExitCode.USAGE:
+            raise
+        _stop("the command line itself was wrong; standard error says how", ExitCode.USAGE)
     except KeyboardInterrupt:
         sys.exit(int(ExitCode.FAILED))
+
+
+def _stop(error: str, exit_code: ExitCode) -> NoReturn:
+    """End the program; under --json the error is the one document on standard output."""
+    if "--json" in sys.argv:
+        with suppress(OSError):
+            sys.stdout.write(json.dumps({"error": error, "exit_code": int(exit_code)}) + "\n")
+            sys.stdout.flush()
+    sys.exit(int(exit_code))

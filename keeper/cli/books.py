@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from keeper.bookfile import BookFile, read_book
@@ -19,7 +20,7 @@ def load(path: str) -> BookFile:
     """Return the book at `path`, or on standard input for "-". Raises ConfigError."""
     source = "standard input" if path == "-" else path
     try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+        text = (_standard_input() if path == "-" else Path(path).read_bytes()).decode("utf-8")
     except OSError as error:
         raise ConfigError(f"{source}: expected a book, found {error.strerror}; docs/examples has some") from error
     except UnicodeDecodeError as error:
@@ -27,11 +28,22 @@ def load(path: str) -> BookFile:
     return read_book(text, source)
 
 
+def _standard_input() -> bytes:
+    """Return the bytes themselves: the locale, which decides on a text, may let through what is no UTF-8."""
+    if sys.stdin is None:
+        raise ConfigError("standard input: expected a book, found it closed")
+    return sys.stdin.buffer.read()
+
+
 @contextmanager
 def refusals(path: str) -> Iterator[None]:
-    """Turn what the engine refuses about a book into a ConfigError that names the file."""
+    """Turn what the engine refuses about a book into a ConfigError that names the file.
+
+    What overflows makes its account unknown, which is said; numpy's warning of it would only name a line of the engine.
+    """
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except (ValueError, IndexError) as error:
         raise ConfigError(f"{path}: {error}") from error
 

@@ -153,3 +153,13 @@ def reordered(book: Book, rank: Ints) -> Book:
     order = np.lexsort((rank, book.account))
     columns = {name: getattr(book, name)[order] for name in ("instrument", "quantity", "entry", "accrued")}
     return replace(book, **columns)
+
+
+def in_parts(book: Book, first: Floats) -> Book:
+    """Return the book with every position in two: `first`, (P,), of it and, after all of the account's others, the
+    rest. A share above 1 makes the rest an opposite position."""
+    order = np.argsort(np.tile(book.account, 2), kind="stable")
+    split = {name: getattr(book, name) for name in ("quantity", "accrued")}
+    columns = {name: np.append(column * first, column * (1.0 - first))[order] for name, column in split.items()}
+    columns |= {name: np.tile(getattr(book, name), 2)[order] for name in ("instrument", "entry")}
+    return replace(book, start=2 * book.start, **columns)

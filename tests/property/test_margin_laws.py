@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from books import books, gross, market, markets, merged, reordered, scaled, universe
+from books import books, gross, in_parts, market, markets, merged, reordered, scaled, universe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -145,6 +145,38 @@ def test_the_order_of_positions_changes_no_more_than_rounding(name: str, data: s
     for column in ("equity", "im", "mm", "mark_to_market"):
         moved = np.abs(getattr(first, column) - getattr(second, column))
         assert (moved <= near(book))[decided].all(), column
+
+
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"lending"}))  # there supply and debt stand apart
+@given(data=st.data())
+@settings(max_examples=40)
+def test_a_holding_in_parts_is_the_holding(name: str, data: st.DataObject) -> None:
+    book = data.draw(CASES[name].books())
+    long_only = (book.instruments.kind[book.instrument] == TOKEN) & (not CASES[name].owed)
+    parts = in_parts(book, np.where(long_only, 0.75, 1.5))
+    found, expected = at(name)(parts), at(name)(book)
+    for column in ("equity", "im", "mm", "mark_to_market"):
+        assert (np.abs(getattr(found, column) - getattr(expected, column)) <= 4.0 * near(book)).all(), column
+
+
+@every_model
+@given(data=st.data())
+@settings(max_examples=60)
+def test_a_position_of_nothing_changes_nothing(name: str, data: st.DataObject) -> None:
+    book = data.draw(CASES[name].books(least=1))
+    listed = np.arange(len(book.instruments.names))
+    rows, spread = np.repeat(np.arange(len(book.accounts)), listed.size), np.tile(listed, len(book.accounts))
+    order = np.argsort(np.append(book.account, rows), kind="stable")
+    columns = {
+        key: np.append(getattr(book, key), np.zeros(rows.size))[order] for key in ("quantity", "entry", "accrued")
+    }
+    instrument = np.append(book.instrument, spread)[order]
+    found = at(name)(
+        replace(book, start=book.start + np.arange(book.start.size) * listed.size, instrument=instrument, **columns)
+    )
+    expected = at(name)(book)
+    for column in ("equity", "im", "mm", "mark_to_market", "status"):
+        np.testing.assert_array_equal(getattr(found, column), getattr(expected, column), err_msg=column)
 
 
 @every_model

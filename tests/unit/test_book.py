@@ -261,6 +261,24 @@ def test_checks_say_what_was_expected_found_and_where(check: object, values: lis
         check(Row(np.array(values)))  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [
+        (np.array([1.0, None]), "None in row 1"),
+        (np.array(["1.0", "2.0"]), "<U3"),
+        (np.array([1.0, 2.0j]), "complex128"),
+        (np.ma.masked_array([1.0, np.nan], [False, True]), "MaskedArray"),
+        ([1.0, 2.0], "list"),
+    ],
+    ids=["missing", "text", "complex", "masked", "list"],
+)
+def test_columns_of_what_is_no_number_are_refused(column: object, found: str) -> None:
+    row = Row(column)  # type: ignore[arg-type]
+    for check, bounds in ((require_finite, ()), (require_range, (0.0,)), (require_rows, (3,))):
+        with pytest.raises(ValueError, match=rf"Row\.column: expected an array of numbers, found {found}"):
+            check(row, "column", *bounds)
+
+
 @dataclass(frozen=True)
 class Parameters:
     rate: float

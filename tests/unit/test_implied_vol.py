@@ -214,6 +214,8 @@ def test_results_are_read_only() -> None:
         ("price", math.inf, r"price: expected finite numbers >= 0, found inf in row 1"),
         ("forward", 0.0, r"forward: expected finite numbers > 0, found 0.0 in row 1"),
         ("forward", math.inf, r"forward: expected finite numbers > 0, found inf in row 1"),
+        ("forward", 1.7e308, r"forward: expected finite numbers > 0 and <= 2\^1022, found 1.7e\+308 in row 1"),
+        ("strike", 1.7e308, r"strike: expected finite numbers > 0 and <= 2\^1022, found 1.7e\+308 in row 1"),
         ("strike", -5.0, r"strike: expected finite numbers > 0, found -5.0 in row 1"),
         ("strike", math.nan, r"strike: expected finite numbers > 0, found nan in row 1"),
         ("years", -0.1, r"years: expected finite numbers >= 0, found -0.1 in row 1"),

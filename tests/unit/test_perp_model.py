@@ -71,6 +71,12 @@ def test_a_short_owes_its_size_at_the_mark() -> None:
     assert figures(report(500.0, (ETH, -2.0, 1_000.0))) == pytest.approx([300.0, 137.5, 220.0])
 
 
+def test_one_market_nets_whatever_the_number_of_fills() -> None:
+    # 3 bought at 1,000, 1 sold at 1,100: long 2, 1,900 owed.
+    found = report(0.0, (ETH, 3.0, 1_000.0), (ETH, -1.0, 1_100.0))
+    assert figures(found) == pytest.approx([300.0, 137.5, 190.0])
+
+
 def test_markets_do_not_net_but_their_quote_does() -> None:
     # Long 50 ETH for 50,000 owed, short 1 BTC for 50,000 held: quotes cancel, the BTC owed is left.
     found = report(0.0, (ETH, 50.0, 1_000.0), (BTC, -1.0, 50_000.0))

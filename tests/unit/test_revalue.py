@@ -136,6 +136,27 @@ def test_a_given_discount_takes_the_place_of_the_rate():
     np.testing.assert_array_equal(halved[3:], mark_values(INSTRUMENTS, MARKET)[3:])
 
 
+@pytest.mark.parametrize(
+    ("discount", "message"),
+    [
+        ([], r"discount: expected 2 expiries, found shape \(0,\)"),
+        ([1.0], r"discount: expected 2 expiries, found shape \(1,\)"),
+        ([1.0, 1.0, 1.0], r"discount: expected 2 expiries, found shape \(3,\)"),
+        ([1.0, np.nan], r"discount: expected finite numbers >= 0, found nan in row 1"),
+        ([1.0, np.inf], r"discount: expected finite numbers >= 0, found inf in row 1"),
+        ([-0.1, 1.0], r"discount: expected finite numbers >= 0, found -0\.1 in row 0"),
+    ],
+)
+def test_a_discount_that_does_not_fit_is_refused(discount, message):
+    with pytest.raises(ValueError, match=message):
+        mark_values(INSTRUMENTS, MARKET, np.array(discount))
+
+
+def test_a_rate_whose_discount_overflows_is_refused():
+    with pytest.raises(ValueError, match="discount: expected finite numbers >= 0, found inf in row 1"):
+        mark_values(INSTRUMENTS, replace(MARKET, rate=np.array([0.0, -1e5])))
+
+
 def test_scenarios_of_other_underlyings_are_refused():
     with pytest.raises(ValueError, match="expected shocks of 1 underlyings, found 2"):
         scenario_values(INSTRUMENTS, MARKET, grid((Shock(0.1),), 2, vol_up=0.0, vol_down=0.0))

@@ -108,6 +108,30 @@ def test_rows_of_arrays_may_be_strided():
     )
 
 
+@pytest.mark.skipif(scan.INTERPRETED, reason="nothing is compiled")
+def test_one_compiled_kernel_serves_every_kind_of_column():
+    start, instrument, quantity, arrays = whole_number_book(3, 20, 6, 24)
+    frozen = quantity.copy()
+    frozen.flags.writeable = False
+    truth = scan.worst(start, instrument, quantity, arrays)[0]
+    kernels = (scan._worst, scan._profile, tail_scan._keep_tail)
+    compiled = []
+    for columns in (
+        (start, instrument, quantity),
+        (start, instrument, frozen),
+        (start.astype(np.int32), instrument.astype(np.uint64), quantity.astype(np.int64)),
+        (np.repeat(start, 2)[::2], np.repeat(instrument, 2)[::2], np.repeat(quantity, 2)[::2]),
+        (start, instrument, quantity.astype(np.float32)),
+    ):
+        assert np.array_equal(scan.worst(*columns, arrays)[0], truth)
+        assert np.array_equal(scan.profile(*columns, arrays.astype(np.float32)).min(axis=1), truth)
+        assert tail_scan.tail_risk(*columns, arrays, 0.5)[0].shape == truth.shape
+        compiled.append([len(kernel.signatures) for kernel in kernels])
+    assert compiled[1:] == compiled[:1] * 4
+    with pytest.raises(TypeError, match="Cannot cast"):
+        scan.worst(start, instrument + 0.5, quantity, arrays)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -363,6 +387,21 @@ def test_no_order_of_the_scenarios_spoils_the_tail(order, probability, monkeypat
     n = round(5000 * (1.0 - probability))
     assert var == 2999.0 - n  # losses are the whole numbers from -2000 to 2999
     assert es == pytest.approx(2999.0 - 0.5 * (n - 1), rel=1e-14)
+
+
+@pytest.mark.parametrize("scenarios", [1280, 6400])
+def test_a_first_block_of_equal_losses_does_not_pass_for_the_tail(scenarios, monkeypatch):
+    """64 losses of 5, all of the first block, and nothing else: the tenth that makes the tail is mostly zeros."""
+    monkeypatch.setattr(tail_scan, "BLOCK_BYTES", tail_scan.LANES * 8)
+    losses = np.zeros(scenarios)
+    losses[: tail_scan.LANES] = 5.0
+    assert tail_scan._spread(scenarios)[0] == 0
+    assert tail_of(losses, 0.9) == (0.0, pytest.approx(64 * 5.0 / (0.1 * scenarios), rel=1e-14))
+
+
+def test_arrays_of_unsigned_numbers_do_not_wrap():
+    found = tail_scan.tail_risk(rows(0, 1), rows(0), np.array([1.0]), np.array([[1, 2, 3, 200]], np.uint8), 0.5)
+    assert [column.tolist() for column in found] == [[-3.0], [-1.5]]
 
 
 def test_more_accounts_than_one_pass_holds():

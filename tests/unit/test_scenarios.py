@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.scenarios import PARALLEL, historical, span16, user_defined
+from engine.scenarios import PARALLEL, Shock, grid, historical, span16, user_defined
 
 THIRD = 1 / 3
 
@@ -46,6 +46,18 @@ def test_each_underlying_has_its_own_ranges_and_a_fall_ends_at_nothing() -> None
 def test_span16_refuses_ranges_that_are_none(ranges: list[float], vols: list[float], options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"expected|differ"):
         span16(ranges, vols, **options)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["vol_up", "vol_down"])
+def test_a_grid_refuses_vol_shocks_that_point_the_other_way(name: str, wrong: float) -> None:
+    with pytest.raises(ValueError, match=r"grid: expected shocks, vol_up and vol_down >= 0, found 1 shocks"):
+        grid((Shock(0.1, "up"),), 1, **({"vol_up": 0.5, "vol_down": 0.3} | {name: wrong}))
+
+
+def test_a_grid_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"grid: expected shocks.* found 0 shocks"):
+        grid((), 1, vol_up=0.5, vol_down=0.3)
 
 
 def test_history_is_one_scenario_a_row() -> None:

@@ -1,6 +1,7 @@
 """SPAN by hand: what is scanned, charged, credited and held against equity."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -205,6 +206,16 @@ def test_a_credit_does_not_lower_the_minimum() -> None:
     )
     found = report((0.0, {CALL: -1.0, BTC: 1.0, ETH: -1.0}), model=still)
     assert found.mm[0] == pytest.approx(15_400.0)
+
+
+def test_what_nets_out_counts_neither_as_a_short_nor_as_a_holding() -> None:
+    # The call sold and bought back: the perpetual's 10,000 alone. Of 10 tokens 4 are owed again: 6 at 5 USD.
+    still = Span(commodities={"BTC": Commodity(0.10, 0.0, 0.15)}, days=0.0, extreme_cover=0.0)
+    opened = book((0.0, {BTC: 1.0, CALL: -1.0, OTHER: 10.0}))
+    closing = {"instrument": [CALL, OTHER], "quantity": [1.0, -4.0], "entry": [0.0, 0.0], "accrued": [0.0, 0.0]}
+    rows = {name: np.append(getattr(opened, name), column) for name, column in closing.items()}
+    found = margin(still, replace(opened, start=np.array([0, 5]), **rows), MARKET)
+    assert parts(found) == pytest.approx([10_000, 0, 0, 0, 30])
 
 
 def test_a_long_option_covers_its_own_risk() -> None:

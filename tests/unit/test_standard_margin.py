@@ -168,6 +168,14 @@ def test_calls_without_cover_answer_with_the_forward():
     assert mm == approx(-1.1 * 100.0)
 
 
+def test_a_strike_that_is_listed_but_not_held_is_no_settlement_price():
+    """Beyond it one short call would pay 2,000 more; the protocol settles at the strikes held."""
+    low = replace(MARKET, forward=np.array([100.0, 2000.0, 30000.0, 30000.0]))
+    im, mm = excess({"ETH-0-1-C": -1.0, "ETH-0-2-C": 0.0}, market=low)
+    assert im == approx(-1.2 * 100.0)
+    assert mm == approx(-1.1 * 100.0)
+
+
 def test_a_base_asset():
     """MtM is divided by the stable price, margin is not."""
     report = margin(MODEL, book({"BTC": 0.5}), replace(MARKET, stable_price=1.25))

@@ -1,5 +1,6 @@
 """Tail margin: its conventions by hand, its parts, and a normal distribution's closed form."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -110,6 +111,15 @@ def test_a_normal_distribution_has_its_closed_form() -> None:
 def test_equity_is_cash_and_marks_and_tokens_count_after_their_haircut() -> None:
     found = Tail().at(INSTRUMENTS, MARKET)(book({USDC: 100.0, JUNK: 10.0}, cash=5.0))
     assert (found.equity[0], found.mm[0], found.im[0]) == (125.0, 20.0, 20.0)
+
+
+def test_a_token_owed_again_has_no_haircut() -> None:
+    lent = book({JUNK: 10.0}, cash=5.0)
+    rows = {name: np.tile(getattr(lent, name), 2) for name in ("instrument", "entry", "accrued")}
+    found = Tail().at(INSTRUMENTS, MARKET)(
+        replace(lent, start=np.array([0, 2]), quantity=np.array([10.0, -4.0]), **rows)
+    )
+    assert (found.equity[0], found.mm[0]) == (17.0, 12.0)
 
 
 def test_the_default_shape_loses_a_tenth_of_bitcoin_once_in_a_hundred_days() -> None:
