@@ -10,7 +10,10 @@ READY := .venv/.installed node_modules/.installed
 FORGE := $(or $(shell command -v forge),node_modules/@foundry-rs/forge-linux-amd64/bin/forge)
 
 # Every kernel once more with bounds checks on, and once interpreted.
-KERNELS := tests/unit/test_kernels.py
+KERNELS := $(addprefix tests/,unit/test_kernels.py unit/test_scan.py unit/test_black76.py unit/test_implied_vol.py \
+	unit/test_svi_fit.py unit/test_svi_terms.py unit/test_pmrm.py unit/test_standard_margin.py unit/test_span.py \
+	unit/test_tail_margin.py unit/test_lending.py cases/test_pmrm_vectors.py cases/test_standard_vectors.py \
+	property/test_perp_margin.py)
 
 setup: $(READY)  ## install Python and npm packages into .venv and node_modules
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from engine.compiled import kernel
-from engine.records import floats, freeze, require_finite, require_length, require_range, require_rows, require_slices
+from engine.records import floats, own, require_finite, require_length, require_range, require_rows, require_slices
 from engine.types import Codes, Flags, Floats, Ints
 
 OPTION: Final = 0  # European, cash-settled
@@ -48,7 +48,7 @@ class Instruments:
                 raise ValueError(f"Instruments.expiry: {self.names[row]} is a {kind}, found expiry {self.expiry[row]}")
             if self.underlying[row] < 0 and self.kind[row] != TOKEN:
                 raise ValueError(f"Instruments.underlying: expected one for {self.names[row]}, found none")
-        freeze(self)
+        own(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Book:
             row = int(np.flatnonzero(~marked & (self.entry != 0.0))[0])
             name = self.instruments.names[self.instrument[row]]
             raise ValueError(f"Book.entry: expected 0 for {name}, which is bought outright, found {self.entry[row]}")
-        freeze(self)
+        own(self)
 
     @property
     def account(self) -> Ints:

@@ -44,8 +44,9 @@ def hourly_rate(
         raise ValueError(
             f"impact_ask: expected at least the bid {impact_bid[row]}, found {impact_ask[row]} in row {row}"
         )
-    if not (convergence_hours > 0.0 and max_rate >= 0.0):
-        raise ValueError(f"hourly_rate: expected hours > 0 and max >= 0, found {convergence_hours}, {max_rate}")
+    if not (convergence_hours > 0.0 and max_rate >= 0.0 and np.isfinite(static_rate)):
+        found = f"{convergence_hours}, {max_rate}, {static_rate}"
+        raise ValueError(f"hourly_rate: expected hours > 0, max >= 0 and a finite static rate, found {found}")
     premium = (np.maximum(impact_bid - index, 0.0) - np.maximum(index - impact_ask, 0.0)) / index
     rate: Floats = np.clip(premium / convergence_hours + static_rate, -max_rate, max_rate)
     return rate

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.book import OPTION, PERPETUAL, TOKEN, Instruments
-from engine.records import freeze, require_finite, require_length, require_range, require_rows
+from engine.records import own, require_finite, require_length, require_range, require_rows
 from engine.types import DAY, YEAR, Floats, Ints
 
 
@@ -45,7 +45,7 @@ class Market:
             require_range(self, name, 0.0, 1.0)
         if not 0.0 < self.stable_price < np.inf:
             raise ValueError(f"Market.stable_price: expected a price > 0, found {self.stable_price}")
-        freeze(self)
+        own(self)
 
     @property
     def years(self) -> Floats:

@@ -12,11 +12,20 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def freeze(record: object) -> None:
-    """Make every array of the record read-only."""
+    """Make every array of the record read-only, in place: for results, whose arrays nobody else holds."""
     for field in fields(record):  # type: ignore[arg-type]
         column = getattr(record, field.name)
         if isinstance(column, np.ndarray):
             column.flags.writeable = False
+
+
+def own(record: object) -> None:
+    """Give the record a read-only copy of every array that somebody else could still write to."""
+    for field in fields(record):  # type: ignore[arg-type]
+        column = getattr(record, field.name)
+        if isinstance(column, np.ndarray) and _writable(column):
+            object.__setattr__(record, field.name, column.copy())
+    freeze(record)
 
 
 def require_finite(record: object, *names: str) -> None:
@@ -89,6 +98,15 @@ def _numbers(record: object, name: str) -> Any:
         found = f"None in row {missing[0]}" if missing else str(column.dtype)
         raise ValueError(f"{_of(record, name)}: expected an array of numbers, found {found}")
     return column
+
+
+def _writable(column: object) -> bool:
+    """Tell whether an array or what it is a view of can be written to."""
+    while isinstance(column, np.ndarray):
+        if column.flags.writeable:
+            return True
+        column = column.base
+    return False
 
 
 def _of(record: object, name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.records import floats, freeze, require_finite, require_range
+from engine.records import floats, own, require_finite, require_range
 from engine.types import Codes, Floats
 
 PARALLEL: Final = 0  # vols move by the scenario's shocks
@@ -87,7 +87,7 @@ class Scenarios:
         floor = np.asarray(self.vol_floor)
         if floor.shape not in ((), (count,)) or not ((floor >= 0.0) & (floor < np.inf)).all():
             raise ValueError(f"Scenarios.vol_floor: expected one vol >= 0 or {count}, found {self.vol_floor}")
-        freeze(self)
+        own(self)
 
 
 def span16(

@@ -3,8 +3,8 @@
 Scenarios are taken in blocks that fit the second-level cache; the losses of LANES scenarios of an account are summed
 in registers and only those above the account's bar are kept. The bar is set by the first block, somewhat below where
 the tail should begin, and rises when the kept losses are thinned to the tail. A bar that turns out to have been too
-high is noticed, since the tail then reaches below it, and the account is done again without one: the answer is exact
-whatever the order of the scenarios. An account's figures do not depend on which others stand beside it.
+high is noticed, since the tail then reaches below it or is not filled, and the account is done again without one: the
+answer is exact whatever the order of the scenarios. An account's figures do not depend on which others stand beside it.
 """
 
 import math

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import ErrorDetails
 
 from keeper.errors import ConfigError
@@ -74,6 +74,13 @@ def _moves(found: object) -> object:
     return {name: _number(move) for name, move in found.items()} if isinstance(found, dict) else _number(found)
 
 
+def _printable(name: str) -> str:
+    """Refuse control characters: names are printed, and a terminal would obey them."""
+    if not name.isprintable():
+        raise ValueError("expected printable characters")
+    return name
+
+
 def _time(found: object) -> object:
     """Return seconds since 1970 of a number or of an ISO 8601 time that says its offset."""
     if isinstance(found, str) and not re.fullmatch(r"\s*[\d.]+\s*", found):
@@ -93,7 +100,7 @@ Price = Annotated[float, BeforeValidator(_number), Field(gt=0.0)]
 Confidence = Annotated[float, BeforeValidator(_number), Field(ge=0.0, le=1.0)]
 Time = Annotated[float, BeforeValidator(_time), Field(ge=0.0, lt=253402300800.0)]  # seconds since 1970, to 9999
 Moves = Annotated[object, BeforeValidator(_moves)]  # engine.scenarios.user_defined refuses what is no number
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 
 
 class Section(BaseModel):

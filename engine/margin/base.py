@@ -68,7 +68,13 @@ def margin(model: MarginModel, book: Book, market: Market) -> MarginReport:
 
 def require_instruments(book: Book, instruments: Instruments) -> None:
     """Raise ValueError for a book of other instruments than a model was prepared for."""
-    if book.instruments is not instruments and book.instruments.names != instruments.names:
+    held = book.instruments
+    if held is instruments:
+        return
+    named = ("names", "underlyings", "expiries")
+    columns = ("kind", "underlying", "expiry", "strike", "is_call")
+    same = all(getattr(held, name) == getattr(instruments, name) for name in named)
+    if not (same and all(np.array_equal(getattr(held, name), getattr(instruments, name)) for name in columns)):
         raise ValueError("Book.instruments: expected the instruments the model was prepared for, found others")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.compiled import kernel
 from engine.margin.base import MarginReport
-from engine.records import freeze, require_finite, require_length, require_slices
+from engine.records import own, require_finite, require_length, require_slices
 from engine.types import ENDANGERED, HEALTHY, UNKNOWN, Codes, Flags, Floats, Ints
 
 ULPS = 8.0 * 2.0**-53
@@ -50,7 +50,7 @@ class PerpBook:
         require_length(self, self.size.size, "market", "open_notional", "base", "quote")
         if (self.amount < 0.0).any():
             raise ValueError("PerpBook.amount: expected amounts >= 0; a token debt is not collateral")
-        freeze(self)
+        own(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class PerpMarket:
                 raise ValueError(f"PerpMarket.{name}: expected prices > 0, or NaN where unknown, found {column}")
         if not (0.0 < self.mm_ratio <= self.im_ratio <= 1.0):
             raise ValueError(f"PerpMarket: expected 0 < MM {self.mm_ratio} <= IM {self.im_ratio} <= 1")
-        freeze(self)
+        own(self)
 
 
 def margin(book: PerpBook, market: PerpMarket) -> MarginReport:

@@ -182,7 +182,7 @@ class PmrmAt:
             im=loss_im + charges + (perpetual_im + option_im + part.im_haircut + doubt),
             mm=loss_mm + charges,
             mark_to_market=part.mark_to_market.copy(),
-            band=BAND * max(1.0, model.mm_factor) * part.gross,
+            band=BAND * max(1.0, model.mm_factor) * self.accounts.stretch * part.gross,
             worst=part.worst,
             scenarios=self.accounts.scenarios,
             contingencies={

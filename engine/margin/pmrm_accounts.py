@@ -112,6 +112,11 @@ class AccountPass:
             threshold=threshold,
         )
 
+    @property
+    def stretch(self) -> float:
+        """Return the largest multiplier, at least 1, that an option's value or its rounding meets on its way."""
+        return max(1.0, *(float(column.max(initial=0.0)) for column in self.discounts))
+
     def charges(self, book: Book) -> Charges:
         """Return worst loss and notionals of every account; errors as PmrmAt."""
         groups, underlying = self._groups(book)

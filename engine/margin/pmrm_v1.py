@@ -73,7 +73,8 @@ class PmrmV1:
         require_market(instruments, market)
         is_base = (instruments.kind == TOKEN) & (instruments.underlying >= 0)
         spot = np.append(market.spot, 0.0)[np.where(is_base, instruments.underlying, -1)]
-        market = replace(market, price=np.where(is_base, spot, market.price))
+        confidence = np.where(is_base, 1.0, market.confidence)  # none of its own: the spot's and perpetual's count
+        market = replace(market, price=np.where(is_base, spot, market.price), confidence=confidence)
         undiscounted = np.ones(market.seconds.size)
         scenarios = grid(
             self.scenarios,
@@ -119,7 +120,7 @@ class PmrmV1At:
             im=(static + part.loss) * self.im_factor + doubt,
             mm=static + part.loss,
             mark_to_market=part.mark_to_market.copy(),
-            band=BAND * part.gross,
+            band=BAND * self.accounts.stretch * part.gross,
             worst=part.worst,
             scenarios=self.accounts.scenarios,
             contingencies={

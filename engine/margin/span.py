@@ -138,6 +138,7 @@ class Span:
             instruments=instruments,
             names=tuple(f"{name}: {scenario}" for name in instruments.underlyings for scenario in scenarios.names),
             mark=arrays.mark,
+            option_value=np.where(instruments.kind == OPTION, arrays.mark, 0.0),
             pnl=arrays.pnl,
             price_pnl=paired - paired[:, :1],
             gross=np.abs(arrays.mark) + np.abs(arrays.pnl).max(axis=1),
@@ -169,6 +170,7 @@ class Span:
             "inter-commodity credit": -held.account_sums(credit),
             "short-option minimum": held.account_sums(top_up),
             "token haircuts": account_sums(book, haircut),
+            "net option value, in equity": account_sums(book, book.quantity * shared.option_value[book.instrument]),
         }
         risk = held.account_sums(scan + calendar - credit + top_up)
         equity = mark_to_market(book, shared.mark)
@@ -239,6 +241,7 @@ class _Shared:
     instruments: Instruments
     names: tuple[str, ...]  # U · 16
     mark: Floats
+    option_value: Floats  # mark of options, 0 of everything else
     pnl: Floats  # (I, 16)
     price_pnl: Floats  # (I, 9) P&L of each price move, vol averaged out, less that of time alone
     gross: Floats

@@ -48,23 +48,28 @@ def main() -> None:
     try:
         app()
     except KeeperError as e:
-        sys.stderr.write(f"error: {e}\n")
         _stop(str(e), e.exit_code)
     except OSError as e:  # standard output itself may be full, or closed
-        sys.stderr.write(f"error: {e}\n")
         _stop(str(e), ExitCode.FAILED)
     except SystemExit as e:
-        if e.code != ExitCode.USAGE:
-            raise
-        _stop("the command line itself was wrong; standard error says how", ExitCode.USAGE)
+        if e.code == ExitCode.USAGE:
+            _as_json("the command line itself was wrong; standard error says how", ExitCode.USAGE)
+        raise
     except KeyboardInterrupt:
         sys.exit(int(ExitCode.FAILED))
 
 
 def _stop(error: str, exit_code: ExitCode) -> NoReturn:
-    """End the program; under --json the error is the one document on standard output."""
+    """Say what went wrong and end the program. What a message quotes may hold characters that a terminal obeys."""
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in error)
+    sys.stderr.write(f"error: {shown}\n")
+    _as_json(error, exit_code)
+    sys.exit(int(exit_code))
+
+
+def _as_json(error: str, exit_code: ExitCode) -> None:
+    """Under --json the error is the one document on standard output."""
     if "--json" in sys.argv:
         with suppress(OSError):
             sys.stdout.write(json.dumps({"error": error, "exit_code": int(exit_code)}) + "\n")
             sys.stdout.flush()
-    sys.exit(int(exit_code))

@@ -90,6 +90,8 @@ def _scenario_pnl(book: Book, file: BookFile) -> Mapping[str, Floats]:
 
 def _margins(found: Found) -> list[dict[str, Cell]]:
     report = found.report
+    with np.errstate(invalid="ignore"):  # of an unknown account it may be ∞ − ∞
+        im_excess, mm_excess = report.im_excess, report.mm_excess
     return [
         {
             "account": name,
@@ -98,8 +100,8 @@ def _margins(found: Found) -> list[dict[str, Cell]]:
             "equity": float(report.equity[row]),
             "im": float(report.im[row]),
             "mm": float(report.mm[row]),
-            "im_excess": float(report.im_excess[row]),
-            "mm_excess": float(report.mm_excess[row]),
+            "im_excess": float(im_excess[row]),
+            "mm_excess": float(mm_excess[row]),
             "worst": named(report.scenarios, int(report.worst[row])),
             "mark_to_market": float(report.mark_to_market[row]),
             "band": float(report.band[row]),

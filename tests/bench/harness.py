@@ -9,7 +9,7 @@ Contenders = Mapping[str, Callable[[], object]]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One comparison: `ratio` = theirs ÷ ours, both in `unit` per item."""
+    """One comparison: `ratio` = theirs ÷ ours, both in `unit`."""
 
     workload: str  # W1, W2, W2n, W3, W4, W5
     peer: str

@@ -222,7 +222,7 @@ def _pmrm_rows(scenario: dict[str, Any]) -> tuple[list[Row], list[Term]]:
             expiry=seconds.index(_seconds(option["Expiry"])),
             strike=float(option["Strike"]),
             is_call=bool(int(option["IsCall"])),
-            vol=float(option["MarkVol"]),
+            vol=float(option["MarkVol"]) if _seconds(option["Expiry"]) else 0.0,  # at expiry none enters a value
             confidence=float(feeds[_seconds(option["Expiry"])]["OptionVolConfidences"]),
         )
         for number, option in enumerate(scenario["Options"])

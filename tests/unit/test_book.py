@@ -310,3 +310,15 @@ def test_checks_let_their_bounds_pass() -> None:
     freeze(bounds)
     assert not bounds.column.flags.writeable
     assert floats(bounds.column).flags.writeable
+
+
+def test_a_record_cannot_be_changed_through_the_arrays_it_was_made_of():
+    cash, base = np.array([10.0, 20.0, 30.0]), np.array([1.0, 100.0, -2.0, 0.5, -1.0, 7.0])
+    view = base[:5]
+    view.flags.writeable = False
+    book = replace(BOOK, cash=cash, quantity=view)
+    cash[0], base[0] = np.nan, np.nan
+    assert book.cash[0] == 10.0 and book.quantity[0] == 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        book.cash[0] = 1.0
+    assert replace(book, cash=book.cash).cash is book.cash, "what nobody can write to is shared"

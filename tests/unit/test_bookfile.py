@@ -1,6 +1,7 @@
 """Books in files: what names and columns mean, that JSON and CSV are one book, and that every fault is named."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from engine.margin.span import Span
 from engine.margin.tail import Tail
 from keeper.bookfile import model_of, read_book
 from keeper.bookschema import named
-from keeper.errors import ConfigError, ExitCode
+from keeper.errors import ConfigError, ExitCode, KeeperError
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 JSON, CSV = (EXAMPLES / "book.json").read_text(), (EXAMPLES / "book.csv").read_text()
@@ -116,6 +117,28 @@ def test_decimal_strings_are_rounded_once():
     assert file.book.cash[4] == 0.1
 
 
+def test_moves_of_scenarios_may_be_decimal_strings_too():
+    file = read_book(changed("scenarios", 0, "spot", to={"BTC": "-0.388", "ETH": " -43e-2 "}), "book")
+    assert file.scenarios.spot.tolist() == [[-0.388, -0.43], [0.0, 0.0]]
+    assert file.scenarios.vol.tolist() == [[1.0, 1.0], [-0.1, -0.1]]
+    assert (file.scenarios.days.tolist(), file.scenarios.weight.tolist()) == ([0.0, 7.0], [1.0, 1.0])
+
+
+def test_nesting_that_would_overrun_the_parsers_stack_is_refused_whatever_the_process_allows():
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)
+    try:
+        assert "maximum recursion depth" in fault('{"a":' * 50_000)
+        assert sys.getrecursionlimit() == 100_000
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def test_a_csv_of_any_line_ends_is_the_same_book():
+    for end in ("\r\n", "\r"):
+        assert read_book(CSV.replace("\n", end), "book").book.accounts == read_book(CSV, "book").book.accounts
+
+
 def test_a_unix_time_and_an_offset_are_times():
     for time in (1767945600, "1767945600", "2026-01-09T09:00:00+01:00"):
         assert read_book(changed("time", to=time), "book").time == 1767945600.0
@@ -170,7 +193,16 @@ def test_a_unix_time_and_an_offset_are_times():
             ...,
             "accounts.ether.positions[0].quantity: expected a value",
         ),
-        (("scenarios", 0, "spots"), 1, "expected a name and any of"),
+        (("accounts", "\x1b[2J"), {}, "expected printable characters, found '\\x1b[2J'"),
+        (("scenarios", 0, "name"), "a\rb", "scenarios[0].name: expected printable characters"),
+        (("scenarios", 0, "spots"), 1, "scenarios[0].spots: expected no such key"),
+        (("scenarios", 0, "name"), ..., "scenarios[0].name: expected a value, found none"),
+        (("scenarios", 0, "spot"), 10**400, "scenarios[0].spot: expected a number that a float64 holds"),
+        (("scenarios", 0, "spot"), {"BTC": "down"}, "scenarios[0].spot: expected a number"),
+        (("scenarios", 0, "spot"), [1], "expected a number for spot, found [1]"),
+        (("scenarios", 0, "spot"), "NaN", "expected finite numbers, found nan"),
+        (("scenarios", 0, "spot"), -1.5, "Scenarios.spot: expected numbers >= -1"),
+        (("scenarios", 0, "weight"), -1, "scenarios[0].weight: expected greater than or equal to 0"),
         (("scenarios", 0, "spot"), {"DOGE": 1}, "unknown underlyings DOGE"),
     ],
 )
@@ -277,9 +309,10 @@ def test_a_tail_margin_takes_the_files_scenarios():
     ],
 )
 def test_parameters_that_do_not_fit(name, parameters, said):
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(KeeperError) as error:
         model_of(MODELS, name, with_parameters(parameters), "book")
     assert said in str(error.value)
+    assert error.value.exit_code is (ExitCode.USAGE if name not in MODELS else ExitCode.CONFIG)
 
 
 @pytest.mark.parametrize("name", ["lending.json", "perpetuals.csv"])

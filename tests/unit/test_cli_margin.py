@@ -21,7 +21,7 @@ from engine.margin.span import Span
 from engine.revalue import mark_values
 from keeper.bookfile import model_of, read_book
 from keeper.cli import app, main
-from keeper.errors import ConfigError, ExitCode, KeeperError
+from keeper.errors import ConfigError, ExitCode, KeeperError, UsageError
 from tests.unit.risk_books import Flat
 
 ROOT = Path(__file__).parents[2]
@@ -152,7 +152,7 @@ def test_unknown_accounts_are_exit_code_7(monkeypatch):
     ("arguments", "error", "said"),
     [
         (("margin", "no.json"), ConfigError, "no.json: expected a book, found No such file"),
-        (("margin", BOOK, "-m", "spam"), ConfigError, "--model: expected one of span, pmrm"),
+        (("margin", BOOK, "-m", "spam"), UsageError, "--model: expected one of span, pmrm"),
         (("margin", BOOK, "-m", "lending"), ConfigError, f"{BOOK}: "),
         (("margin", BOOK, "-a", "covered-cal"), KeeperError, "did you mean covered-call?"),
         (("greeks", "keeper.example.toml"), ConfigError, "expected JSON, or CSV"),
@@ -178,6 +178,54 @@ def test_the_program_itself_reads_standard_input():
     done = subprocess.run([program, "greeks", "-"], input="{", capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 3
     assert done.stderr.startswith("error: standard input: expected JSON")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "code"),
+    [
+        (("margin",), b"", 2),
+        (("margin", BOOK, "--modle", "span"), b"", 2),
+        (("margin", BOOK, "--model", "spam"), b"", 2),
+        (("margin", BOOK, "--account", "nobody"), b"", 1),
+        (("greeks", BOOK, "--by", "moon"), b"", 2),
+        (("margin", "-"), b"\xff\xfe,a\n1,2\n", 3),
+        (("margin", "-"), b"", 3),
+        (("margin", "-"), b'{"a":' * 100_000, 3),
+        (("margin", b"no-\xff.json"), b"", 3),
+        (("margin", "-"), b"time,\x1b[2J\n", 3),
+    ],
+)
+def test_every_failure_under_json_is_one_document(arguments, text, code):
+    program = str(Path(sys.executable).with_name("keeper"))
+    done = subprocess.run([program, *arguments, "--json"], input=text, capture_output=True, check=False, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert b"Traceback" not in done.stderr and done.stderr != b""
+    assert b"\x1b[2J" not in done.stderr
+    found = json.loads(done.stdout)
+    assert (found["exit_code"], type(found["error"])) == (code, str)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device without space")
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_full_disk_is_a_message(flags):
+    program = str(Path(sys.executable).with_name("keeper"))
+    with Path("/dev/full").open("wb") as full:
+        command = [program, "margin", BOOK, *flags]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert done.stderr.startswith(b"error: ") and b"No space left" in done.stderr and b"Traceback" not in done.stderr
+    assert done.returncode == ExitCode.FAILED
+
+
+def test_an_account_beyond_float64_is_unknown_and_nothing_else_is_said():
+    form = json.loads((ROOT / BOOK).read_text())
+    form["accounts"]["basis"]["positions"][0]["quantity"] = 1e308
+    form["accounts"]["basis"]["cash"] = 1e308
+    for model in ("span", "pmrm", "pmrm_v1", "standard", "tail"):
+        done = run("margin", "-", "--model", model, "--json", text=json.dumps(form))
+        assert done.exit_code == ExitCode.UNHEALTHY
+        assert done.stderr == ""
+        rows = {account["account"]: account["status"] for account in json.loads(done.stdout)["accounts"]}
+        assert [name for name, status in rows.items() if status == "unknown"] == ["basis"]
 
 
 @pytest.mark.parametrize("command", ["margin", "greeks"])

@@ -82,6 +82,8 @@ def test_bad_input_is_refused():
         hourly_rate(np.array([np.nan]), one, one)
     with pytest.raises(ValueError, match="hours > 0"):
         hourly_rate(one, one, one, convergence_hours=0.0)
+    with pytest.raises(ValueError, match="finite static rate"):
+        hourly_rate(one, one, one, static_rate=np.nan)
     with pytest.raises(ValueError, match="seconds >= 0"):
         index_growth(one, INDEX, -1.0)
     with pytest.raises(ValueError, match="BTC-C100, which pays no funding"):

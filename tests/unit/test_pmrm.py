@@ -258,6 +258,19 @@ def test_where_a_confidence_enters(column, row, notional):
     assert report.contingencies["oracle confidence"][0] == pytest.approx(0.75 * notional * 2000.0)
 
 
+def test_the_first_versions_base_asset_is_its_spot_in_price_and_confidence():
+    """2 · 2,000 at the spot's confidence: 0.75 · 0.5 of it; what the token's own row says does not enter."""
+    price, sure = MARKET.price.copy(), MARKET.confidence.copy()
+    row = INSTRUMENTS.names.index("ETH")
+    price[row], sure[row] = 1.0, 0.1
+    market = replace(MARKET, price=price, confidence=sure)
+    clear = margin(MODELS[1], book({"ETH": 2.0}), market)
+    assert clear.mark_to_market[0] == 4000.0
+    assert clear.contingencies["oracle confidence"][0] == 0.0
+    doubtful = margin(MODELS[1], book({"ETH": 2.0}), replace(market, spot_confidence=np.array([0.25, 1.0])))
+    assert doubtful.contingencies["oracle confidence"][0] == pytest.approx(0.75 * 0.5 * 4000.0)
+
+
 def test_a_skew_scenario_never_helps():
     """It takes every expiry to turn the bad way: the loss of a book is that of its mirror image, expiry by expiry."""
     model = replace(

@@ -224,6 +224,7 @@ def test_a_long_option_covers_its_own_risk() -> None:
     found = report((0.0, {CALL: 1.0}))
     assert found.equity[0] == pytest.approx(value)
     assert 0.0 < found.mm[0] <= value
+    assert found.contingencies["net option value, in equity"][0] == pytest.approx(value)
     cme_requirement, cash = found.mm[0] - value, 0.0
     assert found.mm_excess[0] == pytest.approx(cash - cme_requirement)
 
@@ -233,6 +234,7 @@ def test_the_premium_of_a_short_option_is_no_cushion() -> None:
     value = mark_values(INSTRUMENTS, MARKET)[CALL]
     found = report((value + 1_000.0, {CALL: -1.0}))
     assert found.equity[0] == pytest.approx(1_000.0)
+    assert found.contingencies["net option value, in equity"][0] == pytest.approx(-value)
     cme_requirement, cash = found.mm[0] + value, value + 1_000.0
     assert found.mm_excess[0] == pytest.approx(cash - cme_requirement)
 
@@ -265,6 +267,46 @@ def test_tokens_count_after_their_haircut_and_unknown_ones_not_at_all() -> None:
 def test_an_account_owing_a_stablecoin_has_no_haircut_on_it() -> None:
     found = report((2_000.0, {OTHER: -10.0}))
     assert (found.equity[0], found.mm[0]) == (1_950.0, 0.0)
+
+
+def test_a_book_of_stablecoins_needs_no_underlying() -> None:
+    none = np.zeros(0)
+    tokens = Instruments(
+        names=("USDT",),
+        underlyings=(),
+        expiries=(),
+        kind=np.array([TOKEN], np.int8),
+        underlying=np.array([-1]),
+        expiry=np.array([-1]),
+        strike=np.zeros(1),
+        is_call=np.zeros(1, np.bool_),
+    )
+    market = Market(
+        spot=none.copy(),
+        spot_confidence=none.copy(),
+        expiry_underlying=np.zeros(0, np.int64),
+        seconds=none.copy(),
+        forward=none.copy(),
+        forward_fixed=none.copy(),
+        forward_confidence=none.copy(),
+        rate=none.copy(),
+        rate_confidence=none.copy(),
+        price=np.ones(1),
+        vol=np.zeros(1),
+        confidence=np.ones(1),
+    )
+    held = Book(
+        instruments=tokens,
+        accounts=("holder",),
+        cash=np.array([5.0]),
+        start=np.array([0, 1]),
+        instrument=np.zeros(1, np.int64),
+        quantity=np.array([100.0]),
+        entry=np.zeros(1),
+        accrued=np.zeros(1),
+    )
+    found = margin(Span(), held, market)
+    assert (found.equity[0], found.mm[0], found.worst[0]) == (105.0, 2.0, -1)
 
 
 def test_parts_add_up_to_the_maintenance_margin() -> None:
