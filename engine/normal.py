@@ -142,19 +142,6 @@ mills_parts: Callable[[float], tuple[float, float]] = inlined(_mills_parts_py)
 
 
 @inlined
-def mills(x: float) -> float:
-    """Return the Mills ratio N(−x) / φ(x) for x in [0, 40], relative error below 1e-15."""
-    p, r = mills_parts(x)
-    return p / (x * p + r)
-
-
-@inlined
-def log(x: float) -> float:
-    """Return ln x of finite x to 1.5 ulp; x below 2^-1022, zero and negative x count as 2^-1022."""
-    return log_ratio(x, 1.0)
-
-
-@inlined
 def pdf(x: float) -> float:
     """Return φ(x) for finite x, relative error below 5e-16 in the tail too; zero beyond |x| = 37.6.
 
@@ -164,10 +151,3 @@ def pdf(x: float) -> float:
     head = (x + SPLITTER) - SPLITTER
     rest = (x - head) * (x + head)
     return INVERSE_SQRT_TAU * exp(-0.5 * head * head) * (1.0 - rest * (0.5 - rest * (0.125 - rest / 48.0)))
-
-
-@inlined
-def cdf(x: float) -> float:
-    """Return N(x) for finite x; the lower tail has full relative accuracy until it vanishes at −37.6."""
-    tail = pdf(x) * mills(min(abs(x), FARTHEST))
-    return tail if x < 0.0 else 1.0 - tail
