@@ -24,7 +24,7 @@ class Verdict:
     equity: float  # USD, signed; NaN when unknown
     im: float  # USD
     mm: float  # USD
-    health: float  # equity / MM, +inf when MM = 0, NaN when unknown
+    health: float  # equity / MM; when MM = 0 ±inf by the sign of equity; NaN when unknown
     status: MarginStatus
     exact: bool  # decided by the venue's own integers, because the float lay inside its error band
     reason: str  # why unknown; '' otherwise
@@ -83,7 +83,8 @@ def _verdict(venue: Venue, state: VenueState, prices: Prices, report: MarginRepo
         )
     exact = venue.exact(state, account)
     equity, im, mm = (to_float(x, WAD_DECIMALS) for x in (exact.equity, exact.im, exact.mm))
-    health = to_float(exact.equity * 10**18 // exact.mm, WAD_DECIMALS) if exact.mm else float("inf")
+    without = float("inf") if exact.equity >= 0 else float("-inf")
+    health = to_float(exact.equity * 10**18 // exact.mm, WAD_DECIMALS) if exact.mm else without
     status = "endangered" if exact.equity < exact.mm else "healthy"
     return Verdict(account.address, equity, im, mm, health, status, True, "")
 

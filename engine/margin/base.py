@@ -14,19 +14,19 @@ from engine.types import ENDANGERED, HEALTHY, UNKNOWN, Codes, Flags, Floats, Int
 
 @dataclass(frozen=True, slots=True)
 class MarginReport:
-    """The margin of every account, (A,) each. Unknown accounts carry NaN."""
+    """The margin of every account, (A,) each. Of an unknown account some number is not finite, and health is NaN."""
 
     equity: Floats  # USD, signed: what counts against the margins
     im: Floats  # USD, >= 0 (a protocol that gives credit beyond its requirement: < 0)
     mm: Floats  # USD, as im
     mark_to_market: Floats  # USD, signed: cash and positions at their marks, no haircut
-    health: Floats  # equity / MM; +inf when MM = 0
+    health: Floats  # equity / MM; +inf when MM = 0, −inf when equity is below that 0; NaN of unknown accounts
     band: Floats  # USD, >= 0: bound on the error of equity − MM against the protocol's own integers
     status: Codes  # HEALTHY, ENDANGERED, UNKNOWN
     undecided: Flags  # the band straddles the line or a step of the venue's rounding: ask the integers
     worst: Ints  # row of `scenarios` that decides the scenario part of IM; −1 where none does
     scenarios: tuple[str, ...]  # names
-    contingencies: Mapping[str, Floats]  # parts of IM and MM by name, (A,) USD, >= 0 raises the requirement
+    contingencies: Mapping[str, Floats]  # by name, (A,) USD: parts of IM and MM, and what a model states beside them
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -92,7 +92,7 @@ def judged(
     """Return the report with health and status: endangered when equity < MM; equal is healthy; not finite, unknown."""
     known = np.isfinite(equity) & np.isfinite(im) & np.isfinite(mm)
     status = np.where(known, np.where(equity < mm, ENDANGERED, HEALTHY), UNKNOWN).astype(np.int8)
-    health = np.full(equity.shape, np.inf)
+    health = np.where(equity < 0.0, -np.inf, np.inf)
     np.divide(equity, mm, out=health, where=known & (mm > 0.0))
     health[~known] = np.nan
     return MarginReport(

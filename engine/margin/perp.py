@@ -203,7 +203,7 @@ def _margin_py(
         equity[a] = value
         im[a] = im_ratio * (debt + max(-quotes, 0.0))
         mm[a] = required
-        health[a] = value / required if required > 0.0 else np.inf
+        health[a] = value / required if required > 0.0 else np.inf if value >= 0.0 else -np.inf
         band[a] = error
         undecided[a] = straddles or abs(value - required) <= error
         if not np.isfinite(value + required + im[a]):

@@ -43,7 +43,9 @@ def cell(c: Cell) -> str:
     if isinstance(c, bool):
         return "yes" if c else "no"
     if isinstance(c, float):
-        return "∞" if c == math.inf else "?" if math.isnan(c) else f"{c:,.4f}" if abs(c) < 10 else f"{c:,.2f}"
+        if not math.isfinite(c):
+            return "?" if math.isnan(c) else "∞" if c > 0.0 else "−∞"
+        return f"{c:,.4f}" if abs(c) < 10 else f"{c:,.2f}"
     return f"[{STYLES[c]}]{c}[/]" if c in STYLES else escape(str(c))
 
 

@@ -141,12 +141,14 @@ def test_equity_equal_to_mm_is_healthy_and_left_to_the_integers() -> None:
     assert report.undecided[0]
 
 
-def test_an_account_without_positions_has_infinite_health() -> None:
-    none = np.zeros(2, np.int64)
-    empty = np.empty(0)
-    rows = np.empty(0, np.int64)
-    book = PerpBook(np.array([5.0]), none, rows, empty, empty, empty, empty, none, rows, empty)
-    assert perp.margin(book, market_at(1.0)).health[0] == np.inf
+@pytest.mark.parametrize(("cash", "health", "status"), [(5.0, np.inf, HEALTHY), (-1.0, -np.inf, ENDANGERED)])
+def test_without_positions_health_is_infinite_and_has_the_sign_of_equity(
+    cash: float, health: float, status: int
+) -> None:
+    none, empty, rows = np.zeros(2, np.int64), np.empty(0), np.empty(0, np.int64)
+    book = PerpBook(np.array([cash]), none, rows, empty, empty, empty, empty, none, rows, empty)
+    report = perp.margin(book, market_at(1.0))
+    assert (report.health[0], report.status[0]) == (health, status)
 
 
 def test_a_row_outside_the_market_is_refused() -> None:
