@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares
 
 from engine.records import freeze
 from engine.svi import RawSvi
@@ -90,6 +89,9 @@ def fit(start: Ints, k: ArrayLike, iv: ArrayLike, years: Floats) -> SsviFit:
     is over γ <= ½ and η (1 + |ρ|) <= 2, which meets Theorem 4.2 at every θ, and over non-negative steps of θ.
     Raises ValueError for quotes svi_fit refuses, or years that do not rise.
     """
+    # costs half a second, which whoever never fits an SSVI surface should not wait for at start-up
+    from scipy.optimize import least_squares
+
     rows, at, vol, weight, maturity = _checked(start, k, iv, np.array(years, np.float64), None)
     if (np.diff(maturity) <= 0.0).any():
         raise ValueError(f"ssvi.fit: expected rising years, found {maturity}")

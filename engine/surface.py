@@ -82,11 +82,12 @@ def fit_surface(quotes: SmileQuotes, start: Surface | None = None) -> SurfaceFit
 
     Expiries are fitted each alone, then jointly where neighbours would cross: the wings of a short expiry are told by
     few quotes, and fitted in order they would lift every longer one. Every expiry counts alike whatever its number of
-    quotes. `start`: the surface of the last tick; of each expiry the slice nearest in time is tried as a start.
+    quotes. `start`: the surface of the last tick; all slices start there jointly, each at the slice nearest in time,
+    and anew without it where the quotes turn out to have moved away.
     """
     # copies are writable and contiguous as fit_slice passes them: other array types would compile every kernel again
     k, iv, weight, years = (np.array(column) for column in (quotes.k, quotes.iv, quotes.weight, quotes.years))
-    begin = np.full((quotes.years.size, 5), np.nan)
+    begin = np.empty((0, 5))
     if start is not None:
         nearest = np.abs(quotes.years[:, None] - start.years).argmin(axis=1)
         begin = np.column_stack((start.a, start.b, start.rho, start.m, start.sigma))[nearest]

@@ -26,7 +26,8 @@ class RawSvi:
     sigma: float  # > 0, log-moneyness
 
     def __post_init__(self) -> None:
-        if not np.isfinite([self.a, self.b, self.rho, self.m, self.sigma]).all():
+        # a sum is finite where its terms are
+        if not math.isfinite(self.a + self.b + self.rho + self.m + self.sigma):
             raise ValueError(f"RawSvi: expected finite parameters, found {self}")
         if self.b < 0.0 or abs(self.rho) > 1.0 or self.sigma <= 0.0:
             raise ValueError(f"RawSvi: expected b >= 0, |rho| <= 1 and sigma > 0, found {self}")

@@ -8,6 +8,7 @@ At ±infinity the limits are known: g → (4 − slope²)/16, and of two slices 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -23,6 +24,9 @@ _NOISE = 1e-10
 """Rounding makes dips of no depth far out, where both minima have their limits."""
 _NARROWINGS = 24
 """Thirds cut off the two steps around a dip: 6e-5 of their width is left, squared in the value."""
+EVERY_DIP: Final = math.inf
+CLEAR: Final = 0.1
+"""Ceilings: to tell the least value every dip is narrowed down, to tell its sign those that may come near zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ def least_butterfly(smile: RawSvi) -> Least:
 
     A wing slope of 2 or more (Lee) shows as a least value <= 0 at that wing.
     """
-    return Least(*_least_butterfly(_raw(smile), _NODES))
+    return Least(*_least_butterfly(_raw(smile), _NODES, EVERY_DIP))
 
 
 def least_gap(shorter: RawSvi, longer: RawSvi) -> Least:
@@ -46,7 +50,7 @@ def least_gap(shorter: RawSvi, longer: RawSvi) -> Least:
 
     Both slices need w > 0; k is each slice's own log-moneyness, as in Gatheral and Jacquier, Lemma 2.1.
     """
-    return Least(*_least_gap(_raw(shorter), _raw(longer), _NODES))
+    return Least(*_least_gap(_raw(shorter), _raw(longer), _NODES, EVERY_DIP))
 
 
 def is_free(smile: RawSvi, shorter: RawSvi | None = None) -> bool:
@@ -82,6 +86,25 @@ def _butterfly_py(raw: Floats, k: float) -> float:
 _butterfly: Callable[..., float] = kernel(_butterfly_py)
 
 
+def _butterflies_py(raw: Floats, centre: float, scale: float, nodes: Floats, out: Floats) -> None:
+    """Fill out with g at centre + scale · nodes. Without a branch, so that it vectorises; _butterfly is its twin."""
+    a, b, rho, m, square = raw[0], raw[1], raw[2], raw[3], raw[4] * raw[4]
+    for i in range(nodes.size):
+        k = centre + scale * nodes[i]
+        x = k - m
+        root = math.sqrt(x * x + square)
+        w = a + b * (rho * x + root)
+        first = b * (rho + x / root)
+        second = b * square / (root * root * root)
+        above = w if w > 0.0 else 1.0
+        tilt = 1.0 - 0.5 * k * first / above
+        g = tilt * tilt - 0.25 * first * first * (1.0 / above + 0.25) + 0.5 * second
+        out[i] = g if w > 0.0 else -math.inf
+
+
+_butterflies: Callable[..., None] = kernel(_butterflies_py)
+
+
 def _ratio_py(shorter: Floats, longer: Floats, k: float) -> float:
     """Return w_longer / w_shorter at k; 0 where the longer slice has none, inf where only the shorter has none."""
     below, above = _variance(shorter, k), _variance(longer, k)
@@ -94,6 +117,23 @@ def _ratio_py(shorter: Floats, longer: Floats, k: float) -> float:
 
 
 _ratio: Callable[..., float] = kernel(_ratio_py)
+
+
+def _ratios_py(shorter: Floats, longer: Floats, centre: float, scale: float, nodes: Floats, out: Floats) -> None:
+    """Fill out with the ratio at centre + scale · nodes. Without a branch, so that it vectorises; twin of _ratio."""
+    a, b, rho, m, square = shorter[0], shorter[1], shorter[2], shorter[3], shorter[4] * shorter[4]
+    a2, b2, rho2, m2, square2 = longer[0], longer[1], longer[2], longer[3], longer[4] * longer[4]
+    for i in range(nodes.size):
+        k = centre + scale * nodes[i]
+        x, x2 = k - m, k - m2
+        below = a + b * (rho * x + math.sqrt(x * x + square))
+        above = a2 + b2 * (rho2 * x2 + math.sqrt(x2 * x2 + square2))
+        ratio = above / below if below > 0.0 else math.inf
+        ratio = 1.0 if abs(above - below) <= 1e-12 * above else ratio
+        out[i] = ratio if above > 0.0 else 0.0
+
+
+_ratios: Callable[..., None] = kernel(_ratios_py)
 
 
 def _valley_py(raw: Floats) -> tuple[float, float]:
@@ -148,7 +188,9 @@ def _ratio_dip_py(shorter: Floats, longer: Floats, lo: float, hi: float) -> tupl
 _ratio_dip: Callable[..., tuple[float, float]] = kernel(_ratio_dip_py)
 
 
-def _least_butterfly_py(raw: Floats, nodes: Floats) -> tuple[float, float]:
+def _least_butterfly_py(raw: Floats, nodes: Floats, ceiling: float) -> tuple[float, float]:
+    """Return where g is least, and that value; dips that seem to stay above `ceiling` are left as sampled."""
+    values = np.empty(nodes.size)
     left, right = raw[1] * (1.0 - raw[2]), raw[1] * (1.0 + raw[2])
     steeper = max(left, right)
     best, at = (4.0 - steeper * steeper) / 16.0, -math.inf if left >= right else math.inf
@@ -156,12 +198,13 @@ def _least_butterfly_py(raw: Floats, nodes: Floats) -> tuple[float, float]:
         middle, reach = raw[3], raw[4]
         if pick == 1:
             middle, reach = _valley(raw)
+        _butterflies(raw, middle, reach, nodes, values)
         before, last = math.nan, math.nan
         for i in range(nodes.size):
-            g = _butterfly(raw, middle + reach * nodes[i])
+            g = float(values[i])
             if g < best:
                 best, at = g, middle + reach * nodes[i]
-            if before > last <= g and _deepest(before, last, g) < best - _NOISE:
+            if before > last <= g and _deepest(before, last, g) < min(best - _NOISE, ceiling):
                 k, dip = _butterfly_dip(raw, middle + reach * nodes[i - 2], middle + reach * nodes[i])
                 if dip < best:
                     best, at = dip, k
@@ -172,7 +215,9 @@ def _least_butterfly_py(raw: Floats, nodes: Floats) -> tuple[float, float]:
 _least_butterfly: Callable[..., tuple[float, float]] = kernel(_least_butterfly_py)
 
 
-def _least_gap_py(shorter: Floats, longer: Floats, nodes: Floats) -> tuple[float, float]:
+def _least_gap_py(shorter: Floats, longer: Floats, nodes: Floats, ceiling: float) -> tuple[float, float]:
+    """The same of ln(w_longer / w_shorter)."""
+    values, highest = np.empty(nodes.size), math.exp(ceiling)
     best, at = math.inf, 0.0
     for side in range(2):
         sign = -1.0 if side == 0 else 1.0
@@ -188,12 +233,13 @@ def _least_gap_py(shorter: Floats, longer: Floats, nodes: Floats) -> tuple[float
         middle, reach = raw[3], raw[4]
         if pick % 2 == 1:
             middle, reach = _valley(raw)
+        _ratios(shorter, longer, middle, reach, nodes, values)
         before, last = math.nan, math.nan
         for i in range(nodes.size):
-            ratio = _ratio(shorter, longer, middle + reach * nodes[i])
+            ratio = float(values[i])
             if ratio < best:
                 best, at = ratio, middle + reach * nodes[i]
-            if before > last <= ratio and _deepest(before, last, ratio) < best - _NOISE:
+            if before > last <= ratio and _deepest(before, last, ratio) < min(best - _NOISE, highest):
                 k, dip = _ratio_dip(shorter, longer, middle + reach * nodes[i - 2], middle + reach * nodes[i])
                 if dip < best:
                     best, at = dip, k
@@ -206,9 +252,9 @@ _least_gap: Callable[..., tuple[float, float]] = kernel(_least_gap_py)
 
 def _is_free_py(raw: Floats, floor: Floats, nodes: Floats) -> bool:
     """As is_free; `floor` is the shorter slice, or empty."""
-    if raw[1] * (1.0 + abs(raw[2])) >= SLOPE_LIMIT or _least_butterfly(raw, nodes)[1] < 0.0:
+    if raw[1] * (1.0 + abs(raw[2])) >= SLOPE_LIMIT or _least_butterfly(raw, nodes, CLEAR)[1] < 0.0:
         return False
-    return floor.size == 0 or _least_gap(floor, raw, nodes)[1] >= 0.0
+    return floor.size == 0 or _least_gap(floor, raw, nodes, CLEAR)[1] >= 0.0
 
 
 _is_free: Callable[..., bool] = kernel(_is_free_py)

@@ -46,8 +46,8 @@ def fit_slice(
 
     k: (Q,) log-moneyness, any order; iv: (Q,) annualised, decimal, > 0; weight: (Q,) >= 0, only ratios count, equal
     when left out. `shorter`: the slice of the next shorter expiry, itself free of butterfly arbitrage; the result is
-    nowhere below it, equality allowed. `start`: the slice of the last tick; used where it is nearer to the quotes than
-    the search of a cold start. Three or four quotes fit level and wings only (status REDUCED).
+    nowhere below it, equality allowed. `start`: the slice of the last tick; the descent starts there, and anew without
+    it where the quotes turn out to have moved away. Three or four quotes fit level and wings only (status REDUCED).
 
     Raises ValueError for quotes that are not finite, IV or years <= 0, fewer than three distinct k, or a `shorter`
     slice that is not free.
@@ -56,7 +56,7 @@ def fit_slice(
     floor = np.empty(0) if shorter is None else _raw(shorter)
     if shorter is not None and not _is_free(floor, np.empty(0), _NODES):
         raise ValueError(f"fit_slice: expected a shorter slice free of butterfly arbitrage, found {shorter}")
-    begin = np.full((1, 5), np.nan) if start is None else _raw(start)[None, :]
+    begin = np.empty((0, 5)) if start is None else _raw(start)[None, :]
     raw, residual, rmse, status, binding, iterations = _run(quotes, begin, floor)
     smile = RawSvi(*raw[0].tolist())
     return SliceFit(smile, float(rmse[0]), residual, int(status[0]), int(binding[0]), int(iterations[0]))
@@ -81,7 +81,6 @@ def _checked(start: Ints, k: ArrayLike, iv: ArrayLike, years: Floats, weight: Ar
             ("years: expected a finite number > 0", years),
         )[column]
         raise ValueError(f"quotes.{expected}, found {values[row]} in row {row}")
-    share /= np.repeat(np.add.reduceat(share, start[:-1]), np.diff(start))
     return bounds, at, vol, share, np.array(years)
 
 
@@ -104,7 +103,10 @@ _three: Callable[..., bool] = kernel(_three_py)
 
 
 def _fault_py(start: Ints, k: Floats, iv: Floats, weight: Floats, years: Floats) -> tuple[int, int]:
-    """Return column (0 k, 1 iv, 2 weight, 3 years, _FEW strikes) and row of the first fault, or _NONE."""
+    """Scale the weights of each slice to sum 1; return column and row of the first fault, or _NONE.
+
+    Columns: 0 k, 1 iv, 2 weight, 3 years, _FEW distinct strikes.
+    """
     for i in range(k.size):
         if not math.isfinite(k[i]):
             return 0, i
@@ -118,6 +120,11 @@ def _fault_py(start: Ints, k: Floats, iv: Floats, weight: Floats, years: Floats)
         rows = slice(start[i], start[i + 1])
         if not _three(k[rows], weight[rows]):
             return _FEW, i
+        total = 0.0
+        for j in range(start[i], start[i + 1]):
+            total += weight[j]
+        for j in range(start[i], start[i + 1]):
+            weight[j] /= total
     return _NONE, 0
 
 

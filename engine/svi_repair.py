@@ -9,8 +9,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import ndtr
 
 from engine.svi import JumpWings, RawSvi, from_jump_wings, to_jump_wings, total_variance
 from engine.svi_arbitrage import is_free
@@ -36,6 +34,9 @@ def repair(smile: RawSvi, years: float) -> Repair:
     Raises ValueError where the kept left wing is itself too steep: √(v years) · max(p, c') >= 2 or
     (p + c') · max(p, c') > 2.
     """
+    # costs half a second, which whoever never repairs a smile should not wait for at start-up
+    from scipy.optimize import minimize_scalar
+
     wings = to_jump_wings(smile, years)
     c = wings.p + 2.0 * wings.psi
     anchor_wings = JumpWings(wings.v, wings.psi, wings.p, c, wings.v * 4.0 * wings.p * c / (wings.p + c) ** 2)
@@ -106,6 +107,9 @@ def _distance(left: RawSvi, right: RawSvi) -> float:
 
 def _price(smile: RawSvi, k: Floats) -> Floats:
     """Out-of-the-money Black prices per unit of forward."""
+    # as slow to import
+    from scipy.special import ndtr
+
     root = np.sqrt(total_variance(smile, k))
     d1 = -k / root + root / 2.0
     sign = np.where(k < 0.0, -1.0, 1.0)

@@ -1,4 +1,4 @@
-"""The least-squares terms of an SVI fit and their derivatives: quotes, butterfly penalty, calendar penalty.
+"""The unknowns of an SVI fit, and the least-squares terms of the quotes with their derivatives.
 
 Each slice has five unknowns (v, l, r, m, t) in which every bound is a box and nothing degenerates at ρ = ±1:
 
@@ -19,15 +19,8 @@ import numpy as np
 from engine.compiled import kernel
 from engine.types import Floats
 
-BUTTERFLY_MARGIN = 1e-3
-"""g the penalty aims above, so that what it leaves of a violation is still g > 0."""
-CALENDAR_MARGIN = 1e-4
-"""The same for ln(w / w of the shorter slice), and for the differences of l and of r."""
 WIDTH = 10
 """Entries of a band row: two slices of five unknowns."""
-
-COST, TERMS, SHIFT = 0, 1, 2
-"""What a penalty does: return its cost; add its terms too; or take its shortfall over into its shifts."""
 
 Hyperbola = tuple[float, float, float, float, float]
 """(a, b ρ, b, m, σ): w = a + b ρ y + b √(y² + σ²)."""
@@ -122,8 +115,8 @@ _quote_cost: Callable[..., float] = kernel(_quote_cost_py)
 
 def _quote_terms_py(
     x: Floats, first: int, k: Floats, iv: Floats, weight: Floats, years: float, band: Floats, gradient: Floats
-) -> None:
-    """Add the terms of the sum above. Plain twin of the function below, which keeps the sums in registers."""
+) -> float:
+    """Add the terms of the sum above and return it. Plain twin of the function below, which keeps sums in registers."""
     slice_ = _hyperbola(x, first)
     scale = 1.0 / math.sqrt(years)
     slope = np.empty(5)
@@ -131,15 +124,16 @@ def _quote_terms_py(
         vol = math.sqrt(_height(slice_, k[i])) * scale
         _height_slope(x, first, slice_, k[i], 0.5 * scale * scale / vol, slope)
         _add(band, gradient, first, slope, 5, vol - iv[i], weight[i])
+    return float(_quote_cost(x, first, k, iv, weight, years))
 
 
 def _quote_terms_unrolled(
     x: Floats, first: int, k: Floats, iv: Floats, weight: Floats, years: float, band: Floats, gradient: Floats
-) -> None:
+) -> float:
     a, tilt, b, m, sigma = _hyperbola(x, first)
     left, right = x[first + 1], x[first + 2]
     scale = 1.0 / math.sqrt(years)
-    g0 = g1 = g2 = g3 = g4 = 0.0
+    cost = g0 = g1 = g2 = g3 = g4 = 0.0
     h00 = h10 = h11 = h20 = h21 = h22 = h30 = h31 = h32 = h33 = h40 = h41 = h42 = h43 = h44 = 0.0
     for i in range(k.size):
         y = k[i] - m
@@ -147,6 +141,7 @@ def _quote_terms_unrolled(
         inverse = 1.0 / root
         vol = math.sqrt(a + tilt * y + b * root) * scale
         residual, share = vol - iv[i], weight[i]
+        cost += share * residual * residual
         j0 = 0.5 * scale * scale / vol
         j1 = j0 * (left * (root - y) - sigma * right)
         j2 = j0 * (right * (root + y) - sigma * left)
@@ -168,119 +163,7 @@ def _quote_terms_unrolled(
             band[first + 3 + p, d] += rows_below[p][d]
     for p, value in enumerate((g0, g1, g2, g3, g4)):
         gradient[first + p] += value
-
-
-_quote_terms: Callable[..., None] = kernel(_quote_terms_unrolled)
-
-
-def _butterfly_terms_py(
-    x: Floats, first: int, points: Floats, shift: Floats, strength: float, band: Floats, gradient: Floats, task: int
-) -> float:
-    """Return strength · Σ max(margin + shift − g, 0)² over the points; `task` says what else."""
-    a, tilt, b, m, sigma = _hyperbola(x, first)
-    left, right = x[first + 1], x[first + 2]
-    slope = np.empty(5)
-    cost = 0.0
-    for j in range(points.size):
-        k = points[j]
-        y = k - m
-        root = math.sqrt(y * y + sigma * sigma)
-        inverse = 1.0 / (a + tilt * y + b * root)
-        arm = 1.0 / root
-        bend = arm * arm * arm
-        w1, w2 = tilt + b * y * arm, b * sigma * sigma * bend
-        lean = 1.0 - 0.5 * k * w1 * inverse
-        short = BUTTERFLY_MARGIN + shift[j] - (lean * lean - 0.25 * w1 * w1 * (inverse + 0.25) + 0.5 * w2)
-        if task == SHIFT:
-            shift[j] = max(short, 0.0)
-        if short <= 0.0:
-            continue
-        cost += strength * short * short
-        if task != TERMS:
-            continue
-        by_w = -(lean * k + 0.25 * w1) * w1 * inverse * inverse
-        by_w1 = lean * k * inverse + 0.5 * w1 * (inverse + 0.25)
-        steep = 1.5 * w2 * arm * arm
-        _height_slope(x, first, (a, tilt, b, m, sigma), k, by_w, slope)
-        slope[1] += left * (by_w1 * (y * arm - 1.0) - 0.5 * sigma * sigma * bend)
-        slope[2] += right * (by_w1 * (y * arm + 1.0) - 0.5 * sigma * sigma * bend)
-        slope[3] -= by_w1 * w2 + steep * y
-        slope[4] += steep * sigma * sigma - w2 - by_w1 * b * y * sigma * sigma * bend
-        _add(band, gradient, first, slope, 5, short, strength)
     return cost
 
 
-_butterfly_terms: Callable[..., float] = kernel(_butterfly_terms_py)
-
-
-def _gap_terms_py(
-    shorter: Floats,
-    base: int,
-    x: Floats,
-    first: int,
-    points: Floats,
-    shift: Floats,
-    strength: float,
-    band: Floats,
-    gradient: Floats,
-    task: int,
-) -> float:
-    """Return strength · Σ max(margin + shift − ln(w / w_shorter), 0)² over the points; `task` says what else.
-
-    The unknowns of the shorter slice start at shorter[base]. Terms are added of both slices where the shorter one
-    stands in front of `first` (base = first − 5), of the longer alone where it is a fixed floor (base = first = 0).
-    """
-    start, skip = (first - 5, 0) if base < first else (first, 5)
-    below, above = _hyperbola(shorter, base), _hyperbola(x, first)
-    slope = np.empty(WIDTH)
-    cost = 0.0
-    for j in range(points.size):
-        low, high = _height(below, points[j]), _height(above, points[j])
-        if shift[j] == 0.0 and high > low * (1.0 + 2.0 * CALENDAR_MARGIN):
-            continue
-        short = CALENDAR_MARGIN + shift[j] - math.log(high / low)
-        if task == SHIFT:
-            shift[j] = max(short, 0.0)
-        if short <= 0.0:
-            continue
-        cost += strength * short * short
-        if task == TERMS:
-            _height_slope(shorter, base, below, points[j], 1.0 / low, slope[:5])
-            _height_slope(x, first, above, points[j], -1.0 / high, slope[5:])
-            _add(band, gradient, start, slope[skip:], WIDTH - skip, short, strength)
-    return cost
-
-
-_gap_terms: Callable[..., float] = kernel(_gap_terms_py)
-
-
-def _wing_terms_py(
-    shorter: Floats,
-    base: int,
-    x: Floats,
-    first: int,
-    shift: Floats,
-    strength: float,
-    band: Floats,
-    gradient: Floats,
-    task: int,
-) -> float:
-    """As the gaps, of l and of r: what the gap comes to at −∞ and +∞."""
-    start, skip = (first - 5, 0) if base < first else (first, 5)
-    slope = np.empty(WIDTH)
-    cost = 0.0
-    for wing in range(1, 3):
-        short = CALENDAR_MARGIN + shift[wing - 1] + shorter[base + wing] - x[first + wing]
-        if task == SHIFT:
-            shift[wing - 1] = max(short, 0.0)
-        if short <= 0.0:
-            continue
-        cost += strength * short * short
-        if task == TERMS:
-            slope[:] = 0.0
-            slope[wing], slope[5 + wing] = 1.0, -1.0
-            _add(band, gradient, start, slope[skip:], WIDTH - skip, short, strength)
-    return cost
-
-
-_wing_terms: Callable[..., float] = kernel(_wing_terms_py)
+_quote_terms: Callable[..., float] = kernel(_quote_terms_unrolled)

@@ -80,6 +80,14 @@ def test_a_fitted_surface_is_free_and_rises_with_time(drawn, share):
     assert (total_variance(fit, at, times[1]) >= total_variance(fit, at, times[0]) * (1.0 - 1e-12)).all()
 
 
+@settings(max_examples=40)
+@given(quotes(), smiles(), smiles())
+def test_a_warm_fit_is_free_wherever_it_starts(drawn, shorter, last):
+    fit = fit_slice(*drawn, shorter=shorter, start=last)
+    assert is_free(fit.smile, shorter)
+    assert densely_free(fit.smile, shorter)
+
+
 @settings(max_examples=60)
 @given(smiles(), st.floats(0.01, 2.0, **finite))
 def test_quotes_of_a_free_slice_are_met(smile, years):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mpmath import diff, mp, mpf, sqrt
 
+from engine import svi_arbitrage
 from engine.svi import JumpWings, RawSvi, butterfly, derivatives, from_jump_wings, to_jump_wings, total_variance
 from engine.svi_arbitrage import is_free, least_butterfly, least_gap
 from engine.svi_repair import repair
@@ -121,3 +122,13 @@ def test_a_free_slice_needs_no_repair():
 def test_a_left_wing_that_leaves_no_room_is_refused():
     with pytest.raises(ValueError, match="left wing"):
         repair(RawSvi(a=0.01, b=2.0, rho=-0.5, m=0.0, sigma=0.1), 1.0)
+
+
+def test_sampled_values_equal_their_branching_twins():
+    below, above = np.array([0.01, 0.1, -0.3, 0.05, 0.2]), np.array([-0.03, 0.12, 0.4, -0.1, 0.25])
+    found = np.empty(svi_arbitrage._NODES.size)
+    k = 0.1 + 0.3 * svi_arbitrage._NODES
+    svi_arbitrage._butterflies(above, 0.1, 0.3, svi_arbitrage._NODES, found)
+    assert found == pytest.approx([svi_arbitrage._butterfly_py(above, at) for at in k], rel=1e-9, abs=1e-12)
+    svi_arbitrage._ratios(below, above, 0.1, 0.3, svi_arbitrage._NODES, found)
+    assert found == pytest.approx([svi_arbitrage._ratio_py(below, above, at) for at in k], rel=1e-12)

@@ -6,21 +6,15 @@ import pytest
 
 from engine.svi import RawSvi, butterfly, total_variance
 from engine.svi_descent import _predicted, _solve
-from engine.svi_terms import (
+from engine.svi_penalties import (
     BUTTERFLY_MARGIN,
     CALENDAR_MARGIN,
-    COST,
     TERMS,
-    WIDTH,
     _butterfly_terms,
     _gap_terms,
-    _quote_cost,
-    _quote_terms,
-    _quote_terms_py,
-    _to_natural,
-    _to_raw,
     _wing_terms,
 )
+from engine.svi_terms import WIDTH, _quote_cost, _quote_terms, _quote_terms_py, _to_natural, _to_raw
 
 SMILE = np.array([0.01, 0.3, 0.2, -0.02, np.log(0.15)])
 SHORTER = np.array([0.012, 0.35, 0.15, 0.03, np.log(0.1)])
@@ -82,7 +76,7 @@ def test_butterfly_cost_and_gradient():
     points, shift = np.linspace(-1.0, 1.0, 31), np.linspace(0.0, 0.02, 31)
 
     def cost(x):
-        return _butterfly_terms(x, 0, points, shift, 3.0, *empty(5), COST)
+        return _butterfly_terms(x, 0, points, shift, 3.0, *empty(5), TERMS)
 
     short = np.maximum(BUTTERFLY_MARGIN + shift - butterfly(RawSvi(*raw(steep).tolist()), points), 0.0)
     assert (short > 0.0).any()
@@ -99,10 +93,10 @@ def test_calendar_cost_and_gradient(tied):
 
     def cost(x):
         if tied:
-            gaps = _gap_terms(x, 0, x, 5, points, shift, 2.0, *empty(10), COST)
-            return gaps + _wing_terms(x, 0, x, 5, np.zeros(2), 2.0, *empty(10), COST)
-        gaps = _gap_terms(SHORTER, 0, x, 0, points, shift, 2.0, *empty(5), COST)
-        return gaps + _wing_terms(SHORTER, 0, x, 0, np.zeros(2), 2.0, *empty(5), COST)
+            gaps = _gap_terms(x, 0, x, 5, points, shift, 2.0, *empty(10), TERMS)
+            return gaps + _wing_terms(x, 0, x, 5, np.zeros(2), 2.0, *empty(10), TERMS)
+        gaps = _gap_terms(SHORTER, 0, x, 0, points, shift, 2.0, *empty(5), TERMS)
+        return gaps + _wing_terms(SHORTER, 0, x, 0, np.zeros(2), 2.0, *empty(5), TERMS)
 
     upper, lower = (total_variance(RawSvi(*raw(x).tolist()), points) for x in (SMILE, SHORTER))
     short = np.maximum(CALENDAR_MARGIN + shift - np.log(upper / lower), 0.0)

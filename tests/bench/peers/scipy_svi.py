@@ -4,8 +4,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from engine.svi import RawSvi
-from engine.svi_descent import GAP_STIFFNESS
-from engine.svi_terms import BUTTERFLY_MARGIN, CALENDAR_MARGIN
+from engine.svi_penalties import BUTTERFLY_MARGIN, CALENDAR_MARGIN, GAP_STIFFNESS
 
 
 def hyperbola(x, k):
@@ -30,12 +29,12 @@ def residuals(x, k, iv, years, points, floor, strength):
 
 
 def fit(slice_, strength, method="trf"):
-    """Fit one slice: (k, iv, years, start, lo, hi, points, floor) as the bench prepares it."""
+    """Return the unknowns of one slice (k, iv, years, start, lo, hi, points, floor), and the evaluations they took."""
     k, iv, years, start, lo, hi, points, floor = slice_
     bounds = (lo, hi) if method == "trf" else (-np.inf, np.inf)
     first = np.clip(start, lo + 1e-9, hi - 1e-9) if method == "trf" else start
     found = least_squares(residuals, first, bounds=bounds, method=method, args=(k, iv, years, points, floor, strength))
-    return found.x
+    return found.x, found.nfev
 
 
 def smile(x):
