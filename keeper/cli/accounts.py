@@ -146,7 +146,7 @@ def _key(v: Verdict, sort: SortBy) -> tuple[int, float | str]:
     if v.status == "unknown":
         return 0, 0.0
     if sort is SortBy.health and v.status == "endangered":
-        return 1, v.health if v.mm > 0 else float("-inf")  # bankrupt without a position: health says nothing
+        return 1, v.health
     return 2, {SortBy.health: v.health, SortBy.equity: v.equity, SortBy.shortfall: v.equity - v.mm}[sort]
 
 

@@ -34,7 +34,8 @@ class QuoteRow:
 class MarginRow:
     """One account's margin in one tick, in USD. Numbers of an unknown account may be None or NaN and are kept as None.
 
-    `health` is equity / mm, +inf when mm is 0. Raises ValueError when a known account lacks a number.
+    `health` is equity / mm; when mm is 0, ±inf by the sign of equity. Raises ValueError when a known account lacks a
+    number.
     """
 
     account: str
@@ -50,7 +51,7 @@ class MarginRow:
         if self.status == "unknown":
             return
         finite = all(amount is not None and math.isfinite(amount) for amount in (self.equity, self.im, self.mm))
-        if not finite or self.health is None or math.isnan(self.health) or self.health == -math.inf:
+        if not finite or self.health is None or math.isnan(self.health):
             raise ValueError(
                 f"{self.account}: expected finite equity, IM and MM and a health for status {self.status}, found "
                 f"{self.equity}, {self.im}, {self.mm}, {self.health}; an account without them is unknown"

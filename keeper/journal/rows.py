@@ -36,12 +36,13 @@ def margin_cells(margin: MarginRow) -> dict[str, object]:
 
 def margin_from(row: RowMapping) -> MarginRow:
     infinite = row["health"] is None and row["status"] != "unknown"
+    without_requirement = math.inf if infinite and row["equity"] >= 0.0 else -math.inf
     return MarginRow(
         account=row["account"],
         equity=row["equity"],
         im=row["im"],
         mm=row["mm"],
-        health=math.inf if infinite else row["health"],
+        health=without_requirement if infinite else row["health"],
         status=row["status"],
         reason=row["reason"],
         exact=row["exact"],

@@ -103,7 +103,7 @@ margins = Table(
     Column("equity", Float(53)),  # USD, signed; NULL: unknown
     Column("im", Float(53)),  # USD
     Column("mm", Float(53)),  # USD
-    Column("health", Float(53)),  # NULL: +inf, or unknown
+    Column("health", Float(53)),  # NULL: ±inf by the sign of equity, or unknown
     Column("status", String(16), nullable=False),
     Column("reason", Text, nullable=False),
     Column("exact", Boolean, nullable=False),  # decided by the venue's own integers

@@ -112,13 +112,14 @@ def test_margins_keep_floats_infinite_health_and_unknown(journal):
         MarginRow(ALICE, -0.1, 0.2, 0.30000000000000004, -1 / 3, "endangered", "below MM", exact=True),
         MarginRow(BOB, 5e-324, 0.0, 0.0, math.inf, "healthy"),
         MarginRow("0xc", math.nan, None, math.nan, None, "unknown", "ETH: stale"),
+        MarginRow("0xd", -3.0, 0.0, 0.0, -math.inf, "endangered"),
     )
     journal.intend(tick(1, margins=margins), [])
     tick_id = journal.last_tick().id
     unknown = MarginRow("0xc", None, None, None, None, "unknown", "ETH: stale")
-    assert set(journal.margins(tick_id)) == {margins[0], margins[1], unknown}
+    assert set(journal.margins(tick_id)) == {margins[0], margins[1], margins[3], unknown}
     assert journal.history(BOB, limit=5)[0].margin.health == math.inf
-    assert (journal.last_tick().healthy, journal.last_tick().endangered, journal.last_tick().unknown) == (1, 1, 1)
+    assert (journal.last_tick().healthy, journal.last_tick().endangered, journal.last_tick().unknown) == (1, 2, 1)
 
 
 @pytest.mark.parametrize("equity", [None, math.nan, math.inf])
