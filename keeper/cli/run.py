@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 from collections import Counter
 from typing import Annotated
 
@@ -26,9 +27,17 @@ def run(config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False, verbose: Verb
     """
     _log_to_stderr(verbose)
     with open_app(configured(config)) as app, _jobs(app):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: app.stop.set())
+        stop_on_signals(app.stop)
         run_loop(app.world, lambda seen: _report(seen, json), lambda error: _report_error(error, json))
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Set `stop` on SIGINT or SIGTERM.
+
+    From a thread of its own: the handler runs in the main thread, which may hold the event's lock in that moment.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: threading.Thread(target=stop.set, name="stop", daemon=True).start())
 
 
 def once(config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False, verbose: Verbose = False) -> None:
