@@ -56,6 +56,16 @@ def test_every_relative_link_in_readme_and_docs_leads_somewhere():
     assert missing == []
 
 
+def test_the_surface_page_runs_as_it_stands():
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "volatility-surface.md").read_text(), re.M | re.S)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(block, names)
+    fit = names["fit"]
+    assert fit.rmse.max() < 1e-6
+    assert 0.6 < names["vol"](fit.surface, 0.05, 0.15) < 0.61
+
+
 def test_the_exit_codes_are_documented():
     from keeper.errors import ExitCode  # here: the rest of this file needs nothing of the package
 
