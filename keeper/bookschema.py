@@ -96,7 +96,7 @@ def _time(found: object) -> object:
 
 Number = Annotated[float, BeforeValidator(_number)]
 NotNegative = Annotated[float, BeforeValidator(_number), Field(ge=0.0)]
-Price = Annotated[float, BeforeValidator(_number), Field(gt=0.0)]
+Positive = Annotated[float, BeforeValidator(_number), Field(gt=0.0)]
 Confidence = Annotated[float, BeforeValidator(_number), Field(ge=0.0, le=1.0)]
 Time = Annotated[float, BeforeValidator(_time), Field(ge=0.0, lt=253402300800.0)]  # seconds since 1970, to 9999
 Moves = Annotated[object, BeforeValidator(_moves)]  # engine.scenarios.user_defined refuses what is no number
@@ -110,7 +110,7 @@ class Section(BaseModel):
 
 
 class UnderlyingSection(Section):
-    spot: Price  # USD
+    spot: Positive  # USD
     spot_confidence: Confidence = 1.0
 
 
@@ -130,8 +130,8 @@ class InstrumentSection(Section):
     expiry: Name | None = None
     strike: NotNegative | None = None  # USD
     type: Literal["call", "put"] | None = None
-    vol: NotNegative | None = None  # of an option, annualised
-    price: Price | None = None  # of a perpetual (its mark) or a token, USD
+    vol: Positive | None = None  # of an option, annualised; an unknown vol must not pass as 0
+    price: Positive | None = None  # of a perpetual (its mark) or a token, USD
     confidence: Confidence = 1.0
 
 
@@ -160,7 +160,7 @@ class BookSection(Section):
     """A whole file."""
 
     time: Time
-    stable_price: Price = 1.0
+    stable_price: Positive = 1.0
     underlyings: dict[Name, UnderlyingSection]
     expiries: dict[Name, ExpirySection] = {}
     instruments: dict[Name, InstrumentSection]

@@ -320,3 +320,12 @@ def test_the_other_examples_are_books(name):
     file = read_book((EXAMPLES / name).read_text(), name)
     assert np.isfinite(file.market.price).all()
     assert len(file.book.accounts) in (2, 3)
+
+
+def test_a_vol_of_zero_is_no_vol() -> None:
+    """An option whose vol was not found would otherwise pass as worth its intrinsic value."""
+    text = (Path(__file__).parents[2] / "docs" / "examples" / "book.json").read_text()
+    with pytest.raises(ConfigError, match=r"BTC-30JAN26-85000-P\.?.*vol"):
+        read_book(
+            text.replace('"BTC-30JAN26-85000-P": {"vol": 0.46}', '"BTC-30JAN26-85000-P": {"vol": 0}'), "book.json"
+        )
