@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+/// @title Dutch auctions of accounts below maintenance margin.
+interface IAuctions {
+    struct Auction {
+        uint64 id; // 0: none
+        uint40 startedAt;
+    }
+
+    struct StartCall {
+        uint256 account;
+        uint64 expectedSequence;
+        uint40 deadline;
+        bool byArrays; // else by `scenarios`
+        uint256 scenarios; // as IMargin.byScenario
+    }
+
+    /// What the taker expects; anything else reverts early with a named error.
+    struct TakeCall {
+        uint256 account;
+        uint256 taker; // an account the caller may act for
+        uint64 auctionId;
+        uint64 expectedSequence;
+        uint64 takerSequence;
+        uint128 maxFraction; // wad
+        int256 maxPrice; // USD wad for the whole account (fraction 1); may be negative
+        uint40 deadline;
+        bool byArrays;
+        uint256 scenarios;
+    }
+
+    event AuctionStarted(uint256 indexed account, uint64 indexed auctionId, uint64 sequence, int256 equity, uint256 mm);
+    event AuctionRefused(uint256 indexed account, uint256 index, bytes reason);
+    event Taken(
+        uint256 indexed account,
+        uint64 indexed auctionId,
+        uint64 sequence,
+        uint256 indexed taker,
+        uint256 fraction,
+        int256 price,
+        uint256 fromFund,
+        uint256 shared
+    );
+    event AuctionEnded(uint256 indexed account, uint64 indexed auctionId, bool byTake);
+
+    error NotBelowMaintenance(uint256 account, int256 equity, uint256 mm);
+    error StillBelowMaintenance(uint256 account, int256 equity, uint256 mm);
+    error AlreadyInAuction(uint256 account, uint64 auctionId);
+    error UnexpectedAuction(uint256 account, uint64 found, uint64 expected);
+    error PriceAboveLimit(int256 price, int256 limit);
+    error NothingToTake(uint256 account);
+    error OwnAccount(uint256 account);
+    error TakerBelowInitialMargin(uint256 account, int256 equity, uint256 im);
+
+    function startAuction(StartCall calldata call) external returns (uint64 auctionId);
+
+    /// @notice Start many; one that fails is reported by AuctionRefused and does not sink the others.
+    function startAuctions(StartCall[] calldata calls) external returns (uint256 started);
+
+    /// @notice Buy a fraction: at most `maxFraction`, never more than restores the account to the buffer above MM.
+    function take(TakeCall calldata call) external returns (uint256 fraction, int256 price);
+
+    /// @notice End the auction of an account that is at or above MM again, shown by the newest arrays, or by
+    /// the settled ones where the newest are stale.
+    function endAuction(uint256 account) external;
+
+    function auction(uint256 account) external view returns (Auction memory);
+
+    /// @notice Discount now, share of MM in BPS, growing from 0 to its cap.
+    function discount(uint256 account) external view returns (uint256);
+}

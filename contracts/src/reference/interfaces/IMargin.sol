@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {Book, Check} from "../Types.sol";
+
+/// @title The margin rules: a book in, a statement out. Holds no state of its own.
+interface IMargin {
+    error StaleReport(uint8 underlying, uint256 age, uint256 limit);
+    error StaleEpoch(uint8 underlying, uint256 age, uint256 limit);
+    error MovedTooFar(uint8 underlying, uint256 price, uint256 epochPrice, uint256 limit);
+    error ArrayMissing(uint128 instrument, uint256 epoch);
+    error Unsettled(uint8 underlying, uint40 expiry);
+
+    /// @notice Margin by the newest epochs' arrays.
+    function byArrays(Book calldata book) external view returns (Check memory);
+
+    /// @notice Margin by the settled epochs' arrays, with the wider move limit (docs/risk-arrays.md).
+    function bySettledArrays(Book calldata book) external view returns (Check memory);
+
+    /// @notice Margin by the newest epochs' arrays whatever their age and the price's move: only for comparing
+    /// two states of one account (closing trades while arrays are stale).
+    function byArraysRegardless(Book calldata book) external view returns (Check memory);
+
+    /// @notice Margin by one scenario an underlying, recomputed from the newest report and slices.
+    /// `scenarios` holds 8 bits an underlying; 255 = none.
+    function byScenario(Book calldata book, uint256 scenarios) external view returns (Check memory);
+
+    /// @notice Mark of one instrument from the newest report and slice, USD, wad (not floored to units).
+    function mark(uint128 instrument) external view returns (uint256);
+
+    /// @notice Value of each leg (size × mark, floored to units as in byScenario), fine units of 10⁻³⁶ USD.
+    function values(uint256[] calldata legs) external view returns (int256[] memory);
+}
