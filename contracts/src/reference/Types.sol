@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-/// Scales, record types and packed identifiers shared by every contract of the reference venue.
-/// The numbers' meaning and rounding are specified once, in docs/risk-arrays.md.
+// Scales, record types and packed identifiers shared by every contract of the reference venue.
+// The numbers' meaning and rounding are specified once, in docs/risk-arrays.md.
 
 uint256 constant WAD = 1e18;
 uint256 constant BPS = 1e4;
