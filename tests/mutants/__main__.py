@@ -1,0 +1,123 @@
+"""Seed one-line bugs into the contracts, one at a time, and see that the contract tests catch each.
+
+    python -m tests.mutants [NAME …] [--list] [--jobs N] [--out FILE]
+
+Each bug is compiled in a copy of contracts/ under build/mutants/ and `forge test --fail-fast` is run there. A bug
+that does not compile, or whose line is not found exactly once, is an error: the list has gone stale. Exit 1 when a
+bug survives or the list is stale. Finished bugs are kept in the output file and not run again until the contracts
+or the tests change.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from tests.mutants.bugs import BUGS, Bug
+
+ROOT = Path(__file__).parents[2]
+CONTRACTS = ROOT / "contracts"
+WORK = ROOT / "build" / "mutants"
+FORGE = shutil.which("forge") or str(ROOT / "node_modules/@foundry-rs/forge-linux-amd64/bin/forge")
+FAILED_TEST = re.compile(r"^\[FAIL[^\]]*\] (\w+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one seeded bug."""
+
+    bug: str
+    kind: str
+    outcome: str  # caught, survived, stale, or not compiled
+    by: tuple[str, ...]  # tests that failed
+    seconds: float
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="bugs to try; default all")
+    parser.add_argument("--list", action="store_true", help="print the bugs and stop")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="bugs tried side by side")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "mutants.json", help="where findings are kept")
+    asked = parser.parse_args()
+    unknown = sorted(set(asked.names) - {bug.name for bug in BUGS})
+    if unknown:
+        parser.error(f"unknown {', '.join(unknown)}; `--list` names them all")
+    chosen = [bug for bug in BUGS if not asked.names or bug.name in asked.names]
+    if asked.list:
+        for bug in chosen:
+            print(f"{bug.name:32} {bug.kind:16} {bug.source}")
+        return 0
+    findings = try_all(chosen, asked.jobs, asked.out)
+    left = [f for f in findings if f.outcome != "caught"]
+    print(f"{len(findings) - len(left)} of {len(findings)} seeded bugs caught")
+    return 1 if left else 0
+
+
+def try_all(bugs: list[Bug], jobs: int, out: Path) -> list[Finding]:
+    """Return one finding a bug; those already found for the same sources are read from `out`."""
+    state = fingerprint()
+    kept = {}
+    if out.exists() and (before := orjson.loads(out.read_bytes())).get("sources") == state:
+        kept = {f["bug"]: Finding(**(f | {"by": tuple(f["by"])})) for f in before["findings"]}
+    left = [bug for bug in bugs if bug.name not in kept]
+    with ThreadPoolExecutor(jobs) as pool:
+        for done in pool.map(try_one, left):
+            kept[done.bug] = done
+            print(f"{done.bug:32} {done.kind:16} {done.outcome:12} {done.seconds:5.0f} s  {', '.join(done.by[:3])}")
+            sys.stdout.flush()
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(orjson.dumps({"sources": state, "findings": [asdict(f) for f in kept.values()]}))
+    return [kept[bug.name] for bug in bugs]
+
+
+def try_one(bug: Bug) -> Finding:
+    """Copy the contracts, seed the bug, compile, test."""
+    begun = time.monotonic()
+    folder = WORK / bug.name / "contracts"
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    shutil.copytree(CONTRACTS, folder, symlinks=False, ignore=shutil.ignore_patterns("lib", "snapshots"))
+    (folder / "lib").symlink_to(ROOT / "node_modules")
+    (folder.parent / "scripts").symlink_to(ROOT / "scripts")
+    source = folder / bug.source
+    text = source.read_text()
+
+    def finding(outcome: str, by: tuple[str, ...] = ()) -> Finding:
+        return Finding(bug.name, bug.kind, outcome, by, round(time.monotonic() - begun, 1))
+
+    if text.count(bug.line) != 1:
+        return finding("stale")
+    source.write_text(text.replace(bug.line, bug.wrong))
+    if forge(folder, "build").returncode != 0:
+        return finding("not compiled")
+    tested = forge(folder, "test", "--fail-fast")
+    if tested.returncode == 0:
+        return finding("survived")
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    return finding("caught", tuple(FAILED_TEST.findall(tested.stdout)))
+
+
+def forge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([FORGE, *arguments, "--offline"], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def fingerprint() -> str:
+    """Hash everything a finding rests on: sources, tests, the list itself."""
+    digest = hashlib.sha256((Path(__file__).parent / "bugs.py").read_bytes())
+    for folder in ("src", "test"):
+        for path in sorted((CONTRACTS / folder).rglob("*.sol")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
