@@ -7,9 +7,11 @@ import {Book, Check} from "../Types.sol";
 interface IMargin {
     error StaleReport(uint8 underlying, uint256 age, uint256 limit);
     error StaleEpoch(uint8 underlying, uint256 age, uint256 limit);
+    error StaleSlice(uint8 underlying, uint40 expiry, uint256 age, uint256 limit);
     error MovedTooFar(uint8 underlying, uint256 price, uint256 epochPrice, uint256 limit);
     error ArrayMissing(uint128 instrument, uint256 epoch);
     error Unsettled(uint8 underlying, uint40 expiry);
+    error UnknownRow(uint8 underlying, uint256 row);
 
     /// @notice Margin by the newest epochs' arrays.
     function byArrays(Book calldata book) external view returns (Check memory);

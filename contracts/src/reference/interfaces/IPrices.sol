@@ -21,6 +21,9 @@ interface IPrices {
     /// @notice The newest report of an underlying. Reverts NoReport where there is none.
     function newest(uint8 underlying) external view returns (Report memory report, bytes32 id, bytes32 before);
 
+    /// @notice What margin reads of the newest report: price, confidence (USD, wad) and its time. Reverts NoReport.
+    function quote(uint8 underlying) external view returns (uint128 price, uint128 confidence, uint40 timestamp);
+
     /// @notice The newest slice of an expiry. Reverts NoSlice where there is none.
     function newestSlice(uint8 underlying, uint40 expiry)
         external

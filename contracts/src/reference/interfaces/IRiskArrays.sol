@@ -79,6 +79,13 @@ interface IRiskArrays {
     /// @notice The code blob of an expiry in an epoch. Reverts UnknownBlob.
     function blob(uint8 underlying, uint256 epochId, uint40 expiry) external view returns (address);
 
+    /// @notice The current (or settled) epoch and its blob of each of `expiries`, 0 where it has none; one call for
+    /// all that margin reads of an underlying. Reverts NoEpoch.
+    function blobs(uint8 underlying, bool ofSettled, uint40[] calldata expiries)
+        external
+        view
+        returns (uint256 id, Epoch memory, address[] memory);
+
     /// @notice Challenge window, seconds.
     function window() external view returns (uint256);
 
