@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
+import {WAD} from "../Types.sol";
+
+/// Standard normal distribution, docs/risk-arrays.md "Normal distribution": Hart (1968) as in West, "Better
+/// approximations to cumulative normal functions" (2005), to about 10⁻¹⁵.
+library Normal {
+    uint256 private constant SQRT_TWO_PI = 2506628274631000502;
+    uint256 private constant FAR = 9e18; // beyond it the tail is under half a wad
+    uint256 private constant SPLIT = 7071067811865475244; // 10 / √2
+
+    /// Cumulative probability and density at `x`, wad. Total: never reverts.
+    function normal(int256 x) internal pure returns (uint256 cumulative, uint256 density) {
+        // Unchecked: z ≤ 9e18, so squares stay under 2¹²⁸ and the polynomials under 2¹⁰⁰; −x wraps only at the
+        // lowest integer, which as unsigned is its own magnitude.
+        unchecked {
+            uint256 z = x < 0 ? uint256(-x) : uint256(x);
+            if (z > FAR) return (x > 0 ? WAD : 0, 0);
+            uint256 e = uint256(FixedPointMathLib.expWad(-int256(z * z / WAD / 2)));
+            density = e * WAD / SQRT_TWO_PI;
+            uint256 tail = z < SPLIT ? e * _numerator(z) / _denominator(z) : density * WAD / _fraction(z);
+            cumulative = x > 0 ? WAD - tail : tail;
+        }
+    }
+
+    function _numerator(uint256 z) private pure returns (uint256 p) {
+        unchecked {
+            p = z * 35262496599891100 / WAD + 700383064443688000;
+            p = p * z / WAD + 6373962203531650000;
+            p = p * z / WAD + 33912866078383000000;
+            p = p * z / WAD + 112079291497871000000;
+            p = p * z / WAD + 221213596169931000000;
+            p = p * z / WAD + 220206867912376000000;
+        }
+    }
+
+    function _denominator(uint256 z) private pure returns (uint256 q) {
+        unchecked {
+            q = z * 88388347648318400 / WAD + 1755667163182640000;
+            q = q * z / WAD + 16064177579207000000;
+            q = q * z / WAD + 86780732202946100000;
+            q = q * z / WAD + 296564248779674000000;
+            q = q * z / WAD + 637333633378831000000;
+            q = q * z / WAD + 793826512519948000000;
+            q = q * z / WAD + 440413735824752000000;
+        }
+    }
+
+    /// Continued fraction of density ÷ tail, z > 7.
+    function _fraction(uint256 z) private pure returns (uint256 c) {
+        unchecked {
+            c = z + 650000000000000000;
+            c = z + 4 * WAD * WAD / c;
+            c = z + 3 * WAD * WAD / c;
+            c = z + 2 * WAD * WAD / c;
+            c = z + WAD * WAD / c;
+        }
+    }
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+/// Division with the direction in its name; `/` on signed numbers is the specification's `sdiv`.
+library Rounding {
+    /// a / b toward −∞.
+    function fdiv(int256 a, int256 b) internal pure returns (int256 q) {
+        q = a / b;
+        if ((a < 0) != (b < 0) && a % b != 0) --q;
+    }
+
+    /// a / b toward +∞.
+    function cdiv(uint256 a, uint256 b) internal pure returns (uint256 q) {
+        q = a / b;
+        if (a % b != 0) ++q;
+    }
+}
