@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ADAPTERS = ("keeper.venues", "keeper.oracles", "keeper.submit")
-BELOW_ADAPTERS = ("keeper.rpc", "keeper.abi", "keeper.units", "keeper.errors", "keeper.chain", "keeper.plans")
+BELOW_ADAPTERS = ("keeper.rpc", "keeper.abi", "keeper.units", "keeper.errors", "keeper.chain", "keeper.plans", "keeper.twin")
 RESERVED = {"setup", "demo", "test", "check", "bench", "abis", "fmt", "chaos", "study", "fuzz", "docs"}
 CHAIN_LIBRARIES = {"web3", "eth_abi", "eth_account", "eth_utils", "eth_keyfile"}
 KNOWS_CHAIN = ("keeper.rpc", "keeper.abi", *ADAPTERS, "keeper.demo")
@@ -35,6 +35,8 @@ def allowed(module: str, name: str) -> bool:
         return not ours
     if within(module, ("engine",)):
         return top in {"engine", "numpy", "scipy", "numba"} or top in sys.stdlib_module_names
+    if within(module, ("keeper.twin",)):
+        return within(name, ("keeper.twin",)) or top in sys.stdlib_module_names
     adapter = next((package for package in ADAPTERS if within(module, (package,))), None)
     if adapter and ours:
         return within(name, (adapter, *BELOW_ADAPTERS))
@@ -80,6 +82,10 @@ def test_every_module_keeps_to_its_layer():
         ("keeper.loop", "from keeper.venues.perp_curie import PerpCurie"),
         ("keeper.loop", "from keeper.venues import perp_curie"),
         ("keeper.app", "from . import loop"),
+        ("keeper.twin.words", "import numpy as np"),
+        ("keeper.twin.words", "from engine.black76 import price"),
+        ("keeper.twin.records", "from eth_utils.crypto import keccak"),
+        ("keeper.twin.margin", "from keeper.rpc import Rpc"),
         ("observer", "if TYPE_CHECKING:\n    from keeper.chain import Block"),
         ("observer_chain", "import engine.types"),
     ],
@@ -91,6 +97,7 @@ def test_the_rule_itself_flags(module, source):
 def test_the_rule_itself_lets_pass():
     assert violations("keeper.loop", "from keeper.venues.base import Venue\nfrom keeper.decide import decide") == []
     assert violations("keeper.venues.perp_curie", "import web3\nfrom keeper.rpc import Rpc") == []
+    assert violations("keeper.twin.words", "from math import isqrt\nfrom keeper.twin.fixed import WAD") == []
 
 
 def test_the_makefile_has_at_most_ten_targets_and_no_unreserved_name():
