@@ -46,10 +46,7 @@ library Option {
             e.unfixed = WAD - report.fixedShare;
             e.fixedPart = uint256(report.fixedShare) * report.fixedAverage / WAD;
         }
-        uint256 unscaled = uint256(report.price) * slice.forward / slice.spot;
-        // Everything unchecked below this library rests on it.
-        if (unscaled > type(uint128).max) revert ForwardOutOfRange(unscaled);
-        e.forward = unscaled * e.unfixed / WAD;
+        e.forward = _unscaled(report, slice) * e.unfixed / WAD;
     }
 
     /// For marks, deltas, rows and whole arrays.
@@ -61,10 +58,21 @@ library Option {
         e = prepare(report, slice);
         (e.up, e.down) = Scan.vols(p, slice.expiry - report.timestamp);
         e.gammaCap = 2 * uint256(report.price) * WAD / Scan.moveLimit(p);
-        uint256 unscaled = uint256(report.price) * slice.forward / slice.spot;
-        for (uint256 row; row < ROWS; ++row) {
-            e.forwards[row] = unscaled * Scan.price(p, row) / WAD * e.unfixed / WAD;
+        uint256 unscaled = _unscaled(report, slice);
+        uint256[ROWS] memory f = Scan.prices(p); // multiples first, then forwards
+        // Unchecked: unscaled < 2¹²⁸, g < 2⁶⁷ for any parameters, unfixed <= 1.
+        unchecked {
+            for (uint256 row; row < ROWS; ++row) {
+                f[row] = unscaled * f[row] / WAD * e.unfixed / WAD;
+            }
         }
+        e.forwards = f;
+    }
+
+    /// The forward before any share of it is fixed. The unchecked arithmetic of Black76 rests on its bound.
+    function _unscaled(Report memory report, Slice memory slice) private pure returns (uint256 forward) {
+        forward = uint256(report.price) * slice.forward / slice.spot;
+        if (forward > type(uint128).max) revert ForwardOutOfRange(forward);
     }
 
     function terms(Expiry memory e, uint128 instrument) internal pure returns (Terms memory t) {
@@ -173,12 +181,15 @@ library Option {
     /// How far a convex curve that rises by `rise` over `width`, with slopes n1a and n1b (wad, each known to 10⁻¹⁴) at
     /// the ends, can lie under its chord: where the two tangents meet. USD, wad, rounded up.
     function cellGap(uint256 width, int256 rise, uint256 n1a, uint256 n1b) internal pure returns (uint256) {
-        uint256 p = n1a > 1e4 ? n1a - 1e4 : 0;
-        uint256 n = n1b + 1e4 < WAD ? n1b + 1e4 : WAD;
-        if (n <= p) return 0;
-        int256 low = rise * int256(WAD) - int256(p * width);
-        int256 high = int256(n * width) - rise * int256(WAD);
-        if (low <= 0 || high <= 0) return 0;
-        return FixedPointMathLib.fullMulDivUp(uint256(low), uint256(high), (n - p) * width * WAD);
+        // Unchecked: width and rise are under 2¹³⁶, slopes under 2⁶⁰, so no product passes 2²⁵⁶.
+        unchecked {
+            uint256 p = n1a > 1e4 ? n1a - 1e4 : 0;
+            uint256 n = n1b + 1e4 < WAD ? n1b + 1e4 : WAD;
+            if (n <= p) return 0;
+            int256 low = rise * int256(WAD) - int256(p * width);
+            int256 high = int256(n * width) - rise * int256(WAD);
+            if (low <= 0 || high <= 0) return 0;
+            return FixedPointMathLib.fullMulDivUp(uint256(low), uint256(high), (n - p) * width * WAD);
+        }
     }
 }

@@ -15,25 +15,27 @@ library Scan {
         return p.scan / 12;
     }
 
-    /// Price in each row as a multiple of the price now (the specification's g).
+    /// Price in each row as a multiple of the price now (the specification's g). Reverts for a fall beyond 1.
     function prices(ScanParameters memory p) internal pure returns (uint256[ROWS] memory g) {
-        for (uint256 row; row < ROWS; ++row) {
-            g[row] = price(p, row);
-        }
+        uint256 third = p.scan / 3;
+        uint256 thirds2 = 2 * uint256(p.scan) / 3;
+        g[0] = g[1] = WAD;
+        g[2] = g[3] = WAD + third;
+        g[4] = g[5] = WAD - third;
+        g[6] = g[7] = WAD + thirds2;
+        g[8] = g[9] = WAD - thirds2;
+        uint256 move = moveLimit(p);
+        g[10] = g[11] = _above(p.scan, move);
+        g[12] = g[13] = _below(p.scan, move);
+        g[14] = _above(p.extreme, move);
+        g[15] = _below(p.extreme, move);
+        g[16] = _above(p.deepUp, move);
+        g[17] = _below(p.deepDown, move);
     }
 
     /// Price in one row as a multiple of the price now.
     function price(ScanParameters memory p, uint256 row) internal pure returns (uint256) {
-        if (row < 2) return WAD;
-        if (row < 4) return WAD + p.scan / 3;
-        if (row < 6) return WAD - p.scan / 3;
-        if (row < 8) return WAD + 2 * uint256(p.scan) / 3;
-        if (row < 10) return WAD - 2 * uint256(p.scan) / 3;
-        if (row < 12) return _above(p.scan, p);
-        if (row < GRID_ROWS) return _below(p.scan, p);
-        if (row == 14) return _above(p.extreme, p);
-        if (row == 15) return _below(p.extreme, p);
-        return row == 16 ? _above(p.deepUp, p) : _below(p.deepDown, p);
+        return prices(p)[row];
     }
 
     /// Share of a row's loss that counts, BPS.
@@ -55,11 +57,11 @@ library Scan {
     }
 
     // Wider by the move limit, so that the row encloses its price seen from any allowed one.
-    function _above(uint256 share, ScanParameters memory p) private pure returns (uint256) {
-        return Rounding.cdiv((WAD + share) * (WAD + moveLimit(p)), WAD);
+    function _above(uint256 share, uint256 move) private pure returns (uint256) {
+        return Rounding.cdiv((WAD + share) * (WAD + move), WAD);
     }
 
-    function _below(uint256 share, ScanParameters memory p) private pure returns (uint256) {
-        return (WAD - share) * (WAD - moveLimit(p)) / WAD;
+    function _below(uint256 share, uint256 move) private pure returns (uint256) {
+        return (WAD - share) * (WAD - move) / WAD;
     }
 }
