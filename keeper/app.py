@@ -18,13 +18,14 @@ from keeper.journal.records import Volatility
 from keeper.loop import World
 from keeper.oracles import ORACLES
 from keeper.oracles.base import Feed
+from keeper.perpetuals import PerpetualLine
 from keeper.plans import Liquidate, SetParameters
 from keeper.rpc import Rpc
 from keeper.submit import ROUTES
 from keeper.submit.signer import Allowed, Signer, SignerPolicy, unlock
 from keeper.units import to_float
 from keeper.venues import VENUES
-from keeper.venues.base import Venue, VenueState
+from keeper.venues.base import PerpetualVenue, Venue, VenueState
 
 NOBODY = "0x" + "0" * 40
 REFUSED_BLOCKS = 5
@@ -69,11 +70,9 @@ def open_app(config: Config, *, signing: bool = True) -> App:
     world = World(
         heads=Heads(rpc, config.chain.poll_seconds, stop.wait),
         accounts=Accounts(rpc, venue, journal if signing else Glance(journal), config.venue.start_block),
-        venue=venue,
+        line=PerpetualLine(venue, _known(config, venue, journal, policy), policy),
         oracle=ORACLES["chainlink"](rpc),
         feeds=feeds_of(config),
-        known=_known(config, venue, journal, policy),
-        policy=policy,
         journal=journal,
         executor=executor,
     )
@@ -148,7 +147,7 @@ def refresh_volatility(app: App) -> None:
         app.journal.put_volatility(Volatility(feed.address, last.block.timestamp, measured, len(rounds)))
 
 
-def _known(config: Config, venue: Venue, journal: Journal, policy: Policy) -> Callable[[VenueState], Known]:
+def _known(config: Config, venue: PerpetualVenue, journal: Journal, policy: Policy) -> Callable[[VenueState], Known]:
     feed_of = {o.symbol: o.address for o in config.oracle}
 
     def known(state: VenueState) -> Known:

@@ -7,18 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from engine.margin.perp import margin
 from keeper.accounts import Accounts
-from keeper.decide import Known, Policy, decide
+from keeper.chain import Block
 from keeper.errors import KeeperError
 from keeper.execute import Executor
 from keeper.heads import Head, Heads
 from keeper.journal.records import Intent, MarginRow, QuoteRow, TickRecord
-from keeper.market import Prices, fuse
 from keeper.oracles.base import Feed, Oracle, Quote
 from keeper.plans import Held, Plan
-from keeper.snapshot import Verdict, assemble, judge
-from keeper.venues.base import Venue, VenueState
+from keeper.snapshot import Part, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -30,17 +27,41 @@ class Memory(Protocol):
     def add_latency(self, block_hash: str, latency_ms: Mapping[str, float]) -> None: ...
 
 
+class Sight(Protocol):
+    """What a venue is at one block, as its line sees it: read once, then asked twice."""
+
+    @property
+    def venue(self) -> str: ...
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Return one verdict per account, unknown ones included."""
+
+    def decisions(self, verdicts: Sequence[Verdict]) -> tuple[tuple[Plan, ...], tuple[Held, ...]]:
+        """Return what should be done, most urgent first, and why the rest is left alone."""
+
+    def faults(self) -> tuple[str, ...]:
+        """Return why prices the venue rests on may not be used; empty when all may."""
+
+    def parts(self, account: str) -> tuple[Part, ...]:
+        """Return what adds up to the account's equity; empty for an account that was not read."""
+
+
+class Line(Protocol):
+    """What kinds of venue do differently: how one is read, judged and acted on. One file a kind."""
+
+    def read(self, block: Block, accounts: Sequence[str], quotes: tuple[Quote, ...]) -> Sight:
+        """Read the venue at `block`. Raises ReadError when the venue itself cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything a tick touches, wired once in keeper/app.py."""
 
     heads: Heads
     accounts: Accounts
-    venue: Venue
+    line: Line
     oracle: Oracle
     feeds: tuple[Feed, ...]
-    known: Callable[[VenueState], Known]
-    policy: Policy
     journal: Memory
     executor: Executor
 
@@ -50,9 +71,8 @@ class Tick:
     """What one tick saw and meant to do."""
 
     head: Head
-    state: VenueState
+    sight: Sight
     quotes: tuple[Quote, ...]
-    prices: Prices
     verdicts: tuple[Verdict, ...]
     plans: tuple[Plan, ...]
     holds: tuple[Held, ...]
@@ -89,14 +109,13 @@ def look(head: Head, world: World, stage: "Stages") -> Tick:
 
 def _look_once(head: Head, world: World, stage: "Stages") -> Tick:
     with stage("read"):
-        state = world.venue.read(head.block, world.accounts.at(head.block))
         quotes = world.oracle.read(head.block, world.feeds)
+        sight = world.line.read(head.block, world.accounts.at(head.block), quotes)
     with stage("margin"):
-        prices = fuse(state, quotes)
-        verdicts = judge(world.venue, state, prices, margin(*assemble(state, prices)))
+        verdicts = sight.verdicts()
     with stage("decide"):
-        plans, holds = decide(state, prices, verdicts, world.known(state), world.policy)
-    return Tick(head, state, quotes, prices, verdicts, plans, holds, stage.spent)
+        plans, holds = sight.decisions(verdicts)
+    return Tick(head, sight, quotes, verdicts, plans, holds, stage.spent)
 
 
 def run(world: World, on_tick: Callable[[Tick], None], on_error: Callable[[KeeperError], None]) -> None:

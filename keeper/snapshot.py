@@ -10,7 +10,7 @@ from engine.margin.perp import PerpBook, PerpMarket
 from engine.types import ENDANGERED, HEALTHY, UNKNOWN
 from keeper.market import Prices
 from keeper.units import PPM_DECIMALS, WAD_DECIMALS, to_float
-from keeper.venues.base import Account, Venue, VenueState
+from keeper.venues.base import Account, PerpetualVenue, VenueState
 
 MarginStatus = Literal["healthy", "endangered", "unknown"]
 NAMES: dict[int, MarginStatus] = {HEALTHY: "healthy", ENDANGERED: "endangered", UNKNOWN: "unknown"}
@@ -28,6 +28,17 @@ class Verdict:
     status: MarginStatus
     exact: bool  # decided by the venue's own integers, because the float lay inside its error band
     reason: str  # why unknown; '' otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of what an account holds."""
+
+    what: str
+    amount: float  # whole units, signed
+    price: float  # USD a unit; NaN when not known
+    value: float  # USD
+    source: str  # of the price, and how old it is
 
 
 def assemble(state: VenueState, prices: Prices) -> tuple[PerpBook, PerpMarket]:
@@ -58,7 +69,7 @@ def assemble(state: VenueState, prices: Prices) -> tuple[PerpBook, PerpMarket]:
     return book, market
 
 
-def judge(venue: Venue, state: VenueState, prices: Prices, report: MarginReport) -> tuple[Verdict, ...]:
+def judge(venue: PerpetualVenue, state: VenueState, prices: Prices, report: MarginReport) -> tuple[Verdict, ...]:
     """Return one verdict per account, unknown ones included; inside the error band the venue's integers decide."""
     verdicts = [_verdict(venue, state, prices, report, row) for row in range(len(state.accounts))]
     nan = float("nan")
@@ -66,7 +77,7 @@ def judge(venue: Venue, state: VenueState, prices: Prices, report: MarginReport)
     return tuple(verdicts)
 
 
-def _verdict(venue: Venue, state: VenueState, prices: Prices, report: MarginReport, row: int) -> Verdict:
+def _verdict(venue: PerpetualVenue, state: VenueState, prices: Prices, report: MarginReport, row: int) -> Verdict:
     account = state.accounts[row]
     status = NAMES[int(report.status[row])]
     if not report.undecided[row]:

@@ -1,5 +1,7 @@
 """`keeper accounts` and `keeper explain`: what stands now, and why something was or was not done."""
 
+from collections.abc import Sequence
+from dataclasses import astuple
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,8 +14,6 @@ from keeper.errors import KeeperError
 from keeper.journal.records import Decision, MarginAt
 from keeper.loop import Stages, Tick, look
 from keeper.snapshot import Verdict
-from keeper.units import WAD_DECIMALS, to_float
-from keeper.venues.base import Account
 
 RECENT = 12
 
@@ -40,7 +40,7 @@ def accounts(
         emit({"block": seen.head.block.number, "accounts": [_row(v) for v in rows]})
         return
     table(
-        f"{seen.state.venue} at block {seen.head.block.number}, USD",
+        f"{seen.sight.venue} at block {seen.head.block.number}, USD",
         ("account", "status", "health", "equity", "IM", "MM", "excess", "reason"),
         [(v.account, v.status, v.health, v.equity, v.im, v.mm, v.equity - v.mm, v.reason or None) for v in rows],
     )
@@ -59,10 +59,10 @@ def explain(account: Address, config: ConfigPath = DEFAULT_CONFIG, json: AsJson 
     verdict = next((v for v in seen.verdicts if v.account == address), None)
     if verdict is None:
         raise KeeperError(
-            f"{address}: expected one of the {len(seen.verdicts)} accounts of {seen.state.venue}, found no event that "
+            f"{address}: expected one of the {len(seen.verdicts)} accounts of {seen.sight.venue}, found no event that "
             "introduces it; check the address, venue.clearing_house and venue.start_block"
         )
-    held = next((a for a in seen.state.accounts if a.address == address), None)
+    parts = [astuple(part) for part in seen.sight.parts(address)]
     now = [h.reason for h in seen.holds if h.subject == address]
     planned = [p for p in seen.plans if p.kind == "liquidate" and p.account == address]
     verdict_now = "would be liquidated now" if planned else "; ".join(now) or f"{verdict.status}: nothing to do"
@@ -72,13 +72,13 @@ def explain(account: Address, config: ConfigPath = DEFAULT_CONFIG, json: AsJson 
                 "block": seen.head.block.number,
                 **_row(verdict),
                 "decision": verdict_now,
-                "positions": [dict(zip(POSITION_COLUMNS, row, strict=True)) for row in _positions(seen, held)],
+                "positions": [dict(zip(POSITION_COLUMNS, row, strict=True)) for row in parts],
                 "history": [_past(m) for m in history],
                 "decisions": [_decision(d) for d in decisions],
             }
         )
         return
-    _print_explained(seen, verdict, held, verdict_now, decisions, history)
+    _print_explained(seen, verdict, parts, verdict_now, decisions, history)
 
 
 POSITION_COLUMNS = ("what", "amount", "price", "value", "source")
@@ -87,7 +87,7 @@ POSITION_COLUMNS = ("what", "amount", "price", "value", "source")
 def _print_explained(
     seen: Tick,
     verdict: Verdict,
-    held: Account | None,
+    parts: Sequence[tuple[Cell, ...]],
     verdict_now: str,
     decisions: tuple[Decision, ...],
     history: tuple[MarginAt, ...],
@@ -97,7 +97,7 @@ def _print_explained(
         ("status", "health", "equity", "IM", "MM", "decided by"),
         [(verdict.status, verdict.health, verdict.equity, verdict.im, verdict.mm, _arbiter(verdict))],
     )
-    table("Holds, USD", POSITION_COLUMNS, _positions(seen, held))
+    table("Holds, USD", POSITION_COLUMNS, parts)
     past = [_past(m) for m in history]
     table("Margin before", ("block", "status", "health", "equity", "mm"), [tuple(p.values())[:5] for p in past])
     table("Decisions", ("block", "what", "outcome", "cause"), [tuple(_decision(d).values())[:4] for d in decisions])
@@ -105,33 +105,6 @@ def _print_explained(
 
 def _arbiter(verdict: Verdict) -> str:
     return "the venue's integers" if verdict.exact else "the engine"
-
-
-def _positions(seen: Tick, held: Account | None) -> list[tuple[Cell, ...]]:
-    """Return what adds up to equity, one line a part, with each price's source and age."""
-    if held is None:
-        return []
-    state, prices = seen.state, seen.prices
-    age = {q.feed: f"{q.symbol}, {q.fault or f'{q.age_s} s old'}" for q in seen.quotes}
-    cash = to_float(held.cash, state.settlement_decimals)
-    rows: list[tuple[Cell, ...]] = [("cash", cash, 1.0, cash, "vault balance")]
-    for label, wad in (("realised PnL owed", held.owed_pnl), ("pending fee", held.pending_fee)):
-        if wad:
-            rows.append((label, to_float(wad, WAD_DECIMALS), 1.0, to_float(wad, WAD_DECIMALS), "venue"))
-    for p in held.positions:
-        market, mark = state.markets[p.market], prices.mark[p.market]
-        size = to_float(p.size, WAD_DECIMALS)
-        rows.append((f"position {market.name}", size, mark, size * mark, f"mark; {age.get(market.feed, 'no feed')}"))
-        quote = to_float(p.open_notional, WAD_DECIMALS)
-        rows.append((f"open notional {market.name}", quote, 1.0, quote, "venue"))
-        funding = -to_float(p.pending_funding, WAD_DECIMALS)
-        rows.append((f"pending funding {market.name}", funding, 1.0, funding, "venue"))
-    for b in held.balances:
-        token, price = state.collaterals[b.collateral], prices.collateral[b.collateral]
-        amount, share = to_float(b.amount, token.decimals), to_float(token.ratio, 6)
-        source = f"{share:.1%} counts; {age.get(token.feed, 'no feed')}"
-        rows.append((f"collateral {token.name}", amount, price, amount * price * share, source))
-    return rows
 
 
 def _look_now(config: ConfigPath) -> Tick:

@@ -29,9 +29,9 @@ def check_config(file: File, offline: Offline = False, json: AsJson = False) -> 
             passed.append(("journal", "open, of this chain and venue"))
         with open_app(config, signing=False) as app:
             seen = look(app.world.heads.newest(), app.world, Stages())
-        faults = [f for f in (*seen.prices.mark_fault, *seen.prices.collateral_fault) if f]
+        faults = seen.sight.faults()
         if faults:
-            raise ConfigError(f"[[oracle]]: {'; '.join(dict.fromkeys(faults))}")
+            raise ConfigError(f"[[oracle]]: {'; '.join(faults)}")
         passed.append(("venue", f"{len(seen.verdicts)} accounts read at block {seen.head.block.number}"))
     if json:
         emit({"ok": True, "checks": [{"check": what, "found": found} for what, found in passed]})

@@ -48,7 +48,7 @@ scanned_heads = Table(
 accounts = Table(
     "accounts",
     METADATA,
-    Column("address", String(42), primary_key=True),
+    Column("address", String(80), primary_key=True),
     Column("first_block", BigInteger, nullable=False, index=True),
 )
 
@@ -99,7 +99,7 @@ margins = Table(
     "margins",
     METADATA,
     Column("tick_id", ID, ForeignKey("ticks.id"), primary_key=True, autoincrement=False),
-    Column("account", String(42), primary_key=True),
+    Column("account", String(80), primary_key=True),
     Column("equity", Float(53)),  # USD, signed; NULL: unknown
     Column("im", Float(53)),  # USD
     Column("mm", Float(53)),  # USD

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Final
 
 from keeper.rpc import Rpc
-from keeper.venues.base import Venue
+from keeper.venues.base import PerpetualVenue
 from keeper.venues.perp_curie import PerpCurie
 
-VENUES: Final[dict[str, Callable[[Rpc, str], Venue]]] = {
+VENUES: Final[dict[str, Callable[[Rpc, str], PerpetualVenue]]] = {
     "perp_curie": PerpCurie,
 }

@@ -5,7 +5,7 @@ To add a protocol: one file here with the four functions of `Venue`, its ABI und
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from keeper.chain import Block, Call, Log, Receipt
 from keeper.plans import Plan
@@ -113,7 +113,7 @@ class Effect:
 
 
 class Venue(Protocol):
-    """A protocol deployment. Every method that reads names its block."""
+    """A protocol deployment, as far as discovery and sending know it. Every method that reads names its block."""
 
     name: str
 
@@ -122,6 +122,18 @@ class Venue(Protocol):
 
     def introduced(self, logs: Sequence[Log]) -> tuple[str, ...]:
         """Return the accounts these logs introduce."""
+
+    def encode(self, plan: Plan) -> Call:
+        """Return the call that carries out `plan`."""
+
+    def confirm(self, plan: Plan, receipt: Receipt) -> Effect:
+        """Say from the receipt's logs whether `plan` happened."""
+
+
+class PerpetualVenue(Venue, Protocol):
+    """A venue of perpetuals: what it reads is a VenueState."""
+
+    kind: Literal["perpetual"]
 
     def read(self, block: Block, accounts: Sequence[str]) -> VenueState:
         """Read every account exactly at `block`; one that cannot be read is `unknown`, never zero.
@@ -134,9 +146,3 @@ class Venue(Protocol):
 
     def parameter(self, state: VenueState, name: str) -> int | None:
         """Return a settable parameter's number at `state`'s block, ppm; None where it is not known."""
-
-    def encode(self, plan: Plan) -> Call:
-        """Return the call that carries out `plan`."""
-
-    def confirm(self, plan: Plan, receipt: Receipt) -> Effect:
-        """Say from the receipt's logs whether `plan` happened."""

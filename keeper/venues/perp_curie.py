@@ -8,7 +8,7 @@ position.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from keeper.abi import address_at, int_at, interface, topic_address, uint_at
 from keeper.chain import Block, Call, Log, Receipt
@@ -67,6 +67,7 @@ class PerpCurie:
     """Adapter for one deployment. Holds addresses and immutable facts of tokens and feeds, no account state."""
 
     name = NAME
+    kind: Literal["perpetual"] = "perpetual"
 
     def __init__(self, rpc: Rpc, clearing_house: str) -> None:
         """Raises MissingContract when there is no code at the address, ReadError when it is another contract."""

@@ -28,6 +28,7 @@ from keeper.demo.traders import open_book
 from keeper.demo.transactions import GWEI, Batch
 from keeper.execute import LOST_DEPTH, Executor, Limits
 from keeper.loop import Stages, Tick, World, look, tick
+from keeper.perpetuals import PerpetualLine
 from keeper.rpc import Rpc
 from keeper.submit.base import Route, Signed, Unsigned
 from keeper.submit.public import PublicRoute
@@ -174,8 +175,9 @@ def open_keeper(tmp_path: Path) -> Iterator[Open]:
         )
         parts = (route(app.rpc), signer(policy, key.address, key), wrap(app.journal), limits)
         executor = Executor(app.rpc, app.venue, *parts)
-        policies = replace(app.world.policy, max_liquidations=most)
-        return Keeper(app, replace(app.world, executor=executor, policy=policies), tmp_path)
+        assert isinstance(app.world.line, PerpetualLine)
+        line = replace(app.world.line, policy=replace(app.world.line.policy, max_liquidations=most))
+        return Keeper(app, replace(app.world, executor=executor, line=line), tmp_path)
 
     yield build
     for app in opened:

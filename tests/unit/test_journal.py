@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
+import keeper.journal
 from keeper.chain import Block, Receipt
 from keeper.errors import ExitCode, JournalError
 from keeper.journal import Journal, MarginRow, NewAttempt, QuoteRow, TickRecord, Volatility
@@ -612,6 +615,30 @@ def test_migrations_build_exactly_the_declared_tables(journal, tmp_path):
         declared = ddl(connection)
     engine.dispose()
     assert migrated == declared  # what the comparison above does not see: checks, partial indexes
+
+
+def test_a_journal_of_the_first_schema_keeps_its_rows(tmp_path):
+    """Written by an older keeper, opened by this one: every account and margin is still there."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(keeper.journal.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for table, row in OLD_ROWS.items():
+            connection.execute(sa.text(f"INSERT INTO {table} VALUES ({', '.join(map(repr, row))})"))
+    engine.dispose()
+    with opened(f"sqlite:///{tmp_path / 'old.db'}") as journal:
+        assert journal.accounts() == ("0xa11ce",)
+        (margin,) = journal.margins(1)
+    assert (margin.account, margin.equity, margin.status) == ("0xa11ce", 5.5, "healthy")
+
+
+OLD_ROWS = {
+    "accounts": ("0xa11ce", 7),
+    "ticks": (1, 8, "0xb", "0xa", 1_000, "7", 1, 1, 0, 0, 0, "{}", 0),
+    "margins": (1, "0xa11ce", 5.5, 3.0, 2.0, 2.75, "healthy", "", 0),
+}
 
 
 POSTGRES = os.environ.get("KEEPER_TEST_POSTGRES_URL")
