@@ -10,7 +10,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ADAPTERS = ("keeper.venues", "keeper.oracles", "keeper.submit")
-BELOW_ADAPTERS = ("keeper.rpc", "keeper.abi", "keeper.units", "keeper.errors", "keeper.chain", "keeper.plans", "keeper.twin")
+BELOW_ADAPTERS = (
+    "keeper.rpc",
+    "keeper.abi",
+    "keeper.units",
+    "keeper.errors",
+    "keeper.chain",
+    "keeper.plans",
+    "keeper.twin",
+)
 RESERVED = {"setup", "demo", "test", "check", "bench", "abis", "fmt", "chaos", "study", "fuzz", "docs"}
 CHAIN_LIBRARIES = {"web3", "eth_abi", "eth_account", "eth_utils", "eth_keyfile"}
 KNOWS_CHAIN = ("keeper.rpc", "keeper.abi", *ADAPTERS, "keeper.demo")
