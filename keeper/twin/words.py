@@ -34,7 +34,7 @@ ASCENDING: Final = (12, 8, 4, 0, 2, 6, 10)
 """The grid's rows with volatility up, by rising price; the row after each has volatility down."""
 
 Words = tuple[int, ...]
-"""mark, delta, gamma, gap, 18 rows; in 10⁻⁶ USD a contract."""
+"""mark, delta, bend, gap, 18 rows; in 10⁻⁶ USD a contract."""
 
 
 class NoArray(ValueError):
@@ -93,7 +93,8 @@ class Terms:
     forwards: tuple[int, ...]  # F(g) of the 18 rows
     vol_up: int
     vol_down: int
-    gamma_cap: int  # wad
+    above: int  # F(W + move)
+    below: int  # F(W − move)
 
     def sd(self, strike: int) -> int:
         """Return the unshocked total standard deviation at a strike in wad. Wad."""
@@ -131,7 +132,8 @@ def terms(report: Report, slice_: Slice, parameters: ScanParameters) -> Terms:
         forwards=tuple(forward(g) for g in price_factors(parameters)),
         vol_up=vol_up,
         vol_down=vol_down,
-        gamma_cap=2 * report.price * WAD // parameters.move,
+        above=forward(WAD + parameters.move),
+        below=forward(WAD - parameters.move),
     )
 
 
@@ -145,15 +147,15 @@ def strike_words(t: Terms, strike: int) -> tuple[Words, Words]:
     k = strike - t.fixed
     sd = t.sd(strike)
     calls, slopes = _grid(t, k, sd)
-    call, n1, dens = black(t.forward, k, sd)
+    call, n1, _ = black(t.forward, k, sd)
     delta = t.forward * n1 // WAD
-    gamma = min(t.forward * dens // sd, t.gamma_cap) // UNIT if dens else 0
+    bend = _bend(t, k, sd, call, n1) if k > 0 else 0
     gap = max(_gap(t, calls, slopes, 0), _gap(t, calls, slopes, 1)) if k > 0 else 0
     puts = [put_of(value, forward, k) for value, forward in zip(calls, t.forwards, strict=True)]
     put = put_of(call, t.forward, k)
     return (
-        _checked(t, strike, (call // UNIT, delta // UNIT, gamma, gap, *_changes(calls, call))),
-        _checked(t, strike, (put // UNIT, (delta - t.forward) // UNIT, gamma, gap, *_changes(puts, put))),
+        _checked(t, strike, (call // UNIT, delta // UNIT, bend, gap, *_changes(calls, call))),
+        _checked(t, strike, (put // UNIT, (delta - t.forward) // UNIT, bend, gap, *_changes(puts, put))),
     )
 
 
@@ -197,6 +199,15 @@ def _grid(t: Terms, k: int, sd: int) -> tuple[list[int], list[int]]:
         calls.append(call)
         slopes.append(n1)
     return calls, slopes
+
+
+def _bend(t: Terms, k: int, sd: int, call: int, n1: int) -> int:
+    """Return the most the call rises above its tangent at the mark within the move limit, k > 0, in units, up."""
+    most = 0
+    for moved in (t.above, t.below):
+        there, _, _ = black(moved, k, sd)
+        most = max(most, (there - call) * WAD - n1 * (moved - t.forward))
+    return cdiv(most, WAD * UNIT)
 
 
 def _gap(t: Terms, calls: Sequence[int], slopes: Sequence[int], volatility: int) -> int:

@@ -26,7 +26,8 @@ library Option {
         uint256[ROWS] forwards; // F(g) of each row
         uint256 up; // vol multiples, wad
         uint256 down;
-        uint256 gammaCap; // USD, wad
+        uint256 above; // F(1 + move limit), USD, wad
+        uint256 below; // F(1 − move limit)
     }
 
     /// What is an option's own: strike less the fixed part (may be <= 0), standard deviation, kind.
@@ -57,8 +58,9 @@ library Option {
     {
         e = prepare(report, slice);
         (e.up, e.down) = Scan.vols(p, slice.expiry - report.timestamp);
-        e.gammaCap = 2 * uint256(report.price) * WAD / Scan.moveLimit(p);
         uint256 unscaled = _unscaled(report, slice);
+        e.above = unscaled * (WAD + Scan.moveLimit(p)) / WAD * e.unfixed / WAD;
+        e.below = unscaled * (WAD - Scan.moveLimit(p)) / WAD * e.unfixed / WAD;
         uint256[ROWS] memory f = Scan.prices(p); // multiples first, then forwards
         // Unchecked: unscaled < 2¹²⁸, g < 2⁶⁷ for any parameters, unfixed <= 1.
         unchecked {
@@ -124,12 +126,25 @@ library Option {
     }
 
     function _now(Expiry memory e, Terms memory t, int256[WORDS] memory w) private pure {
-        (uint256 call, uint256 n1, uint256 density) = _call(e.forward, t.strike, t.sd);
+        (uint256 call, uint256 n1,) = _call(e.forward, t.strike, t.sd);
         w[Words.MARK] = _units(_worth(t, call, e.forward));
         w[Words.DELTA] = _delta(t, n1, e.forward);
-        if (density == 0) return;
-        uint256 gamma = e.forward * density / t.sd;
-        w[Words.GAMMA] = _units(gamma < e.gammaCap ? gamma : e.gammaCap);
+        if (t.strike <= 0) return;
+        uint256 up = _aboveTangent(e, t, call, n1, e.above);
+        uint256 down = _aboveTangent(e, t, call, n1, e.below);
+        w[Words.BEND] = int256(Rounding.cdiv(up > down ? up : down, WAD * UNIT));
+    }
+
+    /// How far the call at `moved` lies above its tangent at the mark; 0 where rounding puts it below. USD, 10⁻³⁶.
+    function _aboveTangent(Expiry memory e, Terms memory t, uint256 call, uint256 n1, uint256 moved)
+        private
+        pure
+        returns (uint256)
+    {
+        (uint256 there,,) = _call(moved, t.strike, t.sd);
+        int256 rise = (int256(there) - int256(call)) * int256(WAD);
+        int256 tangent = (int256(moved) - int256(e.forward)) * int256(n1);
+        return rise > tangent ? uint256(rise - tangent) : 0;
     }
 
     /// The call on the unfixed part, N(d1) and density at d1; linear where the strike is used up.

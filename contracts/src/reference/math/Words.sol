@@ -9,7 +9,7 @@ library Words {
 
     uint256 internal constant MARK = 0;
     uint256 internal constant DELTA = 1;
-    uint256 internal constant GAMMA = 2;
+    uint256 internal constant BEND = 2;
     uint256 internal constant GAP = 3;
     uint256 internal constant FIRST_ROW = 4;
 
