@@ -23,6 +23,7 @@ FORGE = NODE_MODULES / "@foundry-rs/forge-linux-amd64/bin/forge"
 
 OWN = {
     "demo": ("src/demo/SettableAggregator.sol", "src/demo/MintableToken.sol"),
+    "reference_test": ("src/reference/harness/MathHarness.sol",),
 }
 """Folder under abis/ → our sources, each holding one contract of the file's name."""
 
