@@ -33,6 +33,9 @@ interface IPrices {
     /// @notice A report by its id. Reverts UnknownReport.
     function report(bytes32 id) external view returns (Report memory);
 
+    /// @notice Block time at which a newer report of its underlying took a report's place; 0 while it is the newest.
+    function supersededAt(bytes32 id) external view returns (uint40);
+
     /// @notice A slice by its id. Reverts UnknownSlice.
     function slice(bytes32 id) external view returns (Slice memory);
 
