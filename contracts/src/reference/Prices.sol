@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
+import {IPrices} from "./interfaces/IPrices.sol";
+import {IProducts} from "./interfaces/IProducts.sol";
+import {AVERAGING, Report, Slice, WAD} from "./Types.sol";
+
+/// @title Owner-set prices and volatility slices by content hash. Nothing is ever overwritten: what a risk array was
+/// built on stays readable for whoever challenges it.
+contract Prices is IPrices, Ownable2Step {
+    using SafeCast for int256;
+
+    /// What the owner says of one underlying; sequence and funding index are the store's own. Inside the averaging
+    /// window of an expiry, and once after it, `fixing…` must name it (see `fixingAt`).
+    struct Observation {
+        uint8 underlying;
+        uint40 timestamp;
+        uint128 price; // USD per unit, wad
+        uint128 confidence; // half-width, USD, wad
+        int64 fundingRate; // share of the price a second, wad
+        uint40 fixingExpiry;
+        uint64 fixedShare; // wad
+        uint128 fixedAverage; // USD, wad; average over the fixed share of the window
+    }
+
+    struct FundingLimits {
+        uint64 cap; // largest |rate|
+        uint64 step; // largest change from report to report
+    }
+
+    struct Newest {
+        bytes32 id;
+        bytes32 before;
+    }
+
+    uint256 public constant MAX_PRICE = 1e27; // 10⁹ USD: keeps every product of the specification inside 256 bits
+    uint64 public constant MAX_FUNDING_CAP = 1e13; // 3.6 % an hour
+    int256 private constant _ONE = int256(WAD);
+
+    IProducts public immutable PRODUCTS;
+
+    mapping(uint8 underlying => Newest) private _newest;
+    mapping(uint8 underlying => mapping(uint40 expiry => Newest)) private _newestSlice;
+    mapping(bytes32 id => Report) private _reports;
+    mapping(bytes32 id => Slice) private _slices;
+    mapping(bytes32 id => uint40) private _supersededAt;
+    mapping(uint8 underlying => uint40) private _settledTo;
+    mapping(uint8 underlying => mapping(uint40 expiry => uint256)) private _settlement;
+    mapping(uint8 underlying => FundingLimits) public fundingLimits;
+
+    event FundingLimitsSet(uint8 indexed underlying, uint64 cap, uint64 step);
+
+    error WrongFixing(uint40 foundExpiry, uint256 foundShare, uint40 expectedExpiry, uint256 expectedShare);
+
+    constructor(IProducts products, address owner_) Ownable(owner_) {
+        PRODUCTS = products;
+    }
+
+    /// @notice Bound the funding rate of an underlying; 0 and 0 (the default) mean no funding.
+    function setFundingLimits(uint8 underlying, uint64 cap, uint64 step) external onlyOwner {
+        _within("cap", int256(uint256(cap)), 0, int256(uint256(MAX_FUNDING_CAP)));
+        fundingLimits[underlying] = FundingLimits(cap, step);
+        emit FundingLimitsSet(underlying, cap, step);
+    }
+
+    /// @notice Record one report. Its id is the hash of the stored Report.
+    function setReport(Observation calldata seen) external onlyOwner returns (bytes32 id) {
+        return _setReport(seen);
+    }
+
+    /// @notice Record several reports, in order.
+    function setReports(Observation[] calldata seen) external onlyOwner {
+        for (uint256 i; i < seen.length; ++i) {
+            _setReport(seen[i]);
+        }
+    }
+
+    /// @notice Record one slice. Its id is the hash of it.
+    function setSlice(Slice calldata fitted) external onlyOwner returns (bytes32 id) {
+        return _setSlice(fitted);
+    }
+
+    /// @notice Record several slices, in order.
+    function setSlices(Slice[] calldata fitted) external onlyOwner {
+        for (uint256 i; i < fitted.length; ++i) {
+            _setSlice(fitted[i]);
+        }
+    }
+
+    /// @notice What a report at `timestamp` must fix: the oldest expiry that is inside its averaging window
+    /// (expiry − Δ ≤ timestamp), or over and not settled (share 1); else 0 and 0.
+    function fixingAt(uint8 underlying, uint40 timestamp) public view returns (uint40 expiry, uint256 share) {
+        expiry = PRODUCTS.nextExpiry(underlying, _settledTo[underlying]);
+        if (expiry == 0 || timestamp + AVERAGING < expiry) return (0, 0);
+        share = timestamp >= expiry ? WAD : (timestamp + AVERAGING - expiry) * WAD / AVERAGING;
+    }
+
+    /// @inheritdoc IPrices
+    function supersededAt(bytes32 id) external view returns (uint40) {
+        return _supersededAt[id];
+    }
+
+    /// @inheritdoc IPrices
+    function newest(uint8 underlying) external view returns (Report memory, bytes32 id, bytes32 before) {
+        Newest storage last = _newest[underlying];
+        (id, before) = (last.id, last.before);
+        if (id == 0) revert NoReport(underlying);
+        return (_reports[id], id, before);
+    }
+
+    /// @inheritdoc IPrices
+    function newestSlice(uint8 underlying, uint40 expiry)
+        external
+        view
+        returns (Slice memory, bytes32 id, bytes32 before)
+    {
+        Newest storage last = _newestSlice[underlying][expiry];
+        (id, before) = (last.id, last.before);
+        if (id == 0) revert NoSlice(underlying, expiry);
+        return (_slices[id], id, before);
+    }
+
+    /// @inheritdoc IPrices
+    function report(bytes32 id) external view returns (Report memory found) {
+        found = _reports[id];
+        if (found.timestamp == 0) revert UnknownReport(id);
+    }
+
+    /// @inheritdoc IPrices
+    function slice(bytes32 id) external view returns (Slice memory found) {
+        found = _slices[id];
+        if (found.timestamp == 0) revert UnknownSlice(id);
+    }
+
+    /// @inheritdoc IPrices
+    function settlement(uint8 underlying, uint40 expiry) external view returns (uint256 price) {
+        price = _settlement[underlying][expiry];
+        if (price == 0) revert NotSettled(underlying, expiry);
+    }
+
+    function _setReport(Observation calldata seen) private returns (bytes32 id) {
+        if (seen.underlying >= PRODUCTS.underlyings()) revert IProducts.UnknownUnderlying(seen.underlying);
+        Newest storage last = _newest[seen.underlying];
+        Report memory previous = _reports[last.id];
+        _checkObservation(seen, previous);
+        Report memory next = Report({
+            underlying: seen.underlying,
+            timestamp: seen.timestamp,
+            fixingExpiry: seen.fixingExpiry,
+            sequence: previous.sequence + 1,
+            price: seen.price,
+            confidence: seen.confidence,
+            fundingRate: seen.fundingRate,
+            fundingIndex: _accrued(previous, seen.timestamp),
+            fixedShare: seen.fixedShare,
+            fixedAverage: seen.fixedAverage
+        });
+        // The hash starts with the store and the chain, so that an id means one report of one store (spec, Inputs).
+        id = keccak256(abi.encode(address(this), block.chainid, next));
+        _reports[id] = next;
+        if (last.id != 0) _supersededAt[last.id] = uint40(block.timestamp);
+        (last.before, last.id) = (last.id, id);
+        emit ReportSet(seen.underlying, id, next);
+        if (seen.fixedShare == WAD) _settle(seen.underlying, seen.fixingExpiry, seen.fixedAverage);
+    }
+
+    function _setSlice(Slice calldata fitted) private returns (bytes32 id) {
+        Newest storage last = _newestSlice[fitted.underlying][fitted.expiry];
+        _checkTime(fitted.timestamp, _slices[last.id].timestamp);
+        _checkSlice(fitted);
+        id = keccak256(abi.encode(address(this), block.chainid, fitted));
+        _slices[id] = fitted;
+        (last.before, last.id) = (last.id, id);
+        emit SliceSet(fitted.underlying, fitted.expiry, id, fitted);
+    }
+
+    function _settle(uint8 underlying, uint40 expiry, uint256 price) private {
+        _settlement[underlying][expiry] = price;
+        _settledTo[underlying] = expiry;
+        emit Settled(underlying, expiry, price);
+    }
+
+    /// @dev Rate and price are constant between reports. Rounded toward −∞: longs and shorts read the same index.
+    function _accrued(Report memory previous, uint40 timestamp) private pure returns (int128) {
+        if (previous.timestamp == 0) return 0;
+        int256 owed = int256(previous.fundingRate) * int256(uint256(previous.price))
+            * int256(uint256(timestamp - previous.timestamp));
+        int256 whole = owed / _ONE;
+        if (owed % _ONE < 0) --whole;
+        return (previous.fundingIndex + whole).toInt128();
+    }
+
+    function _checkObservation(Observation calldata seen, Report memory previous) private view {
+        _checkTime(seen.timestamp, previous.timestamp);
+        int256 price = int256(uint256(seen.price));
+        _within("price", price, 1, int256(MAX_PRICE));
+        _within("confidence", int256(uint256(seen.confidence)), 0, price - 1);
+        _checkFunding(seen.underlying, seen.fundingRate, previous.fundingRate);
+        _checkFixing(seen, previous);
+    }
+
+    function _checkFunding(uint8 underlying, int256 rate, int256 before) private view {
+        FundingLimits memory limits = fundingLimits[underlying];
+        int256 cap = int256(uint256(limits.cap));
+        int256 step = int256(uint256(limits.step));
+        _within("fundingRate", rate, -cap, cap);
+        _within("fundingStep", rate - before, -step, step);
+    }
+
+    /// @dev What is fixed stays fixed: prices are positive, so share × average never falls while one expiry fixes.
+    function _checkFixing(Observation calldata seen, Report memory previous) private view {
+        (uint40 expiry, uint256 share) = fixingAt(seen.underlying, seen.timestamp);
+        if (seen.fixingExpiry != expiry || seen.fixedShare != share) {
+            revert WrongFixing(seen.fixingExpiry, seen.fixedShare, expiry, share);
+        }
+        if (share == 0) return _within("fixedAverage", int256(uint256(seen.fixedAverage)), 0, 0);
+        uint256 fixedBefore;
+        if (previous.fixingExpiry == expiry) fixedBefore = uint256(previous.fixedShare) * previous.fixedAverage;
+        uint256 least = FixedPointMathLib.max(1, fixedBefore / share);
+        _within("fixedAverage", int256(uint256(seen.fixedAverage)), int256(least), int256(MAX_PRICE));
+    }
+
+    function _checkTime(uint40 found, uint40 last) private view {
+        if (found > block.timestamp) revert TimeInFuture(found, block.timestamp);
+        if (found <= last) revert TimeNotLater(found, last);
+    }
+
+    /// @dev Bounds against slips, and so that no product of the specification can overflow.
+    function _checkSlice(Slice calldata fitted) private view {
+        (uint8 underlying, uint40 expiry) = (fitted.underlying, fitted.expiry);
+        if (expiry == 0 || PRODUCTS.nextExpiry(underlying, expiry - 1) != expiry) revert NoSlice(underlying, expiry);
+        _within("timestamp", int256(uint256(fitted.timestamp)), 1, int256(uint256(expiry)) - 1);
+        int256 spot = int256(uint256(fitted.spot));
+        _within("spot", spot, 2, int256(MAX_PRICE));
+        _within("forward", int256(uint256(fitted.forward)), (spot + 1) / 2, 2 * spot);
+        _within("a", fitted.a, -100 * _ONE, 100 * _ONE);
+        _within("b", fitted.b, 0, 100 * _ONE);
+        _within("rho", fitted.rho, 1 - _ONE, _ONE - 1);
+        _within("m", fitted.m, -10 * _ONE, 10 * _ONE);
+        _within("s", fitted.s, 1, 10 * _ONE);
+        int256 root = int256(FixedPointMathLib.sqrt(uint256(_ONE * _ONE - int256(fitted.rho) * fitted.rho)));
+        int256 least = int256(fitted.a) * _ONE * _ONE + int256(fitted.b) * fitted.s * root;
+        _within("variance", least, 0, type(int256).max);
+    }
+
+    function _within(bytes32 field, int256 found, int256 low, int256 high) private pure {
+        if (found < low || found > high) revert OutOfRange(field, found, low, high);
+    }
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {IProducts} from "./interfaces/IProducts.sol";
+import {
+    ARRAY_BYTES,
+    AVERAGING,
+    BPS,
+    CollateralType,
+    HEADER_BYTES,
+    Instruments,
+    MarginParameters,
+    ScanParameters,
+    WAD
+} from "./Types.sol";
+
+/// @title The owner's list of what can be traded and posted. Listings are for ever; parameters change by version.
+contract Products is IProducts, Ownable2Step {
+    struct Underlying {
+        bytes32 symbol;
+        bool perpetual;
+        uint32 version;
+        uint40[] expiries; // ascending, past ones included
+        MarginParameters margin;
+        mapping(uint32 version => ScanParameters) scans;
+        mapping(uint40 expiry => uint128[]) options;
+    }
+
+    uint256 public constant MAX_UNDERLYINGS = 30; // Margin packs one scenario an underlying into a word
+    uint256 public constant MAX_COLLATERAL_TYPES = 64;
+    uint256 public constant MAX_LIVE_EXPIRIES = 24; // so that a publisher can complete an epoch
+    uint256 public constant MAX_OPTIONS = (24_575 - HEADER_BYTES) / ARRAY_BYTES; // what fits a blob (spec, Blobs)
+    uint256 public constant MIN_GAP = 1 hours; // between expiries, and from listing to expiry; > the averaging window
+    uint256 public constant EXPIRY_STEP = 60;
+
+    address public immutable SETTLEMENT_TOKEN;
+    /// The auctions' largest discount, BPS: bounds every haircut from below.
+    uint16 public immutable MOST_INCENTIVE;
+
+    Underlying[] private _underlyings;
+    CollateralType[] private _collaterals;
+    mapping(uint128 idWithoutIndex => uint256 rowPlusOne) private _rows;
+
+    error ExpiryTooClose(uint40 expiry, uint256 neighbour, uint256 leastGap);
+    error UnknownExpiry(uint8 underlying, uint40 expiry);
+    error AlreadyListed(uint128 id);
+    error AlreadyAccepted(address token, uint256 index);
+    error CollateralFixed(uint256 index);
+
+    constructor(address settlementToken, uint16 mostIncentive, address owner_) Ownable(owner_) {
+        SETTLEMENT_TOKEN = settlementToken;
+        MOST_INCENTIVE = mostIncentive;
+    }
+
+    /// @notice Add an underlying; a stablecoin is one too, without perpetual or expiries.
+    function addUnderlying(
+        bytes32 symbol,
+        bool perpetual,
+        ScanParameters calldata scan,
+        MarginParameters calldata margin
+    ) external onlyOwner returns (uint8 underlying) {
+        _within("underlyings", _underlyings.length, 0, MAX_UNDERLYINGS - 1);
+        underlying = uint8(_underlyings.length);
+        Underlying storage added = _underlyings.push();
+        added.symbol = symbol;
+        added.perpetual = perpetual;
+        emit UnderlyingAdded(underlying, symbol, perpetual);
+        if (perpetual) emit InstrumentListed(underlying, 0, Instruments.pack(underlying, 0, 0, false, 0));
+        _setScan(underlying, scan);
+        _setMargin(underlying, margin);
+    }
+
+    /// @notice List an expiry: a whole minute, at least an hour ahead and an hour from every other.
+    function listExpiry(uint8 underlying, uint40 expiry) external onlyOwner {
+        uint40[] storage expiries = _known(underlying).expiries;
+        _within("expiryStep", expiry % EXPIRY_STEP, 0, 0);
+        _within("liveExpiries", expiries.length - _place(expiries, uint40(block.timestamp)), 0, MAX_LIVE_EXPIRIES - 1);
+        uint256 place = _place(expiries, expiry);
+        _checkGap(expiry, block.timestamp, expiry);
+        if (place > 0) _checkGap(expiry, expiries[place - 1], expiry);
+        if (place < expiries.length) _checkGap(expiry, expiry, expiries[place]);
+        expiries.push();
+        for (uint256 i = expiries.length - 1; i > place; --i) {
+            expiries[i] = expiries[i - 1];
+        }
+        expiries[place] = expiry;
+        emit ExpiryListed(underlying, expiry);
+    }
+
+    /// @notice Append options to an expiry, until its averaging window opens. Set its first slice before its first
+    /// option: from then on no epoch completes without it.
+    /// @param strikes 10⁻⁸ USD, > 0.
+    /// @param calls Call (true) or put, per strike.
+    function listOptions(uint8 underlying, uint40 expiry, uint64[] calldata strikes, bool[] calldata calls)
+        external
+        onlyOwner
+    {
+        Underlying storage known = _known(underlying);
+        if (expiry == 0 || _next(known.expiries, expiry - 1) != expiry) revert UnknownExpiry(underlying, expiry);
+        if (block.timestamp + AVERAGING >= expiry) revert ExpiryTooClose(expiry, block.timestamp, AVERAGING);
+        _within("calls", calls.length, strikes.length, strikes.length);
+        uint128[] storage options = known.options[expiry];
+        _within("options", options.length + strikes.length, 1, MAX_OPTIONS);
+        for (uint256 i; i < strikes.length; ++i) {
+            _within("strike", strikes[i], 1, type(uint64).max);
+            uint256 row = options.length;
+            uint128 id = Instruments.pack(underlying, expiry, strikes[i], calls[i], uint16(row));
+            if (_rows[_withoutIndex(id)] != 0) revert AlreadyListed(id);
+            _rows[_withoutIndex(id)] = row + 1;
+            options.push(id);
+            emit InstrumentListed(underlying, expiry, id);
+        }
+    }
+
+    /// @notice A new version of the scan; epochs opened before keep theirs.
+    function setScanParameters(uint8 underlying, ScanParameters calldata scan) external onlyOwner {
+        _setScan(underlying, scan);
+    }
+
+    /// @notice Margin parameters count at once.
+    function setMarginParameters(uint8 underlying, MarginParameters calldata margin) external onlyOwner {
+        _setMargin(underlying, margin);
+    }
+
+    /// @notice Accept a token.
+    function addCollateral(CollateralType calldata added) external onlyOwner returns (uint256 index) {
+        index = _collaterals.length;
+        _within("collaterals", index, 0, MAX_COLLATERAL_TYPES - 1);
+        _checkCollateral(added);
+        if (added.token == SETTLEMENT_TOKEN) revert AlreadyAccepted(added.token, type(uint256).max);
+        for (uint256 i; i < index; ++i) {
+            if (_collaterals[i].token == added.token) revert AlreadyAccepted(added.token, i);
+        }
+        _collaterals.push(added);
+        emit CollateralSet(index, added);
+    }
+
+    /// @notice Change haircut and cap of an accepted token; everything else is fixed.
+    function setCollateral(uint256 index, CollateralType calldata changed) external onlyOwner {
+        if (index >= _collaterals.length) revert UnknownCollateral(index);
+        CollateralType storage old = _collaterals[index];
+        if (old.token != changed.token || old.underlying != changed.underlying) revert CollateralFixed(index);
+        _checkCollateral(changed);
+        _collaterals[index] = changed;
+        emit CollateralSet(index, changed);
+    }
+
+    /// @notice Ticker and whether there is a perpetual.
+    function describe(uint8 underlying) external view returns (bytes32 symbol, bool perpetual) {
+        Underlying storage known = _known(underlying);
+        return (known.symbol, known.perpetual);
+    }
+
+    /// @inheritdoc IProducts
+    function underlyings() external view returns (uint256) {
+        return _underlyings.length;
+    }
+
+    /// @inheritdoc IProducts
+    function listed(uint128 id) external view returns (bool) {
+        if (Instruments.isOption(id)) return _rows[_withoutIndex(id)] == Instruments.indexOf(id) + 1;
+        uint8 underlying = Instruments.underlyingOf(id);
+        return
+            underlying < _underlyings.length && _underlyings[underlying].perpetual && uint128(underlying) << 120 == id;
+    }
+
+    /// @inheritdoc IProducts
+    function expiriesAfter(uint8 underlying, uint40 after_) external view returns (uint40[] memory later) {
+        uint40[] storage expiries = _known(underlying).expiries;
+        uint256 from = _place(expiries, after_);
+        later = new uint40[](expiries.length - from);
+        for (uint256 i; i < later.length; ++i) {
+            later[i] = expiries[from + i];
+        }
+    }
+
+    /// @inheritdoc IProducts
+    function nextExpiry(uint8 underlying, uint40 after_) external view returns (uint40) {
+        return _next(_known(underlying).expiries, after_);
+    }
+
+    /// @inheritdoc IProducts
+    function count(uint8 underlying, uint40 expiry) external view returns (uint256) {
+        return _known(underlying).options[expiry].length;
+    }
+
+    /// @inheritdoc IProducts
+    function instrument(uint8 underlying, uint40 expiry, uint256 index) external view returns (uint128) {
+        uint128[] storage options = _known(underlying).options[expiry];
+        if (index >= options.length) {
+            revert UnknownInstrument(Instruments.pack(underlying, expiry, 0, false, uint16(index)));
+        }
+        return options[index];
+    }
+
+    /// @inheritdoc IProducts
+    function instruments(uint8 underlying, uint40 expiry) external view returns (uint128[] memory) {
+        return _known(underlying).options[expiry];
+    }
+
+    /// @inheritdoc IProducts
+    function scanVersion(uint8 underlying) external view returns (uint32) {
+        return _known(underlying).version;
+    }
+
+    /// @inheritdoc IProducts
+    function scanParameters(uint8 underlying, uint32 version) external view returns (ScanParameters memory) {
+        Underlying storage known = _known(underlying);
+        if (version == 0 || version > known.version) revert UnknownVersion(underlying, version);
+        return known.scans[version];
+    }
+
+    /// @inheritdoc IProducts
+    function marginParameters(uint8 underlying) external view returns (MarginParameters memory) {
+        return _known(underlying).margin;
+    }
+
+    /// @inheritdoc IProducts
+    function collateral(uint256 index) external view returns (CollateralType memory) {
+        if (index >= _collaterals.length) revert UnknownCollateral(index);
+        return _collaterals[index];
+    }
+
+    /// @inheritdoc IProducts
+    function collaterals() external view returns (uint256) {
+        return _collaterals.length;
+    }
+
+    function _setScan(uint8 underlying, ScanParameters calldata scan) private {
+        Underlying storage known = _known(underlying);
+        _checkScan(scan);
+        known.scans[++known.version] = scan;
+        emit ScanParametersSet(underlying, known.version, scan);
+    }
+
+    function _setMargin(uint8 underlying, MarginParameters calldata margin) private {
+        Underlying storage known = _known(underlying);
+        _within("imScalar", margin.imScalar, BPS, type(uint16).max);
+        _within("mmScalar", margin.mmScalar, 1, BPS);
+        _within("shortImRate", margin.shortImRate, 0, BPS);
+        _within("shortMmRate", margin.shortMmRate, 0, margin.shortImRate);
+        _within("concentrationRate", margin.concentrationRate, 0, BPS);
+        known.margin = margin;
+        emit MarginParametersSet(underlying, margin);
+    }
+
+    /// @dev Strictly ordered price rows, all above zero after widening by the move limit (spec, Scenarios).
+    function _checkScan(ScanParameters calldata scan) private pure {
+        _within("scan", scan.scan, 12, WAD / 2 - 1);
+        _within("extreme", scan.extreme, scan.scan + 1, WAD - 1);
+        _within("deepUp", scan.deepUp, scan.extreme + 1, type(uint64).max);
+        _within("deepDown", scan.deepDown, scan.extreme + 1, WAD - 2); // −2: (W − deepDown)(W − move) / W >= 1
+        _within("volUp", scan.volUp, 0, type(uint64).max);
+        _within("volDown", scan.volDown, 0, WAD - 1);
+        _within("shortPower", scan.shortPower, 0, WAD);
+        _within("longPower", scan.longPower, 0, WAD);
+        _within("extremeCover", scan.extremeCover, 0, BPS);
+        _within("deepUpCover", scan.deepUpCover, 0, BPS);
+        _within("deepDownCover", scan.deepDownCover, 0, BPS);
+    }
+
+    /// @dev A liquidator paid the largest discount still leaves more than the collateral counted for.
+    function _checkCollateral(CollateralType calldata accepted) private view {
+        _known(accepted.underlying);
+        _within("haircut", accepted.haircut, 0, BPS - 1);
+        uint256 lent = (BPS + MOST_INCENTIVE) * (BPS - accepted.haircut);
+        _within("incentive", lent, 0, BPS * BPS - 1);
+        uint256 decimals = IERC20Metadata(accepted.token).decimals();
+        _within("decimals", accepted.decimals, decimals, decimals);
+        _within("decimals", decimals, 6, 18);
+    }
+
+    function _known(uint8 underlying) private view returns (Underlying storage) {
+        if (underlying >= _underlyings.length) revert UnknownUnderlying(underlying);
+        return _underlyings[underlying];
+    }
+
+    function _next(uint40[] storage expiries, uint40 after_) private view returns (uint40) {
+        uint256 place = _place(expiries, after_);
+        return place == expiries.length ? 0 : expiries[place];
+    }
+
+    /// @dev Number of expiries <= `after_`: by bisection, as past ones stay in the list.
+    function _place(uint40[] storage expiries, uint40 after_) private view returns (uint256 low) {
+        uint256 high = expiries.length;
+        while (low < high) {
+            uint256 middle = (low + high) / 2;
+            if (expiries[middle] <= after_) low = middle + 1;
+            else high = middle;
+        }
+    }
+
+    function _withoutIndex(uint128 id) private pure returns (uint128) {
+        return id & ~uint128(0x7fff);
+    }
+
+    function _checkGap(uint40 expiry, uint256 from, uint256 to) private pure {
+        if (to < from + MIN_GAP) revert ExpiryTooClose(expiry, from == expiry ? to : from, MIN_GAP);
+    }
+
+    function _within(bytes32 field, uint256 found, uint256 low, uint256 high) private pure {
+        if (found < low || found > high) revert ParameterOutOfRange(field, found, low, high);
+    }
+}

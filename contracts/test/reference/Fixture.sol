@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {MintableToken} from "../../src/demo/MintableToken.sol";
+import {Prices} from "../../src/reference/Prices.sol";
+import {Products} from "../../src/reference/Products.sol";
+import {
+    CollateralType,
+    Instruments,
+    MarginParameters,
+    Report,
+    ScanParameters,
+    Slice,
+    WAD
+} from "../../src/reference/Types.sol";
+import {Test} from "../Vm.sol";
+
+/// @notice The whole venue, small: two underlyings with options and perpetuals, a stablecoin, tokens of 6, 8 and 18
+/// decimals. The test contract owns everything. Override `_expiries` and `_strikes` for larger or smaller boards.
+abstract contract Fixture is Test {
+    uint256 internal constant START = 1_800_000_000; // a whole minute
+    uint8 internal constant ETH = 0;
+    uint8 internal constant BTC = 1;
+    uint8 internal constant DAI = 2; // a stablecoin: an underlying of its own, linear only
+    uint256 internal constant ETH_PRICE = 3_000e18;
+    uint256 internal constant BTC_PRICE = 60_000e18;
+    uint16 internal constant MOST_INCENTIVE = 500;
+    uint256 internal constant WETH_COLLATERAL = 0;
+    uint256 internal constant WBTC_COLLATERAL = 1;
+    uint256 internal constant DAI_COLLATERAL = 2;
+
+    MintableToken internal usdc; // 6 decimals, the settlement token
+    MintableToken internal weth; // 18
+    MintableToken internal wbtc; // 8
+    MintableToken internal dai; // 18
+    Products internal products;
+    Prices internal prices;
+
+    function setUp() public virtual {
+        vm.warp(START);
+        usdc = new MintableToken("USD Coin", "USDC", 6);
+        weth = new MintableToken("Wrapped Ether", "WETH", 18);
+        wbtc = new MintableToken("Wrapped BTC", "WBTC", 8);
+        dai = new MintableToken("Dai", "DAI", 18);
+        products = new Products(address(usdc), MOST_INCENTIVE, address(this));
+        prices = new Prices(products, address(this));
+        _addUnderlyings();
+        _addCollaterals();
+        _report(ETH, ETH_PRICE);
+        _report(BTC, BTC_PRICE);
+        _report(DAI, WAD);
+        _listBoards();
+    }
+
+    // ---- the board ----
+
+    /// @dev Seconds from START, ascending.
+    function _expiries(uint8 underlying) internal view virtual returns (uint40[] memory list) {
+        list = new uint40[](3);
+        list[0] = uint40(START + 1 days);
+        list[1] = uint40(START + 7 days);
+        list[2] = uint40(START + (underlying == ETH ? 30 days : 60 days));
+    }
+
+    /// @dev 10⁻⁸ USD; each is listed as call and put.
+    function _strikes(uint8 underlying) internal view virtual returns (uint64[] memory list) {
+        uint64 spot = uint64((underlying == ETH ? ETH_PRICE : BTC_PRICE) / 1e10);
+        list = new uint64[](3);
+        list[0] = spot * 9 / 10;
+        list[1] = spot;
+        list[2] = spot * 11 / 10;
+    }
+
+    function _scan(uint8 underlying) internal view virtual returns (ScanParameters memory) {
+        bool stable = underlying == DAI;
+        return ScanParameters({
+            scan: stable ? 0.02e18 : 0.15e18,
+            volUp: 0.45e18,
+            volDown: 0.3e18,
+            shortPower: 0.3e18,
+            longPower: 0.13e18,
+            extreme: stable ? 0.1e18 : 0.45e18,
+            deepUp: stable ? 0.2e18 : 1e18,
+            deepDown: stable ? 0.5e18 : 0.75e18,
+            extremeCover: 3_500,
+            deepUpCover: 2_000,
+            deepDownCover: 3_000
+        });
+    }
+
+    function _margin(uint8) internal view virtual returns (MarginParameters memory) {
+        return MarginParameters({
+            imScalar: 12_500,
+            mmScalar: 9_000,
+            shortImRate: 100,
+            shortMmRate: 50,
+            concentrationRate: 200,
+            confidenceFactor: 10_000,
+            concentrationFrom: 1_000e18
+        });
+    }
+
+    function _addUnderlyings() private {
+        products.addUnderlying("ETH", true, _scan(ETH), _margin(ETH));
+        products.addUnderlying("BTC", true, _scan(BTC), _margin(BTC));
+        products.addUnderlying("DAI", false, _scan(DAI), _margin(DAI));
+        prices.setFundingLimits(ETH, 1e11, 1e11);
+        prices.setFundingLimits(BTC, 1e11, 1e11);
+    }
+
+    function _addCollaterals() private {
+        products.addCollateral(CollateralType(address(weth), 18, ETH, 1_000, 1_000_000e18));
+        products.addCollateral(CollateralType(address(wbtc), 8, BTC, 1_000, 100_000e8));
+        products.addCollateral(CollateralType(address(dai), 18, DAI, 600, 1_000_000_000e18));
+    }
+
+    function _listBoards() private {
+        for (uint8 u = ETH; u <= BTC; ++u) {
+            uint40[] memory expiries = _expiries(u);
+            for (uint256 i; i < expiries.length; ++i) {
+                products.listExpiry(u, expiries[i]);
+                _fit(u, expiries[i]);
+                _list(u, expiries[i], _strikes(u));
+            }
+        }
+    }
+
+    /// @dev A call and a put per strike: rows 2i and 2i + 1.
+    function _list(uint8 underlying, uint40 expiry, uint64[] memory strikes) internal {
+        uint64[] memory both = new uint64[](2 * strikes.length);
+        bool[] memory calls = new bool[](2 * strikes.length);
+        for (uint256 i; i < strikes.length; ++i) {
+            (both[2 * i], both[2 * i + 1], calls[2 * i]) = (strikes[i], strikes[i], true);
+        }
+        products.listOptions(underlying, expiry, both, calls);
+    }
+
+    /// @dev Id of the call or put in row 2 · strikeIndex (+ 1) of the expiryIndex-th expiry.
+    function _option(uint8 underlying, uint256 expiryIndex, uint256 strikeIndex, bool call)
+        internal
+        view
+        returns (uint128)
+    {
+        return products.instrument(underlying, _expiries(underlying)[expiryIndex], 2 * strikeIndex + (call ? 0 : 1));
+    }
+
+    function _perpetual(uint8 underlying) internal pure returns (uint128) {
+        return Instruments.pack(underlying, 0, 0, false, 0);
+    }
+
+    // ---- the world ----
+
+    function _skip(uint256 time) internal {
+        vm.warp(block.timestamp + time);
+    }
+
+    /// @dev A report now: no funding, confidence 0.05 %, whatever fixing is due.
+    function _report(uint8 underlying, uint256 price) internal returns (bytes32) {
+        return prices.setReport(_observation(underlying, price, 0));
+    }
+
+    function _report(uint8 underlying, uint256 price, int64 fundingRate) internal returns (bytes32) {
+        return prices.setReport(_observation(underlying, price, fundingRate));
+    }
+
+    /// @dev The average is that of the piecewise constant path in which each report's price held since the last.
+    function _observation(uint8 underlying, uint256 price, int64 fundingRate)
+        internal
+        view
+        returns (Prices.Observation memory)
+    {
+        (uint40 expiry, uint256 share) = prices.fixingAt(underlying, uint40(block.timestamp));
+        uint256 average;
+        if (share > 0) {
+            (uint256 before, uint256 fixedBefore) = _fixedBefore(underlying, expiry);
+            average = (fixedBefore + (share - before) * price) / share;
+        }
+        return Prices.Observation({
+            underlying: underlying,
+            timestamp: uint40(block.timestamp),
+            price: uint128(price),
+            confidence: uint128(price / 2_000),
+            fundingRate: fundingRate,
+            fixingExpiry: expiry,
+            fixedShare: uint64(share),
+            fixedAverage: uint128(average)
+        });
+    }
+
+    function _fixedBefore(uint8 underlying, uint40 expiry) private view returns (uint256 share, uint256 fixedPart) {
+        (Report memory last,,) = prices.newest(underlying);
+        if (last.fixingExpiry != expiry) return (0, 0);
+        return (last.fixedShare, uint256(last.fixedShare) * last.fixedAverage);
+    }
+
+    /// @dev A slice now, fitted at the newest price: 60 % at the money, a skew, forward half a percent above spot.
+    function _fit(uint8 underlying, uint40 expiry) internal returns (bytes32) {
+        (Report memory last,,) = prices.newest(underlying);
+        return prices.setSlice(
+            Slice({
+                underlying: underlying,
+                expiry: expiry,
+                timestamp: uint40(block.timestamp),
+                forward: last.price * 1_005 / 1_000,
+                spot: last.price,
+                a: 0.2e18,
+                b: 0.4e18,
+                rho: -0.3e18,
+                m: 0.05e18,
+                s: 0.4e18
+            })
+        );
+    }
+
+    function _fitAll(uint8 underlying) internal {
+        uint40[] memory live = products.expiriesAfter(underlying, uint40(block.timestamp));
+        for (uint256 i; i < live.length; ++i) {
+            _fit(underlying, live[i]);
+        }
+    }
+}
