@@ -147,7 +147,7 @@ def strike_words(t: Terms, strike: int) -> tuple[Words, Words]:
     k = strike - t.fixed
     sd = t.sd(strike)
     calls, slopes = _grid(t, k, sd)
-    call, n1, _ = black(t.forward, k, sd)
+    call, n1 = black(t.forward, k, sd)
     delta = t.forward * n1 // WAD
     bend = _bend(t, k, sd, call, n1) if k > 0 else 0
     gap = max(_gap(t, calls, slopes, 0), _gap(t, calls, slopes, 1)) if k > 0 else 0
@@ -162,21 +162,21 @@ def strike_words(t: Terms, strike: int) -> tuple[Words, Words]:
 def mark(t: Terms, strike: int, is_call: bool) -> int:
     """Return the option's value now, USD wad, not floored to units."""
     k = strike - t.fixed
-    call, _, _ = black(t.forward, k, t.sd(strike))
+    call, _ = black(t.forward, k, t.sd(strike))
     return call if is_call else put_of(call, t.forward, k)
 
 
 def mark_delta_row(t: Terms, strike: int, is_call: bool, row: int | None) -> tuple[int, int, int]:
     """Return three of an option's words, mark, delta and that of one row (0 for None), without computing the others."""
     k, sd = strike - t.fixed, t.sd(strike)
-    call, n1, _ = black(t.forward, k, sd)
+    call, n1 = black(t.forward, k, sd)
     delta = t.forward * n1 // WAD
     now = call if is_call else put_of(call, t.forward, k)
     units = now // UNIT, (delta if is_call else delta - t.forward) // UNIT
     if row is None:
         return *units, 0
     forward = t.forwards[row]
-    call, _, _ = black(forward, k, t.sd_of_row(sd, row))
+    call, _ = black(forward, k, t.sd_of_row(sd, row))
     then = call if is_call else put_of(call, forward, k)
     return *units, then // UNIT - now // UNIT
 
@@ -191,11 +191,11 @@ def _grid(t: Terms, k: int, sd: int) -> tuple[list[int], list[int]]:
         forward = t.forwards[row]
         log = log_forward(forward, k)
         for shocked in (up, down):
-            call, n1, _ = black_at(forward, k, shocked, log)
+            call, n1 = black_at(forward, k, shocked, log)
             calls.append(call)
             slopes.append(n1)
     for row in range(GRID_ROWS, ROWS):
-        call, n1, _ = black(t.forwards[row], k, sd)
+        call, n1 = black(t.forwards[row], k, sd)
         calls.append(call)
         slopes.append(n1)
     return calls, slopes
@@ -205,7 +205,7 @@ def _bend(t: Terms, k: int, sd: int, call: int, n1: int) -> int:
     """Return the most the call rises above its tangent at the mark within the move limit, k > 0, in units, up."""
     most = 0
     for moved in (t.above, t.below):
-        there, _, _ = black(moved, k, sd)
+        there, _ = black(moved, k, sd)
         most = max(most, (there - call) * WAD - n1 * (moved - t.forward))
     return cdiv(most, WAD * UNIT)
 

@@ -120,8 +120,8 @@ def test_black(harness):
     expected = tuple(black(*x) for x in xs)
     assert harness.ask("calls", xs)[0] == expected
     priced = [(x, y) for x, y in zip(xs, expected, strict=True) if x[0] and x[2] >= 10**8]
-    assert sum(0 < call < forward for (forward, _, _), (call, _, _) in priced) > POINTS // 4
-    assert sum(call == max(f - k, 0) for (f, k, _), (call, _, _) in priced) > POINTS // 50
+    assert sum(0 < call < forward for (forward, _, _), (call, _) in priced) > POINTS // 4
+    assert sum(call == max(f - k, 0) for (f, k, _), (call, _) in priced) > POINTS // 50
 
 
 @pytest.fixture(scope="module")

@@ -129,10 +129,10 @@ def plain_words(t: Terms, strike: int, is_call: bool) -> tuple[int, ...]:
     k, sd = strike - t.fixed, t.sd(strike)
 
     def priced(forward, shocked):
-        call, n1, dens = black(forward, k, shocked)
-        return (call if is_call else put_of(call, forward, k)), call, n1, dens
+        call, n1 = black(forward, k, shocked)
+        return (call if is_call else put_of(call, forward, k)), call, n1
 
-    now, now_call, n1, _ = priced(t.forward, sd)
+    now, now_call, n1 = priced(t.forward, sd)
     rows = [priced(f, sd * (t.vol_up, t.vol_down)[s % 2] // WAD if s < 14 else sd) for s, f in enumerate(t.forwards)]
     delta = t.forward * n1 // WAD - (0 if is_call else t.forward)
     bends = [

@@ -49,11 +49,11 @@ contract MathHarness {
     }
 
     /// @param x Forward, strike and standard deviation.
-    /// @return y Call, N(d1) and density.
-    function calls(uint256[3][] calldata x) external pure returns (uint256[3][] memory y) {
-        y = new uint256[3][](x.length);
+    /// @return y Call and N(d1).
+    function calls(uint256[3][] calldata x) external pure returns (uint256[2][] memory y) {
+        y = new uint256[2][](x.length);
         for (uint256 i; i < x.length; ++i) {
-            (y[i][0], y[i][1], y[i][2]) = Black76.black(x[i][0], x[i][1], x[i][2]);
+            (y[i][0], y[i][1],) = Black76.black(x[i][0], x[i][1], x[i][2]);
         }
     }
 
