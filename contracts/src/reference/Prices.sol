@@ -36,7 +36,7 @@ contract Prices is IPrices, Ownable2Step {
         bytes32 before;
     }
 
-    uint256 public constant MAX_PRICE = 1e27; // 10⁹ USD: keeps every product of the specification inside 256 bits
+    uint256 public constant MAX_PRICE = 5e24; // forwards are at most twice it: 10⁷ USD, what int48 words hold (spec, Blobs)
     uint64 public constant MAX_FUNDING_CAP = 1e13; // 3.6 % an hour
     int256 private constant _ONE = int256(WAD);
 
@@ -109,6 +109,14 @@ contract Prices is IPrices, Ownable2Step {
         (id, before) = (last.id, last.before);
         if (id == 0) revert NoReport(underlying);
         return (_reports[id], id, before);
+    }
+
+    /// @inheritdoc IPrices
+    function quote(uint8 underlying) external view returns (uint128 price, uint128 confidence, uint40 timestamp) {
+        bytes32 id = _newest[underlying].id;
+        if (id == 0) revert NoReport(underlying);
+        Report storage last = _reports[id];
+        return (last.price, last.confidence, last.timestamp);
     }
 
     /// @inheritdoc IPrices
@@ -228,7 +236,7 @@ contract Prices is IPrices, Ownable2Step {
         if (found <= last) revert TimeNotLater(found, last);
     }
 
-    /// @dev Bounds against slips, and so that no product of the specification can overflow.
+    /// @dev Bounds against slips, and so that no product or word of the specification can overflow.
     function _checkSlice(Slice calldata fitted) private view {
         (uint8 underlying, uint40 expiry) = (fitted.underlying, fitted.expiry);
         if (expiry == 0 || PRODUCTS.nextExpiry(underlying, expiry - 1) != expiry) revert NoSlice(underlying, expiry);

@@ -32,6 +32,7 @@ contract Products is IProducts, Ownable2Step {
     uint256 public constant MAX_COLLATERAL_TYPES = 64;
     uint256 public constant MAX_LIVE_EXPIRIES = 24; // so that a publisher can complete an epoch
     uint256 public constant MAX_OPTIONS = (24_575 - HEADER_BYTES) / ARRAY_BYTES; // what fits a blob (spec, Blobs)
+    uint256 public constant MAX_STRIKE = 1e16; // 10⁸ USD: words stay inside int48 (spec, Blobs)
     uint256 public constant MIN_GAP = 1 hours; // between expiries, and from listing to expiry; > the averaging window
     uint256 public constant EXPIRY_STEP = 60;
 
@@ -104,7 +105,7 @@ contract Products is IProducts, Ownable2Step {
         uint128[] storage options = known.options[expiry];
         _within("options", options.length + strikes.length, 1, MAX_OPTIONS);
         for (uint256 i; i < strikes.length; ++i) {
-            _within("strike", strikes[i], 1, type(uint64).max);
+            _within("strike", strikes[i], 1, MAX_STRIKE);
             uint256 row = options.length;
             uint128 id = Instruments.pack(underlying, expiry, strikes[i], calls[i], uint16(row));
             if (_rows[_withoutIndex(id)] != 0) revert AlreadyListed(id);
@@ -250,9 +251,9 @@ contract Products is IProducts, Ownable2Step {
     function _checkScan(ScanParameters calldata scan) private pure {
         _within("scan", scan.scan, 12, WAD / 2 - 1);
         _within("extreme", scan.extreme, scan.scan + 1, WAD - 1);
-        _within("deepUp", scan.deepUp, scan.extreme + 1, type(uint64).max);
+        _within("deepUp", scan.deepUp, scan.extreme + 1, 10 * WAD);
         _within("deepDown", scan.deepDown, scan.extreme + 1, WAD - 2); // −2: (W − deepDown)(W − move) / W >= 1
-        _within("volUp", scan.volUp, 0, type(uint64).max);
+        _within("volUp", scan.volUp, 0, 10 * WAD);
         _within("volDown", scan.volDown, 0, WAD - 1);
         _within("shortPower", scan.shortPower, 0, WAD);
         _within("longPower", scan.longPower, 0, WAD);

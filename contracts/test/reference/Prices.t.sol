@@ -14,6 +14,10 @@ contract PricesTest is Fixture {
     function test_ids_are_content_hashes_of_store_chain_and_fields() public view {
         (Report memory last, bytes32 id, bytes32 before) = prices.newest(ETH);
         assertEq(id, keccak256(abi.encode(address(prices), block.chainid, last)));
+        (uint128 price, uint128 confidence, uint40 timestamp) = prices.quote(ETH);
+        assertEq(price, last.price);
+        assertEq(confidence, last.confidence);
+        assertEq(timestamp, last.timestamp);
         assertEq(before, bytes32(0));
         (Slice memory fitted, bytes32 sliceId,) = prices.newestSlice(ETH, _expiries(ETH)[1]);
         assertEq(sliceId, keccak256(abi.encode(address(prices), block.chainid, fitted)));
@@ -43,6 +47,8 @@ contract PricesTest is Fixture {
         prices.slice("x");
         vm.expectRevert(abi.encodeWithSelector(IPrices.NoReport.selector, 3));
         prices.newest(3);
+        vm.expectRevert(abi.encodeWithSelector(IPrices.NoReport.selector, 3));
+        prices.quote(3);
         vm.expectRevert(abi.encodeWithSelector(IPrices.NoSlice.selector, ETH, 60));
         prices.newestSlice(ETH, 60);
         vm.expectRevert(abi.encodeWithSelector(IPrices.NotSettled.selector, ETH, 60));
@@ -68,10 +74,10 @@ contract PricesTest is Fixture {
         seen.confidence = uint128(ETH_PRICE);
         _refused(seen, "confidence", int256(ETH_PRICE), 0, int256(ETH_PRICE) - 1);
         (seen.price, seen.confidence) = (0, 0);
-        _refused(seen, "price", 0, 1, 1e27);
-        seen.price = 1e27 + 1;
-        _refused(seen, "price", 1e27 + 1, 1, 1e27);
-        seen.price = 1e27;
+        _refused(seen, "price", 0, 1, 5e24);
+        seen.price = 5e24 + 1;
+        _refused(seen, "price", 5e24 + 1, 1, 5e24);
+        seen.price = 5e24;
         prices.setReport(seen);
         _skip(1);
         seen = _observation(ETH, 1, 0); // however far it moves
@@ -191,7 +197,7 @@ contract PricesTest is Fixture {
         vm.expectRevert(abi.encodeWithSelector(Prices.WrongFixing.selector, expiry, WAD / 3 - 1, expiry, WAD / 3));
         prices.setReport(seen);
         (seen.fixedShare, seen.fixedAverage) = (uint64(WAD / 3), 0);
-        _refused(seen, "fixedAverage", 0, 1, 1e27);
+        _refused(seen, "fixedAverage", 0, 1, 5e24);
     }
 
     /// Half the window at 3,000, half at 2,000 USD settles at 2,500.
@@ -221,7 +227,7 @@ contract PricesTest is Fixture {
         vm.warp(expiry);
         Prices.Observation memory seen = _observation(ETH, 10e18, 0);
         seen.fixedAverage = 1_500e18 - 1; // half of 3,000 is fixed; the other half cannot have been negative
-        _refused(seen, "fixedAverage", 1_500e18 - 1, 1_500e18, 1e27);
+        _refused(seen, "fixedAverage", 1_500e18 - 1, 1_500e18, 5e24);
         seen.fixedAverage = 1_500e18;
         prices.setReport(seen);
         assertEq(prices.settlement(ETH, expiry), 1_500e18);

@@ -86,6 +86,10 @@ contract ProductsTest is Fixture {
         strikes[0] = 0;
         vm.expectPartialRevert(IProducts.ParameterOutOfRange.selector);
         products.listOptions(ETH, expiry, strikes, calls);
+        strikes[0] = 1e16 + 1;
+        vm.expectPartialRevert(IProducts.ParameterOutOfRange.selector);
+        products.listOptions(ETH, expiry, strikes, calls);
+        strikes[0] = 1e16;
         vm.expectPartialRevert(IProducts.ParameterOutOfRange.selector);
         products.listOptions(ETH, expiry, strikes, new bool[](2));
         vm.expectPartialRevert(IProducts.UnknownInstrument.selector);
@@ -142,6 +146,11 @@ contract ProductsTest is Fixture {
         _scanRefused(scan);
         scan = _scan(ETH);
         scan.deepUp = scan.extreme;
+        _scanRefused(scan);
+        scan.deepUp = 10e18 + 1;
+        _scanRefused(scan);
+        scan = _scan(ETH);
+        scan.volUp = 10e18 + 1;
         _scanRefused(scan);
         scan = _scan(ETH);
         scan.deepDown = scan.extreme;
