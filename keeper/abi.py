@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from eth_abi.abi import decode
+from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector
 from eth_utils.address import to_checksum_address
@@ -33,6 +33,10 @@ class Function:
         if len(arguments) != len(self.inputs):
             raise ValueError(f"expected {len(self.inputs)} arguments {self.inputs}, found {len(arguments)}")
         return Call(to, self.selector + b"".join(_word(a) for a in arguments))
+
+    def packed(self, to: str, *arguments: Any) -> Call:
+        """Encode any arguments, structs as tuples. Raises eth_abi's EncodingError when they do not fit."""
+        return Call(to, self.selector + encode(self.inputs, arguments))
 
     def one(self, returned: bytes) -> int:
         """Return the single static integer the call returned. Raises ValueError when it is not one word."""

@@ -20,6 +20,7 @@ class Call:
 
     to: str
     data: bytes
+    gas: int | None = None  # most it may use, where its adapter knows; None: as much as the signer allows
 
     @property
     def selector(self) -> str:

@@ -8,13 +8,15 @@ goes on with the same bytes, so nothing is signed twice for one intent.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Protocol
 
 from keeper.abi import revert_reason
-from keeper.chain import Block, Receipt
+from keeper.chain import Block, Call, Receipt
 from keeper.errors import SigningRefused
 from keeper.heads import Head
 from keeper.journal.records import Attempt, ClosedStatus, Intent, NewAttempt, SettledStatus
+from keeper.plans import in_order
 from keeper.rpc import Rpc, RpcRefusal
 from keeper.submit.base import Route, Unsigned
 from keeper.submit.fees import fees
@@ -174,8 +176,7 @@ class Executor:
         """
         calls = [self._venue.encode(intent.plan) for intent in intents]
         soon = [head.block.timestamp + ahead * head.interval_s for ahead in (1, 2)]
-        sender, gas = self._signer.address, self._limits.gas
-        answers = [self._rpc.simulate(calls, sender, head.block, at, gas) for at in soon]
+        answers = [self._answers(intents, calls, head.block, at) for at in soon]
         sound = []
         for intent, *results in zip(intents, *answers, strict=True):
             refusal = next((r for r in results if isinstance(r, RpcRefusal)), None)
@@ -187,6 +188,20 @@ class Executor:
             log.info("%s refused: %s", intent.plan.effect, cause)
         return sound
 
+    def _answers(
+        self, intents: Sequence[Intent], calls: Sequence[Call], block: Block, at: int
+    ) -> list[bytes | RpcRefusal]:
+        """Return what each call would answer: each alone, or in turn where one needs another to land before it."""
+        sender, gas = self._signer.address, self._limits.gas
+        groups = in_order([intent.plan for intent in intents])
+        alone = [rows[0] for rows in groups if len(rows) == 1]
+        found = dict(zip(alone, self._rpc.simulate([calls[r] for r in alone], sender, block, at, gas), strict=True))
+        for rows in groups:
+            if len(rows) > 1:
+                in_turn = self._rpc.simulate_in_turn([calls[r] for r in rows], sender, block, at, gas)
+                found |= dict(zip(rows, in_turn, strict=True))
+        return [found[row] for row in range(len(calls))]
+
     def _signed(self, intents: Sequence[Intent], block: Block) -> tuple[Attempt, ...]:
         price = fees(block.base_fee, self._limits.tip, self._limits.max_fee)
         if price is None:
@@ -194,15 +209,14 @@ class Executor:
                 cause = f"base fee {block.base_fee} wei above signer.max_fee_gwei"
                 self._ledger.close_intent(intent.id, "refused", cause, block.number)
             return ()
-        allowed = self._affordable(intents, block, self._limits.gas * price.max_fee)
+        allowed = self._affordable(intents, block, price.max_fee)
         sender = self._signer.address
         nonce = self._ledger.next_nonce(sender, self._rpc.nonce(sender, block))
         attempts: list[NewAttempt] = []
         for intent in allowed:
             call = self._venue.encode(intent.plan)
-            unsigned = Unsigned(
-                self._limits.chain_id, nonce + len(attempts), call, self._limits.gas, price.max_fee, price.tip
-            )
+            gas = self._gas(call)
+            unsigned = Unsigned(self._limits.chain_id, nonce + len(attempts), call, gas, price.max_fee, price.tip)
             try:
                 signed = self._signer.sign(unsigned)
             except SigningRefused as e:
@@ -223,22 +237,26 @@ class Executor:
             )
         return self._ledger.store_signed(attempts) if attempts else ()
 
-    def _affordable(self, intents: Sequence[Intent], block: Block, worst: int) -> list[Intent]:
+    def _gas(self, call: Call) -> int:
+        return min(call.gas or self._limits.gas, self._limits.gas)
+
+    def _affordable(self, intents: Sequence[Intent], block: Block, max_fee: int) -> list[Intent]:
         """Return the first intents that one block and the balance can carry, at most `per_tick`; close the rest.
 
-        `worst` is what one transaction may cost, wei; what is already offered may still cost its own worst.
+        What is already offered may still cost its own worst, wei.
 
         More gas than a block holds is never offered at once: Anvil drops every later nonce of the sender then.
         """
         exposed = sum(a.gas_limit * a.max_fee for a in self._ledger.open_attempts())
         balance = max(self._rpc.balance(self._signer.address, block) - exposed, 0)
         gas_limit = self._rpc.gas_limit(block)
-        room = min(self._limits.per_tick, balance // max(worst, 1), gas_limit // self._limits.gas)
+        needed = list(accumulate(self._gas(self._venue.encode(intent.plan)) for intent in intents))
+        room = sum(gas <= gas_limit and gas * max_fee <= balance for gas in needed[: self._limits.per_tick])
         for intent in intents[room:]:
             cause = (
                 f"{room} transactions allowed now: signer.max_transactions_per_block is {self._limits.per_tick}, "
-                f"{self._signer.address} has {balance} wei not yet committed and one may cost {worst}, "
-                f"a block holds {gas_limit} gas and one may use {self._limits.gas}"
+                f"{self._signer.address} has {balance} wei not yet committed and all may cost {needed[-1] * max_fee}, "
+                f"a block holds {gas_limit} gas and all may use {needed[-1]}"
             )
             self._ledger.close_intent(intent.id, "refused", cause, block.number)
             log.error("%s", cause)

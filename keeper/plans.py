@@ -1,5 +1,6 @@
 """What the keeper means to do, as data: printed, tested, journalled, and only then executed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +29,14 @@ class Liquidate:
         """
         return liquidation_effect(self.venue, self.account)
 
+    @property
+    def subject(self) -> str:
+        return self.account
+
+    @property
+    def why(self) -> str:
+        return f"shortfall {self.shortfall:,.2f} USD"
+
 
 def liquidation_effect(venue: str, account: str) -> str:
     return f"{venue}:liquidate:{account}"
@@ -50,8 +59,130 @@ class SetParameters:
     def effect(self) -> str:
         return f"{self.venue}:set_parameters:{self.parameter}"
 
+    @property
+    def subject(self) -> str:
+        return self.parameter
 
-Plan = Liquidate | SetParameters
+    @property
+    def why(self) -> str:
+        return f"{self.old} -> {self.new}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class StartAuction:
+    """Show that an account of a portfolio venue is below MM, which starts its auction."""
+
+    venue: str
+    account: str
+    sequence: int  # the account's number of changes as read; another one is another account
+    by_arrays: bool  # shown by the published arrays, newest and settled; else by one scenario
+    scenarios: int  # a row an underlying, 8 bits each, 255 for none
+    legs: int  # what the proof costs depends on it
+    shortfall: float  # USD, > 0: how far equity is below MM
+    deadline: int  # last second of block time the call counts
+    expires_at: int  # last block it is meant for; still open later, it is warned about
+
+    kind: Literal["start_auction"] = "start_auction"
+
+    @property
+    def effect(self) -> str:
+        return start_effect(self.venue, self.account)
+
+    @property
+    def subject(self) -> str:
+        return self.account
+
+    @property
+    def why(self) -> str:
+        how = "arrays" if self.by_arrays else f"scenarios {self.scenarios & (1 << 64) - 1:#x}"
+        return f"shortfall {self.shortfall:,.2f} USD, by {how}"
+
+
+def start_effect(venue: str, account: str) -> str:
+    return f"{venue}:start_auction:{account}"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeAuction:
+    """Buy a fraction of an account in auction, at most at the stated price."""
+
+    venue: str
+    account: str
+    taker: str  # the account that buys
+    auction_id: int
+    sequence: int  # of the account in auction, as read
+    taker_sequence: int
+    max_fraction: int  # wad
+    max_price: int  # USD wad for the whole account, signed: rounded down, so that it binds
+    by_arrays: bool
+    scenarios: int
+    legs: int
+    profit: float  # USD expected: what is received less what is paid, at marks
+    deadline: int  # last second of block time the call counts
+    expires_at: int
+
+    kind: Literal["take_auction"] = "take_auction"
+
+    @property
+    def effect(self) -> str:
+        return take_effect(self.venue, self.account, self.auction_id)
+
+    @property
+    def subject(self) -> str:
+        return self.account
+
+    @property
+    def why(self) -> str:
+        share = self.max_fraction / 10**18
+        return f"auction {self.auction_id}: at most {share:.1%}, expected profit {self.profit:,.2f} USD"
+
+
+def take_effect(venue: str, account: str, auction_id: int) -> str:
+    return f"{venue}:take_auction:{account}:{auction_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishArrays:
+    """Publish the risk arrays of one expiry, computed on one report and one slice."""
+
+    venue: str
+    underlying: int
+    expiry: int
+    report_id: str  # 0x and 64 hexadecimal digits
+    slice_id: str
+    arrays: str  # 0x and hexadecimal digits: 132 bytes an option, in the expiry's row order
+    reason: str
+    expires_at: int
+
+    kind: Literal["publish_arrays"] = "publish_arrays"
+
+    @property
+    def effect(self) -> str:
+        return f"{self.epoch}:{self.expiry}"
+
+    @property
+    def epoch(self) -> str:
+        """What the plans of one epoch share: they only succeed one after the other, by expiry."""
+        return f"{self.venue}:publish_arrays:{self.underlying}:{self.report_id}"
+
+    @property
+    def subject(self) -> str:
+        return f"arrays:{self.underlying}"
+
+    @property
+    def why(self) -> str:
+        return f"expiry {self.expiry}, {(len(self.arrays) - 2) // 264} options: {self.reason}"
+
+
+Plan = Liquidate | SetParameters | StartAuction | TakeAuction | PublishArrays
+
+
+def in_order(plans: Sequence[Plan]) -> tuple[tuple[int, ...], ...]:
+    """Return rows of `plans` in groups: those of one epoch succeed only in turn, every other plan stands alone."""
+    groups: dict[str, list[int]] = {}
+    for row, plan in enumerate(plans):
+        groups.setdefault(plan.epoch if isinstance(plan, PublishArrays) else plan.effect, []).append(row)
+    return tuple(tuple(rows) for rows in groups.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def explain(account: Address, config: ConfigPath = DEFAULT_CONFIG, json: AsJson 
         )
     parts = [astuple(part) for part in seen.sight.parts(address)]
     now = [h.reason for h in seen.holds if h.subject == address]
-    planned = [p for p in seen.plans if p.kind == "liquidate" and p.account == address]
+    planned = [p for p in seen.plans if p.subject == address]
     verdict_now = "would be liquidated now" if planned else "; ".join(now) or f"{verdict.status}: nothing to do"
     if json:
         emit(

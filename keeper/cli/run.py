@@ -71,7 +71,7 @@ def summary(seen: Tick) -> dict[str, object]:
         "healthy": counts["healthy"],
         "endangered": counts["endangered"],
         "unknown": counts["unknown"],
-        "plans": [{"kind": p.kind, "subject": p.account if p.kind == "liquidate" else p.parameter} for p in seen.plans],
+        "plans": [{"kind": p.kind, "subject": p.subject} for p in seen.plans],
         "quotes": {q.symbol: q.fault or "good" for q in seen.quotes},
         "latency_ms": {stage: round(spent, 2) for stage, spent in seen.latency_ms.items()},
     }
@@ -108,12 +108,7 @@ def _print_tick(seen: Tick) -> None:
         [(len(seen.verdicts), counts["healthy"], counts["endangered"], counts["unknown"], len(seen.plans))],
     )
     if seen.plans:
-        rows = [
-            ("liquidate", p.account, f"shortfall {p.shortfall:,.2f} USD")
-            if p.kind == "liquidate"
-            else ("set", p.parameter, f"{p.old} -> {p.new}: {p.reason}")
-            for p in seen.plans
-        ]
+        rows = [(p.kind.replace("_", " "), p.subject, p.why) for p in seen.plans]
         table("Plans", ("kind", "subject", "why"), rows)
     if seen.holds:
         table("Left alone", ("subject", "reason"), [(h.subject, h.reason) for h in seen.holds])

@@ -4,12 +4,12 @@ import json
 from dataclasses import asdict
 
 from keeper.errors import JournalError
-from keeper.plans import Liquidate, Plan, SetParameters
+from keeper.plans import Liquidate, Plan, PublishArrays, SetParameters, StartAuction, TakeAuction
 
 
 def subject(plan: Plan) -> str:
     """Return the account or the parameter the plan is about: what `keeper explain` is asked for."""
-    return plan.account if isinstance(plan, Liquidate) else plan.parameter
+    return plan.subject
 
 
 def encode(plan: Plan) -> str:
@@ -30,4 +30,10 @@ def decode(kind: str, text: str) -> Plan:
     return plan
 
 
-_KINDS: dict[str, type[Liquidate] | type[SetParameters]] = {"liquidate": Liquidate, "set_parameters": SetParameters}
+_KINDS: dict[str, type[Plan]] = {
+    "liquidate": Liquidate,
+    "set_parameters": SetParameters,
+    "start_auction": StartAuction,
+    "take_auction": TakeAuction,
+    "publish_arrays": PublishArrays,
+}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from keeper.chain import Block, Call, Log, Receipt
+from keeper.errors import KeeperError
 from keeper.plans import Plan
 from keeper.units import Ppm, Wad
 
@@ -112,6 +113,13 @@ class Effect:
     summary: str
 
 
+class ForeignPlan(KeeperError):
+    """A plan of a kind that this venue does not know: its journal or its policy is another venue's."""
+
+    def __init__(self, venue: str, plan: Plan) -> None:
+        super().__init__(f"{venue}: expected a plan of its own kinds, found {plan.kind}; is the journal this venue's?")
+
+
 class Venue(Protocol):
     """A protocol deployment, as far as discovery and sending know it. Every method that reads names its block."""
 
@@ -124,10 +132,10 @@ class Venue(Protocol):
         """Return the accounts these logs introduce."""
 
     def encode(self, plan: Plan) -> Call:
-        """Return the call that carries out `plan`."""
+        """Return the call that carries out `plan`. Raises ForeignPlan for a kind that is not the venue's."""
 
     def confirm(self, plan: Plan, receipt: Receipt) -> Effect:
-        """Say from the receipt's logs whether `plan` happened."""
+        """Say from the receipt's logs whether `plan` happened. Raises ForeignPlan."""
 
 
 class PerpetualVenue(Venue, Protocol):

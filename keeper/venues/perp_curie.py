@@ -22,6 +22,7 @@ from keeper.venues.base import (
     Collateral,
     Effect,
     ExactMargin,
+    ForeignPlan,
     Market,
     Position,
     VenueState,
@@ -188,7 +189,9 @@ class PerpCurie:
         if isinstance(plan, Liquidate):
             liquidate = interface(CLEARING_HOUSE).function("liquidate(address,address)")
             return liquidate.call(self.contracts.clearing_house, plan.account, plan.market)
-        return _setter(self.contracts, plan)
+        if isinstance(plan, SetParameters):
+            return _setter(self.contracts, plan)
+        raise ForeignPlan(self.name, plan)
 
     def confirm(self, plan: Plan, receipt: Receipt) -> Effect:
         if not receipt.succeeded:
@@ -197,6 +200,8 @@ class PerpCurie:
             if _changed(plan, self.encode(plan).to, receipt):
                 return Effect(True, f"{plan.parameter} {plan.old} -> {plan.new}")
             return Effect(False, f"mined without an event that {plan.parameter} is now {plan.new}")
+        if not isinstance(plan, Liquidate):
+            raise ForeignPlan(self.name, plan)
         event = interface(CLEARING_HOUSE).event("PositionLiquidated")
         for log in receipt.logs:
             ours = log.address == self.contracts.clearing_house and log.topics[0] == event.topic
