@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {AuctionMath} from "./AuctionMath.sol";
+import {IAuctions} from "./interfaces/IAuctions.sol";
+import {IMargin} from "./interfaces/IMargin.sol";
+import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
+import {IPrices} from "./interfaces/IPrices.sol";
+import {IProducts} from "./interfaces/IProducts.sol";
+import {BPS, Book, Check, CollateralType, Instruments, Legs, MarginParameters, WAD} from "./Types.sol";
+
+/// @title Auctions
+/// @notice Holds nothing but which account is in auction since when; the venue moves what a take moves.
+contract Auctions is IAuctions {
+    using Instruments for uint128;
+    using Legs for uint256;
+
+    /// @dev What a discount may be at most, and a buffer: AuctionMath's slack counts on 1 + buffer ≤ 2.
+    error ParameterOutOfRange(bytes32 field, uint256 found, uint256 low, uint256 high);
+    /// @dev Reason in AuctionRefused where the transaction has not enough gas left for one start.
+    error GasTooLow(uint256 left, uint256 needed);
+
+    uint256 private constant NO_SCENARIOS = type(uint256).max;
+    uint256 private constant FIRST_ACCOUNT = 1 << 96; // ids below are the venue's own
+    // Truncating one size by 1 wei, or one amount by a base unit, moves MM by less than 20 × price of it: scan (at most
+    // the deep tail, eleven times the epoch's price), gap, concentration and confidence are at most one price each.
+    uint256 private constant GRAIN_PRICES = 20;
+
+    struct Settings {
+        uint256 buffer; // above MM after a take, BPS
+        uint256 discountCap; // share of MM, BPS
+        uint256 growth; // seconds from 0 to the cap
+        uint256 startGas; // for each start of startAuctions
+    }
+
+    struct Take {
+        uint256 fraction;
+        AuctionMath.Payment paid;
+        bool restored;
+    }
+
+    IMarginVenue public immutable venue;
+    IMargin public immutable margin;
+    IPrices public immutable prices;
+    IProducts public immutable products;
+    uint256 public immutable buffer;
+    uint256 public immutable discountCap;
+    uint256 public immutable growth;
+    uint256 public immutable startGas;
+
+    mapping(uint256 account => Auction) private _auctions;
+    uint64 private _lastId;
+
+    constructor(IMarginVenue venue_, IMargin margin_, IPrices prices_, IProducts products_, Settings memory settings) {
+        // A discount below MM is what keeps (1 + incentive) × loan-to-value below 1: at equity = MM an account of
+        // worth V owes V − MM, the taker has V for V − D, and V ÷ (V − D) × (V − MM) ÷ V < 1 while D < MM.
+        _requireRange("discountCap", settings.discountCap, 1, BPS - 1);
+        _requireRange("buffer", settings.buffer, 1, BPS);
+        _requireRange("growth", settings.growth, 1, 1 days);
+        _requireRange("startGas", settings.startGas, 100_000, 30_000_000);
+        venue = venue_;
+        margin = margin_;
+        prices = prices_;
+        products = products_;
+        buffer = settings.buffer;
+        discountCap = settings.discountCap;
+        growth = settings.growth;
+        startGas = settings.startGas;
+    }
+
+    function _requireRange(bytes32 field, uint256 found, uint256 low, uint256 high) private pure {
+        if (found < low || found > high) revert ParameterOutOfRange(field, found, low, high);
+    }
+
+    /// @inheritdoc IAuctions
+    function auction(uint256 account) external view returns (Auction memory) {
+        return _auctions[account];
+    }
+
+    /// @inheritdoc IAuctions
+    function discount(uint256 account) public view returns (uint256) {
+        uint256 since = _auctions[account].startedAt;
+        if (since == 0) return 0;
+        uint256 elapsed = block.timestamp - since;
+        return elapsed < growth ? discountCap * elapsed / growth : discountCap;
+    }
+
+    // ---- start and end ----
+
+    /// @inheritdoc IAuctions
+    function startAuction(StartCall calldata call) public returns (uint64 auctionId) {
+        _requireTime(call.deadline);
+        _requireSequence(call.account, call.expectedSequence);
+        if (call.account < FIRST_ACCOUNT) revert NothingToTake(call.account);
+        auctionId = _auctions[call.account].id;
+        if (auctionId != 0) revert AlreadyInAuction(call.account, auctionId);
+        venue.touch(call.account);
+        Book memory book = venue.book(call.account);
+        (int256 equity, uint256 mm) = _shortfall(call.account, book, call.byArrays, call.scenarios);
+        auctionId = ++_lastId;
+        _auctions[call.account] = Auction(auctionId, uint40(block.timestamp));
+        emit AuctionStarted(call.account, auctionId, call.expectedSequence, equity, mm);
+    }
+
+    /// @inheritdoc IAuctions
+    function startAuctions(StartCall[] calldata calls) external returns (uint256 started) {
+        // An inner call gets at most 63/64 of what is left: with less, running out would look like a healthy account.
+        uint256 needed = startGas * 64 / 63 + 20_000;
+        for (uint256 i; i < calls.length; ++i) {
+            if (gasleft() < needed) {
+                emit AuctionRefused(calls[i].account, i, abi.encodeWithSelector(GasTooLow.selector, gasleft(), needed));
+                continue;
+            }
+            try this.startAuction{gas: startGas}(calls[i]) returns (uint64) {
+                ++started;
+            } catch (bytes memory reason) {
+                emit AuctionRefused(calls[i].account, i, reason);
+            }
+        }
+    }
+
+    /// @inheritdoc IAuctions
+    function endAuction(uint256 account) external {
+        uint64 id = _auctions[account].id;
+        if (id == 0) revert UnexpectedAuction(account, 0, 0);
+        venue.touch(account);
+        Book memory book = venue.book(account);
+        // Both sets where both can be read: a false newest array must not restart the discount's clock.
+        (bool fresh, bytes memory reason) = _requireAtMaintenance(account, IMargin.byArrays.selector, book);
+        (bool settledFresh,) = _requireAtMaintenance(account, IMargin.bySettledArrays.selector, book);
+        if (!fresh && !settledFresh) _bubble(reason);
+        delete _auctions[account];
+        emit AuctionEnded(account, id, false);
+    }
+
+    /// @dev Whether the arrays can be read, and why not; reverts where they show less than MM.
+    function _requireAtMaintenance(uint256 account, bytes4 path, Book memory book)
+        private
+        view
+        returns (bool readable, bytes memory answer)
+    {
+        (readable, answer) = address(margin).staticcall(abi.encodeWithSelector(path, book));
+        if (!readable) return (false, answer);
+        Check memory check = abi.decode(answer, (Check));
+        if (check.equity < int256(check.mm)) revert StillBelowMaintenance(account, check.equity, check.mm);
+    }
+
+    function _bubble(bytes memory reason) private pure {
+        assembly ("memory-safe") {
+            revert(add(reason, 0x20), mload(reason))
+        }
+    }
+
+    // ---- take ----
+
+    /// @inheritdoc IAuctions
+    function take(TakeCall calldata call) external returns (uint256 fraction, int256 price) {
+        _requireExpected(call);
+        venue.touch(call.account);
+        venue.touch(call.taker);
+        Take memory taken = _plan(call);
+        venue.seize(call.account, call.taker, taken.fraction, taken.paid.price, taken.paid.fromFund, taken.paid.shared);
+        _requireInitialMargin(call.taker);
+        (fraction, price) = (taken.fraction, taken.paid.price);
+        emit Taken(
+            call.account,
+            call.auctionId,
+            call.expectedSequence,
+            call.taker,
+            fraction,
+            price,
+            taken.paid.fromFund,
+            taken.paid.shared
+        );
+        if (!taken.restored) return (fraction, price);
+        delete _auctions[call.account];
+        emit AuctionEnded(call.account, call.auctionId, true);
+    }
+
+    function _requireExpected(TakeCall calldata call) private view {
+        _requireTime(call.deadline);
+        uint64 id = _auctions[call.account].id;
+        if (id == 0 || id != call.auctionId) revert UnexpectedAuction(call.account, id, call.auctionId);
+        if (call.account == call.taker) revert OwnAccount(call.account);
+        if (!venue.mayAct(call.taker, msg.sender, IAuctions.take.selector)) {
+            revert IMarginVenue.NotAuthorised(call.taker, msg.sender, IAuctions.take.selector);
+        }
+        _requireSequence(call.account, call.expectedSequence);
+        _requireSequence(call.taker, call.takerSequence);
+    }
+
+    function _plan(TakeCall calldata call) private view returns (Take memory taken) {
+        Book memory book = venue.book(call.account);
+        AuctionMath.Terms memory terms;
+        (terms.equity, terms.mm) = _shortfall(call.account, book, call.byArrays, call.scenarios);
+        if (call.byArrays) {
+            // Paid for at the marks of the newest report, whichever set has shown the shortfall.
+            terms.equity = margin.byScenario(book, NO_SCENARIOS).equity;
+            if (terms.equity >= int256(terms.mm)) revert NotBelowMaintenance(call.account, terms.equity, terms.mm);
+        }
+        terms.discount = discount(call.account);
+        AuctionMath.Concentration[] memory parts;
+        (parts, terms.grain) = _concentrations(book);
+        taken.fraction = AuctionMath.largest(terms, parts, buffer);
+        if (call.maxFraction < taken.fraction) taken.fraction = call.maxFraction;
+        if (!AuctionMath.meaningful(terms, taken.fraction)) revert NothingToTake(call.account);
+        taken.paid = _pay(book, terms, taken.fraction);
+        int256 quoted = AuctionMath.quote(terms, taken.fraction, taken.paid.unpaid);
+        if (quoted > call.maxPrice) revert PriceAboveLimit(quoted, call.maxPrice);
+        taken.restored = _restored(terms, parts, taken.fraction);
+    }
+
+    function _pay(Book memory book, AuctionMath.Terms memory terms, uint256 fraction)
+        private
+        view
+        returns (AuctionMath.Payment memory)
+    {
+        int256 value = margin.byScenario(AuctionMath.moved(book, fraction), NO_SCENARIOS).equity;
+        int256 held = venue.fund();
+        return AuctionMath.payment(terms, fraction, value, held > 0 ? uint256(held) : 0);
+    }
+
+    /// @dev Lower bound of equity after the take against an upper bound of MM.
+    function _restored(AuctionMath.Terms memory terms, AuctionMath.Concentration[] memory parts, uint256 fraction)
+        private
+        pure
+        returns (bool)
+    {
+        if (fraction == WAD) return true;
+        if (terms.equity <= 0) return false;
+        (, uint256 borne) = AuctionMath.discounts(terms);
+        int256 equity = terms.equity - int256((fraction * borne + WAD - 1) / WAD);
+        return equity >= int256(AuctionMath.requirementAfter(terms, parts, fraction));
+    }
+
+    function _requireInitialMargin(uint256 taker) private view {
+        Book memory book = venue.book(taker);
+        Check memory check = margin.byArrays(book);
+        if (check.equity < int256(check.im)) revert TakerBelowInitialMargin(taker, check.equity, check.im);
+        check = margin.bySettledArrays(book);
+        if (check.equity < int256(check.im)) revert TakerBelowInitialMargin(taker, check.equity, check.im);
+    }
+
+    // ---- shared ----
+
+    /// @dev Equity and MM by the path the caller chose; reverts where that is no shortfall. By arrays the newest and
+    /// the settled set must agree, and the lower MM counts: no array newer than the challenge window can raise it.
+    function _shortfall(uint256 account, Book memory book, bool byArrays, uint256 scenarios)
+        private
+        view
+        returns (int256 equity, uint256 mm)
+    {
+        Check memory check = byArrays ? margin.byArrays(book) : margin.byScenario(book, scenarios);
+        (equity, mm) = (check.equity, check.mm);
+        if (equity >= int256(mm)) revert NotBelowMaintenance(account, equity, mm);
+        if (!byArrays) return (equity, mm);
+        check = margin.bySettledArrays(book);
+        if (check.equity >= int256(check.mm)) revert NotBelowMaintenance(account, check.equity, check.mm);
+        if (check.mm < mm) mm = check.mm;
+    }
+
+    /// @dev The convex part of MM per underlying (docs/risk-arrays.md, conc), and what truncation can change MM by.
+    function _concentrations(Book memory book)
+        private
+        view
+        returns (AuctionMath.Concentration[] memory parts, uint256 grain)
+    {
+        uint256 underlyings = products.underlyings();
+        uint256[] memory held = new uint256[](underlyings);
+        uint256[] memory grains = new uint256[](underlyings); // amounts of the underlying, wad
+        for (uint256 i; i < book.legs.length; ++i) {
+            uint8 underlying = book.legs[i].idOf().underlyingOf();
+            int256 size = book.legs[i].sizeOf();
+            held[underlying] += uint256(size < 0 ? -size : size);
+            grains[underlying] += 1;
+        }
+        for (uint256 i; i < book.collateral.length; ++i) {
+            CollateralType memory kind = products.collateral(book.collateral[i] >> 128);
+            grains[kind.underlying] += 10 ** (18 - kind.decimals);
+        }
+        parts = new AuctionMath.Concentration[](underlyings);
+        grain = 10; // cash, payment and the statements' own roundings
+        for (uint256 u; u < underlyings; ++u) {
+            if (grains[u] == 0) continue;
+            (uint128 price,,) = prices.quote(uint8(u));
+            grain += GRAIN_PRICES * price * grains[u] / WAD + 1;
+            parts[u] = _concentration(uint8(u), held[u], price);
+        }
+    }
+
+    function _concentration(uint8 underlying, uint256 held, uint256 price)
+        private
+        view
+        returns (AuctionMath.Concentration memory part)
+    {
+        MarginParameters memory rates = products.marginParameters(underlying);
+        uint256 from = rates.concentrationFrom;
+        if (held <= from) return part;
+        uint256 rate = price * rates.concentrationRate; // per contract, BPS; both parts rounded up, toward a smaller take
+        part.charge = ((held - from) * rate + WAD * BPS - 1) / (WAD * BPS);
+        part.free = (from * rate + WAD * BPS - 1) / (WAD * BPS);
+    }
+
+    function _requireTime(uint40 deadline) private view {
+        if (block.timestamp > deadline) revert IMarginVenue.DeadlinePassed(deadline);
+    }
+
+    function _requireSequence(uint256 account, uint64 expected) private view {
+        uint64 found = venue.sequence(account);
+        if (found != expected) revert IMarginVenue.UnexpectedSequence(account, found, expected);
+    }
+}
