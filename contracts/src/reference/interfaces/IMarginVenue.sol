@@ -5,7 +5,7 @@ import {Book} from "../Types.sol";
 
 /// @title The ledger: who holds what, and the only way it changes.
 /// An account is `uint256(uint160(owner)) << 96 | sub`. Ids below 2⁹⁶ belong to the venue itself:
-/// 1 insurance fund, 2 rounding dust, 3 bad debt.
+/// 1 insurance fund, 2 rounding dust, 3 bad debt (its cash is minus the bad debt).
 interface IMarginVenue {
     enum Cause {
         Deposit,
@@ -36,6 +36,8 @@ interface IMarginVenue {
     event BalanceChange(
         uint256 indexed account, uint256 indexed subject, int256 delta, int256 balance, Cause indexed cause
     );
+    /// @dev Emitted whenever the funding index an account has paid up to moves.
+    event FundingSettled(uint256 indexed account, uint8 indexed underlying, int128 fundingIndex);
     event Matched(
         bytes32 indexed buyOrder, bytes32 indexed sellOrder, uint128 indexed instrument, uint256 size, uint256 price
     );
@@ -66,15 +68,19 @@ interface IMarginVenue {
     error PausedBy(bytes32 what);
     error InAuction(uint256 account);
     error ZeroAmount();
+    error SwapRefused(address swapper, bytes32 reason);
 
     /// @notice Deposit the settlement token (`asset` 0) or collateral index `asset` − 1 for any account; no permission.
+    /// Settlement token for account 1 repays bad debt first, the rest is the insurance fund's.
     function deposit(uint256 account, uint256 asset, uint256 amount) external;
 
-    /// @notice Withdraw; needs IM under the newest and the settled arrays, room under the payout cap (or an idle,
+    /// @notice Withdraw `amount` base units (`asset` as in deposit); needs IM under the newest and the settled arrays, room under the payout cap (or an idle,
     /// empty account), and `expectedSequence`.
     function withdraw(uint256 account, uint256 asset, uint256 amount, address to, uint64 expectedSequence) external;
 
-    /// @notice Exchange one collateral for another inside the account through an allow-listed swapper; atomic.
+    /// @notice Exchange `sellAmount` of one asset for another (numbers as in deposit) inside the account through an
+    /// allow-listed swapper; atomic. Needs IM as a withdrawal does, or excess over MM must not fall. The settlement
+    /// token cannot be sold while there is bad debt: it leaves at the shared loss only.
     function swap(
         uint256 account,
         uint256 sell,
@@ -104,13 +110,27 @@ interface IMarginVenue {
     /// @notice Accrue funding and settle every expired position with a settlement price. Anyone may call.
     function touch(uint256 account) external;
 
+    /// @notice EIP-712 digest of an order: what is signed, filled and cancelled.
+    function orderHash(Order calldata order) external view returns (bytes32);
+
+    /// @notice What is recorded, before any touch, and the last trade, take or settlement (0: never).
+    function recorded(uint256 account) external view returns (Book memory, uint40 lastActivity);
+
+    /// @notice Base units of an asset (numbers as in deposit) the venue holds for its accounts.
+    function held(uint256 asset) external view returns (uint256);
+
+    /// @notice What may still be paid out now to accounts that are not idle and empty, USD, wad.
+    function payoutLeft() external view returns (uint256);
+
     /// @notice What the margin rules see after a touch now: pending funding in cash, expired positions settled.
     function book(uint256 account) external view returns (Book memory);
 
     /// @notice The account's number of changes: raised by each trade, deposit, withdrawal, swap, take and delegation.
     function sequence(uint256 account) external view returns (uint64);
 
+    /// @notice The owner always; a delegate up to and including the second `until`.
     function mayAct(uint256 account, address caller, bytes4 selector) external view returns (bool);
+    /// @notice Contracts of an order matched so far, wad; 2²⁵⁶ − 1 where it was cancelled.
     function filled(bytes32 order) external view returns (uint256);
     function fund() external view returns (int256);
     function dust() external view returns (int256);
@@ -120,7 +140,8 @@ interface IMarginVenue {
 
     /// @notice Move `fraction` (wad) of every leg, collateral and of cash from one account to another, then
     /// `payment` (USD wad; signed: > 0 taker pays) the other way, `fromFund` of what the taker receives being paid by
-    /// the insurance fund and `shared` recorded as bad debt.
+    /// the insurance fund and `shared` recorded as bad debt. Sizes truncate toward zero, collateral and cash round
+    /// toward −∞; the account's cash ends higher by payment + fromFund + shared. Touches both accounts first.
     function seize(uint256 from, uint256 to, uint256 fraction, int256 payment, uint256 fromFund, uint256 shared)
         external;
 
