@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
+import {Book, Check} from "./Types.sol";
+import {IMargin} from "./interfaces/IMargin.sol";
+import {Settlement} from "./Settlement.sol";
+
+/// @title What state an action may leave an account in.
+abstract contract Admission is Settlement {
+    /// @dev Under the newest and the settled arrays: one false publication alone lets nothing out. Stale arrays revert.
+    function _requireInitial(uint256 account, Book memory b) internal view {
+        _requireMet(account, _check(IMargin.byArrays.selector, b));
+        _requireMet(account, _check(IMargin.bySettledArrays.selector, b));
+    }
+
+    /// @dev For actions that are also allowed below IM, or while arrays are stale, if the account is no worse off.
+    function _requireInitialOrNoWorse(uint256 account, Book memory before, Book memory afterwards) internal view {
+        if (_met(IMargin.byArrays.selector, afterwards) && _met(IMargin.bySettledArrays.selector, afterwards)) return;
+        int256 was = _excess(before);
+        int256 left = _excess(afterwards);
+        if (left < was) revert ExcessFell(account, was, left);
+    }
+
+    function _requireMet(uint256 account, Check memory check) private pure {
+        if (check.equity < int256(check.im)) revert BelowInitialMargin(account, check.equity, check.im);
+    }
+
+    /// @dev False also where there is no answer: unknown is not healthy.
+    function _met(bytes4 rule, Book memory b) private view returns (bool) {
+        (bool known, bytes memory answer) = _ask(rule, b);
+        if (!known) return false;
+        Check memory check = abi.decode(answer, (Check));
+        return check.equity >= int256(check.im);
+    }
+
+    function _excess(Book memory b) private view returns (int256) {
+        Check memory check = _check(IMargin.byArraysRegardless.selector, b);
+        return check.equity - int256(check.mm);
+    }
+
+    function _check(bytes4 rule, Book memory b) private view returns (Check memory) {
+        (bool known, bytes memory answer) = _ask(rule, b);
+        return abi.decode(Address.verifyCallResult(known, answer), (Check));
+    }
+
+    /// @dev By selector, because the encoding of a book is long code and the venue is near the size limit.
+    function _ask(bytes4 rule, Book memory b) private view returns (bool, bytes memory) {
+        return address(MARGIN).staticcall(abi.encodeWithSelector(rule, b));
+    }
+}
