@@ -104,7 +104,7 @@ abstract contract Custody is Payouts, Delegates {
         if (asset == 0) return amount * SCALE;
         CollateralType memory kind = PRODUCTS.collateral(asset - 1);
         uint256 unit = 10 ** kind.decimals;
-        uint256 scaled = amount * _newest(kind.underlying).price;
+        uint256 scaled = amount * _price(kind.underlying);
         return up ? scaled.ceilDiv(unit) : scaled / unit;
     }
 

@@ -52,7 +52,7 @@ abstract contract Orders is Admission, Delegates, EIP712 {
         bytes32 buyHash = _admit(buy, buySignature, size);
         bytes32 sellHash = _admit(sell, sellSignature, size);
         _requireFitting(buy, buyHash, sell, sellHash, price);
-        uint256 spot = _newest(buy.instrument.underlyingOf()).price;
+        uint256 spot = _price(buy.instrument.underlyingOf());
         _requireInBand(buy.instrument, price, spot);
         int256 amount = int256(size * price / WAD); // the same floor on both sides: nothing is created
         _fill(Fill(buy.account, buyHash, buy.instrument, int256(size), -amount, spot, buy.reduceOnly));

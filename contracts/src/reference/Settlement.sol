@@ -74,12 +74,13 @@ abstract contract Settlement is Ledger {
         if (fine % int256(WAD) < 0) --wad;
     }
 
-    function _newest(uint8 underlying) internal view returns (Report memory report) {
-        (report,,) = PRICES.newest(underlying);
+    function _price(uint8 underlying) internal view returns (uint256 price) {
+        (price,,) = PRICES.quote(underlying);
     }
 
     function _fundingIndex(uint8 underlying) internal view override returns (int128) {
-        return _newest(underlying).fundingIndex;
+        (Report memory report,,) = PRICES.newest(underlying);
+        return report.fundingIndex;
     }
 
     /// @inheritdoc IMarginVenue
