@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {
+    BPS,
+    Book,
+    Check,
+    CollateralType,
+    Instruments,
+    Legs,
+    NO_SCENARIO,
+    ROWS,
+    Report,
+    ScanParameters,
+    Slice,
+    UNIT,
+    WAD
+} from "./Types.sol";
+import {IMargin} from "./interfaces/IMargin.sol";
+import {IPrices} from "./interfaces/IPrices.sol";
+import {IProducts} from "./interfaces/IProducts.sol";
+import {IRiskArrays} from "./interfaces/IRiskArrays.sol";
+import {ArraySums} from "./margin/ArraySums.sol";
+import {ALL_ROWS, Expiry, Group, Portfolio, Portfolios} from "./margin/Portfolios.sol";
+import {Requirements} from "./margin/Requirements.sol";
+import {Option} from "./math/Option.sol";
+import {Rounding} from "./math/Rounding.sol";
+import {Scan} from "./math/Scan.sol";
+import {Words} from "./math/Words.sol";
+
+/// @title The margin rules of docs/risk-arrays.md, "Margin of an account".
+contract Margin is IMargin {
+    using Portfolios for Portfolio;
+
+    /// Which epoch is read, and how strictly.
+    enum Source {
+        Newest,
+        Settled,
+        Regardless
+    }
+
+    IPrices public immutable PRICES;
+    IProducts public immutable PRODUCTS;
+    IRiskArrays public immutable RISK_ARRAYS;
+    uint256 public immutable MAX_REPORT_AGE;
+    uint256 public immutable MAX_EPOCH_AGE;
+    uint256 public immutable MAX_SLICE_AGE;
+
+    constructor(
+        IPrices prices,
+        IProducts products,
+        IRiskArrays riskArrays,
+        uint256 maxReportAge,
+        uint256 maxEpochAge,
+        uint256 maxSliceAge
+    ) {
+        (PRICES, PRODUCTS, RISK_ARRAYS) = (prices, products, riskArrays);
+        (MAX_REPORT_AGE, MAX_EPOCH_AGE, MAX_SLICE_AGE) = (maxReportAge, maxEpochAge, maxSliceAge);
+    }
+
+    /// @inheritdoc IMargin
+    function byArrays(Book calldata book) external view returns (Check memory) {
+        return _byArrays(book, Source.Newest);
+    }
+
+    /// @inheritdoc IMargin
+    function bySettledArrays(Book calldata book) external view returns (Check memory) {
+        return _byArrays(book, Source.Settled);
+    }
+
+    /// @inheritdoc IMargin
+    function byArraysRegardless(Book calldata book) external view returns (Check memory) {
+        return _byArrays(book, Source.Regardless);
+    }
+
+    /// @inheritdoc IMargin
+    function byScenario(Book calldata book, uint256 scenarios) external view returns (Check memory) {
+        Portfolio memory p = Portfolios.gather(book.legs, book.collateral.length);
+        _addCollateral(p, book.collateral);
+        for (uint256 i; i < p.groups.length; ++i) {
+            p.groups[i].row = _row(p.groups[i], scenarios);
+        }
+        Option.Expiry[] memory prepared = _prepare(p, true);
+        for (uint256 i; i < book.legs.length; ++i) {
+            if (!Instruments.isOption(Legs.idOf(book.legs[i]))) continue;
+            uint256 at = p.expiryOf[i];
+            _addProven(p.expiries[at].group, prepared[at], book.legs[i]);
+        }
+        return _check(p, book.cash);
+    }
+
+    /// @inheritdoc IMargin
+    function mark(uint128 instrument) external view returns (uint256) {
+        uint8 underlying = Instruments.underlyingOf(instrument);
+        Report memory report = _freshReport(underlying);
+        uint40 expiry = Instruments.expiryOf(instrument);
+        if (expiry == 0) return report.price;
+        return Option.mark(Option.prepare(report, _freshSlice(report, expiry)), instrument);
+    }
+
+    /// @inheritdoc IMargin
+    function values(uint256[] calldata legs) external view returns (int256[] memory fine) {
+        Portfolio memory p = Portfolios.gather(legs, 0);
+        Option.Expiry[] memory prepared = _prepare(p, false);
+        fine = new int256[](legs.length);
+        for (uint256 i; i < legs.length; ++i) {
+            uint128 id = Legs.idOf(legs[i]);
+            uint256 price = Instruments.isOption(id)
+                ? Option.mark(prepared[p.expiryOf[i]], id) / UNIT * UNIT
+                : p.groups[p.group(Instruments.underlyingOf(id))].price;
+            fine[i] = Legs.sizeOf(legs[i]) * int256(price);
+        }
+    }
+
+    // ---- by arrays ----
+
+    function _byArrays(Book calldata book, Source source) private view returns (Check memory) {
+        Portfolio memory p = Portfolios.gather(book.legs, book.collateral.length);
+        _addCollateral(p, book.collateral);
+        for (uint256 i; i < p.groups.length; ++i) {
+            _open(p, p.groups[i], source);
+        }
+        _addArrays(p, book.legs);
+        for (uint256 i; i < p.expiries.length; ++i) {
+            Requirements.addDrift(p.expiries[i]);
+        }
+        return _check(p, book.cash);
+    }
+
+    /// Prices of a group; where it has options, its epoch and their blobs.
+    function _open(Portfolio memory p, Group memory g, Source source) private view {
+        uint8 underlying = uint8(g.underlying);
+        uint256 timestamp;
+        g.row = ALL_ROWS;
+        (g.price, g.confidence, timestamp) = PRICES.quote(underlying);
+        _requireFresh(underlying, timestamp);
+        if (g.expiries == 0) {
+            g.epochPrice = g.price;
+            g.scan = PRODUCTS.scanParameters(underlying, PRODUCTS.scanVersion(underlying));
+            return;
+        }
+        uint40[] memory expiries = p.expiriesOf(g);
+        (uint256 id, IRiskArrays.Epoch memory epoch, address[] memory blobs) =
+            RISK_ARRAYS.blobs(underlying, source == Source.Settled, expiries);
+        g.epochPrice = epoch.price;
+        g.scan = PRODUCTS.scanParameters(underlying, epoch.version);
+        if (source != Source.Regardless) _requireUsable(g, epoch, source);
+        _attach(p, g, timestamp, id, blobs);
+    }
+
+    function _requireUsable(Group memory g, IRiskArrays.Epoch memory epoch, Source source) private view {
+        bool settled = source == Source.Settled;
+        uint256 limit = settled ? MAX_EPOCH_AGE + RISK_ARRAYS.window() : MAX_EPOCH_AGE;
+        uint256 age = block.timestamp - epoch.reportTimestamp;
+        if (age > limit) revert StaleEpoch(uint8(g.underlying), age, limit);
+        limit = settled ? g.scan.scan / 2 : Scan.moveLimit(g.scan);
+        uint256 moved = g.price > g.epochPrice ? g.price - g.epochPrice : g.epochPrice - g.price;
+        if (moved * WAD > g.epochPrice * limit) revert MovedTooFar(uint8(g.underlying), g.price, g.epochPrice, limit);
+    }
+
+    /// @dev `blobs` in the order of `expiriesOf(g)`.
+    function _attach(Portfolio memory p, Group memory g, uint256 timestamp, uint256 epoch, address[] memory blobs)
+        private
+        view
+    {
+        uint256 n;
+        for (uint256 i; n < blobs.length; ++i) {
+            Expiry memory e = p.expiries[i];
+            if (e.key >> 40 != g.underlying) continue;
+            if (uint40(e.key) <= timestamp) revert Unsettled(uint8(g.underlying), uint40(e.key));
+            (e.epoch, e.blob) = (epoch, blobs[n++]);
+            e.arrays = ArraySums.count(e.blob);
+        }
+    }
+
+    function _addArrays(Portfolio memory p, uint256[] calldata legs) private view {
+        for (uint256 i; i < legs.length; ++i) {
+            uint128 id = Legs.idOf(legs[i]);
+            if (!Instruments.isOption(id)) continue;
+            Expiry memory e = p.expiries[p.expiryOf[i]];
+            uint256 index = Instruments.indexOf(id);
+            if (index >= e.arrays) revert ArrayMissing(id, e.epoch);
+            ArraySums.add(e, index, Legs.sizeOf(legs[i]));
+        }
+    }
+
+    // ---- by one scenario ----
+
+    function _row(Group memory g, uint256 scenarios) private pure returns (uint256 row) {
+        row = uint8(scenarios >> 8 * g.underlying);
+        if (row >= ROWS && row != NO_SCENARIO) revert UnknownRow(uint8(g.underlying), row);
+    }
+
+    /// Prices of every group, and what the options of every expiry share; for marks alone the rows are left out.
+    function _prepare(Portfolio memory p, bool rows) private view returns (Option.Expiry[] memory prepared) {
+        prepared = new Option.Expiry[](p.expiries.length);
+        for (uint256 i; i < p.groups.length; ++i) {
+            Group memory g = p.groups[i];
+            Report memory report = _price(g);
+            if (rows) g.scan = PRODUCTS.scanParameters(report.underlying, PRODUCTS.scanVersion(report.underlying));
+            for (uint256 j; j < prepared.length; ++j) {
+                uint256 key = p.expiries[j].key;
+                if (key >> 40 != g.underlying) continue;
+                Slice memory slice = _freshSlice(report, uint40(key));
+                prepared[j] = rows ? Option.prepare(report, slice, g.scan) : Option.prepare(report, slice);
+            }
+        }
+    }
+
+    function _price(Group memory g) private view returns (Report memory report) {
+        report = _freshReport(uint8(g.underlying));
+        (g.price, g.epochPrice, g.confidence) = (report.price, report.price, report.confidence);
+    }
+
+    /// The words of one leg that the proof needs, recomputed.
+    function _addProven(Group memory g, Option.Expiry memory prepared, uint256 leg) private pure {
+        (int256 marked, int256 delta, int256 atRow) = Option.leg(prepared, Legs.idOf(leg), g.row);
+        int256 size = Legs.sizeOf(leg);
+        g.words[Words.MARK] += size * marked;
+        g.words[Words.DELTA] += size * delta;
+        if (g.row != NO_SCENARIO) g.words[Words.FIRST_ROW + g.row] += size * (atRow - marked);
+    }
+
+    // ---- both ----
+
+    function _addCollateral(Portfolio memory p, uint256[] calldata collateral) private view {
+        for (uint256 i; i < collateral.length; ++i) {
+            CollateralType memory kind = PRODUCTS.collateral(collateral[i] >> 128);
+            uint256 amount = uint128(collateral[i]) * 10 ** (18 - kind.decimals);
+            Group memory g = p.groups[p.group(kind.underlying)];
+            g.linear += int256(amount);
+            g.haircut += kind.haircut * amount;
+        }
+    }
+
+    function _check(Portfolio memory p, int256 cash) private view returns (Check memory check) {
+        int256 worth = cash * int256(WAD);
+        for (uint256 i; i < p.groups.length; ++i) {
+            Group memory g = p.groups[i];
+            int256 marked = Requirements.markValue(g);
+            (uint256 im, uint256 mm) = Requirements.charge(
+                g, PRODUCTS.marginParameters(uint8(g.underlying)), Requirements.worstLoss(g, marked)
+            );
+            worth += marked;
+            check.im += im;
+            check.mm += mm;
+        }
+        check.equity = Rounding.fdiv(worth, int256(WAD));
+        check.im = Rounding.cdiv(check.im, WAD * BPS * BPS);
+        check.mm = Rounding.cdiv(check.mm, WAD * BPS * BPS);
+    }
+
+    function _freshReport(uint8 underlying) private view returns (Report memory report) {
+        (report,,) = PRICES.newest(underlying);
+        _requireFresh(underlying, report.timestamp);
+    }
+
+    function _freshSlice(Report memory report, uint40 expiry) private view returns (Slice memory slice) {
+        if (expiry <= report.timestamp) revert Unsettled(report.underlying, expiry);
+        (slice,,) = PRICES.newestSlice(report.underlying, expiry);
+        uint256 age = block.timestamp - slice.timestamp;
+        if (age > MAX_SLICE_AGE) revert StaleSlice(report.underlying, expiry, age, MAX_SLICE_AGE);
+    }
+
+    function _requireFresh(uint8 underlying, uint256 timestamp) private view {
+        uint256 age = block.timestamp - timestamp;
+        if (age > MAX_REPORT_AGE) revert StaleReport(underlying, age, MAX_REPORT_AGE);
+    }
+}

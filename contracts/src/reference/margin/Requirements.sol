@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {BPS, GRID_ROWS, MarginParameters, NO_SCENARIO, ROWS, UNIT, WAD} from "../Types.sol";
+import {Rounding} from "../math/Rounding.sol";
+import {Scan} from "../math/Scan.sol";
+import {Words} from "../math/Words.sol";
+import {ALL_ROWS, Expiry, Group} from "./Portfolios.sol";
+
+/// From a group's sums to its requirement: docs/risk-arrays.md, "Margin of an account". Exact integers throughout; the
+/// account is rounded once, by the caller. Fine units are 10⁻³⁶ USD.
+library Requirements {
+    /// Tell the group one expiry's delta, and how far its marks moved with the price: counted for the account by its
+    /// delta, and by its curvature only where that is against it.
+    function addDrift(Expiry memory e) internal pure {
+        Group memory g = e.group;
+        g.words[Words.DELTA] += e.delta;
+        int256 x = (int256(g.price) - int256(g.epochPrice)) * int256(WAD) / int256(g.epochPrice);
+        if (x == 0) return;
+        int256 curvature = Rounding.fdiv(e.gamma * x * x, int256(2 * WAD * WAD));
+        g.drift += Rounding.fdiv(e.delta * x, int256(WAD)) + (curvature < 0 ? curvature : int256(0));
+    }
+
+    /// Mark value, fine [M].
+    function markValue(Group memory g) internal pure returns (int256) {
+        return (g.words[Words.MARK] + g.drift) * int256(UNIT) + g.linear * int256(g.price);
+    }
+
+    /// Loss of the rows that count, each by its cover: fine × BPS, >= 0.
+    function worstLoss(Group memory g, int256 marked) internal pure returns (uint256) {
+        if (g.row == NO_SCENARIO) return 0;
+        uint256[ROWS] memory factors = Scan.prices(g.scan);
+        int256 worst = g.row == ALL_ROWS ? _worst(g, marked, factors) : _loss(g, marked, factors, g.row);
+        return worst > 0 ? uint256(worst) : 0;
+    }
+
+    /// Requirements of a group, fine × BPS².
+    function charge(Group memory g, MarginParameters memory m, uint256 worst)
+        internal
+        pure
+        returns (uint256 im, uint256 mm)
+    {
+        uint256 shorts = g.shorts * g.price * BPS;
+        uint256 common =
+            (_concentration(g, m) + _confidence(g, m) + g.haircut * g.price) * BPS + g.options * UNIT * BPS * BPS; // one unit a leg for the words
+        im = _max(worst * m.imScalar, shorts * m.shortImRate) + common;
+        mm = _max(worst * m.mmScalar, shorts * m.shortMmRate) + common;
+    }
+
+    /// Of all rows, with the gap charge on those of the grid.
+    function _worst(Group memory g, int256 marked, uint256[ROWS] memory factors) private pure returns (int256 worst) {
+        worst = type(int256).min;
+        // Two rows share each grid price, and all of the grid shares the gap charge and the cover.
+        for (uint256 row; row < GRID_ROWS; row += 2) {
+            int256 up = g.words[Words.FIRST_ROW + row];
+            int256 down = g.words[Words.FIRST_ROW + row + 1];
+            int256 loss = marked - _at(g, factors[row], up < down ? up : down);
+            if (loss > worst) worst = loss;
+        }
+        worst = (worst + g.words[Words.GAP] * int256(UNIT)) * int256(BPS);
+        for (uint256 row = GRID_ROWS; row < ROWS; ++row) {
+            int256 loss = _loss(g, marked, factors, row);
+            if (loss > worst) worst = loss;
+        }
+    }
+
+    /// Of one row by its cover, without gap charge.
+    function _loss(Group memory g, int256 marked, uint256[ROWS] memory factors, uint256 row)
+        private
+        pure
+        returns (int256)
+    {
+        return (marked - _at(g, factors[row], g.words[Words.FIRST_ROW + row])) * int256(Scan.cover(g.scan, row));
+    }
+
+    /// Value at a row's absolute price, fine [A_s].
+    function _at(Group memory g, uint256 factor, int256 word) private pure returns (int256) {
+        return (g.words[Words.MARK] + word) * int256(UNIT) + g.linear * int256(g.epochPrice * factor / WAD);
+    }
+
+    function _concentration(Group memory g, MarginParameters memory m) private pure returns (uint256) {
+        uint256 held = g.options + g.perpetual;
+        return held > m.concentrationFrom ? m.concentrationRate * g.price * (held - m.concentrationFrom) : 0;
+    }
+
+    function _confidence(Group memory g, MarginParameters memory m) private pure returns (uint256) {
+        int256 net = g.words[Words.DELTA] * int256(UNIT) + g.linear * int256(g.price);
+        return Rounding.cdiv(uint256(net < 0 ? -net : net) * g.confidence, g.price) * m.confidenceFactor;
+    }
+
+    function _max(uint256 left, uint256 right) private pure returns (uint256) {
+        return left > right ? left : right;
+    }
+}
