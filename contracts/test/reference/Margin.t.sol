@@ -137,17 +137,16 @@ contract MarginTest is MarginWorld {
         assertEq(margin.byArrays(_one(_option(1), 2e18, 0)).equity, 100e18 + 100e18);
     }
 
-    /// A linear leg beside options is valued at the rows' absolute prices: at 60,750 one contract is worth 60,750, in row
-    /// 12 (60,000 · 0.839375 = 50,362.5) 10,387.5 less.
+    /// A linear leg beside options is valued at the rows' absolute prices: at 60,750 one contract is worth 60,750, in rows
+    /// 12 and 13 (60,000 · 0.839375 = 50,362.5) 10,387.5 less.
     function test_linear_legs_share_the_epochs_absolute_prices() public {
         _byHand();
         report(BTC, 60_750e18);
         Check memory c = margin.byArrays(_two(perpetual(BTC), 1e18, _option(0), 1));
-        // The option's one wei of size: mark 100 + 62.5 of delta, floored once; 10 in row 12. Scaled by 80 %: 122, and
-        // a unit of 10⁻¹⁸ · 10⁻⁶, rounded up once.
+        // The option's one wei of size: mark 100 + 62.5 of delta, floored once.
         assertEq(c.equity, int256(60_750e18 + 162));
-        // 152.5 + 7 of gap: 127.6 → 128
-        assertEq(c.mm, 8_310e18 + 128);
+        // Row 13 has row 12's price: 162.5 − (100 − 95), 7 of gap: 164.5 · 80 % = 131.6, rounded up once.
+        assertEq(c.mm, 8_310e18 + 132);
     }
 
     function test_collateral_is_a_linear_leg_with_a_haircut() public {
