@@ -31,7 +31,7 @@ contract MarginVenue is Swaps, Orders {
         _touch(to);
         _moveLegs(from, to, int256(fraction));
         _moveCollateral(from, to, fraction);
-        int256 cash = _floorWad(_cash(from) * int256(fraction));
+        int256 cash = _cash(from) * int256(fraction) / int256(WAD);
         _pay(from, to, payment - cash, fromFund, shared);
         _raiseSequence(from);
         _raiseSequence(to);

@@ -69,7 +69,7 @@ abstract contract Settlement is Ledger {
         return strike > price ? strike - price : 0;
     }
 
-    function _floorWad(int256 fine) internal pure returns (int256 wad) {
+    function _floorWad(int256 fine) private pure returns (int256 wad) {
         wad = fine / int256(WAD);
         if (fine % int256(WAD) < 0) --wad;
     }

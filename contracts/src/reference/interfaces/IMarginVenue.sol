@@ -140,8 +140,8 @@ interface IMarginVenue {
 
     /// @notice Move `fraction` (wad) of every leg, collateral and of cash from one account to another, then
     /// `payment` (USD wad; signed: > 0 taker pays) the other way, `fromFund` of what the taker receives being paid by
-    /// the insurance fund and `shared` recorded as bad debt. Sizes truncate toward zero, collateral and cash round
-    /// toward −∞; the account's cash ends higher by payment + fromFund + shared. Touches both accounts first.
+    /// the insurance fund and `shared` recorded as bad debt. Sizes, collateral and cash truncate toward
+    /// zero; the account's cash ends higher by payment + fromFund + shared. Touches both accounts first.
     function seize(uint256 from, uint256 to, uint256 fraction, int256 payment, uint256 fromFund, uint256 shared)
         external;
 
