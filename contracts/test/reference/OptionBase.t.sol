@@ -45,4 +45,32 @@ abstract contract OptionBase is Test {
     function id(uint256 strike, bool call) internal pure returns (uint128) {
         return Instruments.pack(0, EXPIRY, uint64(strike * 1e8), call, 0);
     }
+
+    /// Any option of any expiry from a second to two years, with smile, basis and a share of it fixed when inside the
+    /// averaging window; price 1 to 879,000 USD.
+    function anyOption(uint256 seed) internal pure returns (Option.Expiry memory e, uint128 instrument) {
+        (Report memory r, Slice memory s) = (aReport(), aSlice());
+        uint256 tau = _draw(seed, 1, 1, 10 ** _draw(seed, 2, 1, 7) * 6);
+        r.price = uint128(_draw(seed, 3, 1, 10 ** _draw(seed, 4, 1, 6)) * 0.879e18);
+        s.expiry = NOW + uint40(tau);
+        s.spot = uint128(r.price * _draw(seed, 5, 95, 105) / 100);
+        s.forward = uint128(s.spot * _draw(seed, 6, 90, 110) / 100);
+        s.a = int128(int256(_draw(seed, 7, 0, 1e18)));
+        s.b = int128(int256(_draw(seed, 8, 0, 0.5e18)));
+        s.rho = int128(int256(_draw(seed, 9, 0, 1.8e18))) - 0.9e18;
+        s.m = int128(int256(_draw(seed, 10, 0, 0.4e18))) - 0.2e18;
+        s.s = int128(int256(_draw(seed, 11, 0.01e18, 0.5e18)));
+        if (tau < 1800) {
+            r.fixingExpiry = s.expiry;
+            r.fixedShare = uint64((1800 - tau) * 1e18 / 1800);
+            r.fixedAverage = uint128(r.price * _draw(seed, 12, 80, 120) / 100);
+        }
+        e = Option.prepare(r, s, theParameters());
+        uint256 strike = uint256(r.price) * _draw(seed, 13, 0.5e6, 2e6) / 1e16 + 1;
+        instrument = Instruments.pack(0, s.expiry, uint64(strike), seed % 2 == 1, 0);
+    }
+
+    function _draw(uint256 seed, uint256 salt, uint256 low, uint256 high) private pure returns (uint256) {
+        return bound(uint256(keccak256(abi.encode(seed, salt))), low, high);
+    }
 }
