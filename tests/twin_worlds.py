@@ -1,9 +1,24 @@
 """Reports, slices and parameters for the twin's tests: plain ones by hand and random ones by seed."""
 
 import random
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 
 from keeper.twin.fixed import WAD
-from keeper.twin.records import Instrument, Report, ScanParameters, Slice
+from keeper.twin.records import (
+    Book,
+    CollateralType,
+    Holding,
+    Instrument,
+    Leg,
+    MarginParameters,
+    Report,
+    ScanParameters,
+    Slice,
+)
+from keeper.twin.words import expiry_words, terms
+from keeper.twin.world import Epoch, Limits, Underlying, World
 
 NOW = 1_800_000_000
 DAY = 86_400
@@ -86,3 +101,102 @@ def random_case(rng: random.Random) -> tuple[Report, Slice, ScanParameters, Inst
     strike = max(int(spot * 2.718281828 ** rng.gauss(0.0, far)) // 10**10, 1)
     instrument = Instrument(0, expiry, strike, rng.random() < 0.5, rng.randint(0, 184))
     return report(spot, **fixing), random_slice(rng, expiry, spot), random_scan(rng), instrument
+
+
+MARGIN = MarginParameters(
+    im_scalar=12_500,
+    mm_scalar=9_000,
+    short_im_rate=100,
+    short_mm_rate=50,
+    concentration_rate=200,
+    confidence_factor=10_000,
+    concentration_from=1_000 * WAD,
+)
+STABLE = ScanParameters(
+    scan=2 * WAD // 100,
+    vol_up=0,
+    vol_down=0,
+    short_power=0,
+    long_power=0,
+    extreme=10 * WAD // 100,
+    deep_up=20 * WAD // 100,
+    deep_down=50 * WAD // 100,
+    extreme_cover=3_500,
+    deep_up_cover=2_000,
+    deep_down_cover=3_000,
+)
+LIMITS = Limits(report_age=300, epoch_age=900, slice_age=600, window=600)
+COLLATERALS = (
+    CollateralType(token=0xE, decimals=18, underlying=0, haircut=1_000, cap=10**30),
+    CollateralType(token=0xB, decimals=8, underlying=1, haircut=1_500, cap=10**30),
+    CollateralType(token=0xD, decimals=6, underlying=2, haircut=600, cap=10**30),
+)
+PRICES = (3_000 * WAD, 60_000 * WAD, WAD)  # two with options, and a stablecoin
+STRIKES = (70, 80, 90, 95, 100, 105, 110, 120, 140)  # percent of the price
+DAYS = (1, 8, 30, 90)
+
+
+def board(underlying: int, expiry: int) -> tuple[Instrument, ...]:
+    """The options of one expiry in row order: a call and a put a strike."""
+    strikes = [PRICES[underlying] * percent // 100 // 10**10 for percent in STRIKES]
+    return tuple(
+        Instrument(underlying, expiry, strikes[row // 2], row % 2 == 0, row) for row in range(2 * len(strikes))
+    )
+
+
+def smile(underlying: int, expiry: int, price: int) -> Slice:
+    """60 % at the money with a skew, forward half a percent above spot."""
+    return Slice(
+        underlying, expiry, NOW, price * 1_005 // 1_000, price,
+        20 * WAD // 100, 40 * WAD // 100, -30 * WAD // 100, 5 * WAD // 100, 40 * WAD // 100,
+    )  # fmt: skip
+
+
+def published(report_: Report, slices: Mapping[int, Slice], scan: ScanParameters) -> Epoch:
+    """The epoch an honest publisher posts on one report."""
+    arrays = {
+        expiry: expiry_words(terms(report_, slice_, scan), board(report_.underlying, expiry))
+        for expiry, slice_ in slices.items()
+    }
+    return Epoch(report_.price, report_.timestamp, scan, arrays)
+
+
+@cache
+def calm() -> World:
+    """Two boards and a stablecoin, everything reported, fitted, published and settled at NOW."""
+    underlyings = {}
+    for u, price in enumerate(PRICES):
+        slices = {NOW + day * DAY: smile(u, NOW + day * DAY, price) for day in DAYS} if u < 2 else {}
+        scan, newest = (SCAN if u < 2 else STABLE), report(price, underlying=u)
+        epoch = published(newest, slices, scan) if slices else None
+        underlyings[u] = Underlying(newest, scan, MARGIN, slices, epoch, epoch)
+    return World(NOW, underlyings, COLLATERALS, LIMITS)
+
+
+def moved(world: World, prices: Mapping[int, int], later: int = 0) -> World:
+    """The same venue `later` seconds on with new reports at some prices; arrays and slices are kept."""
+    now = world.now + later
+    underlyings = {
+        u: replace(known, report=replace(known.report, price=prices[u], timestamp=now, confidence=prices[u] // 2_000))
+        if u in prices
+        else known
+        for u, known in world.underlyings.items()
+    }
+    return replace(world, now=now, underlyings=underlyings)
+
+
+def option_at(underlying: int, day: int, percent: int, call: bool) -> Instrument:
+    """An option of the calm board by its days to expiry and its strike in percent of the price."""
+    row = 2 * STRIKES.index(percent) + (not call)
+    return board(underlying, NOW + day * DAY)[row]
+
+
+def random_book(rng: random.Random, legs: int, *, collateral: int = 0, perpetuals: bool = False) -> Book:
+    """A book on the calm board: distinct options of both underlyings, sizes over six orders of magnitude."""
+    options = [i for u in (0, 1) for day in DAYS for i in board(u, NOW + day * DAY)]
+    chosen = rng.sample(options, legs) + ([Instrument(0), Instrument(1)] if perpetuals else [])
+    sized = tuple(Leg(i, rng.choice((-1, 1)) * rng.randint(1, 10 ** rng.randint(15, 21))) for i in chosen)
+    held = tuple(
+        Holding(n, rng.randint(1, 10**4 * 10 ** COLLATERALS[n].decimals)) for n in rng.sample(range(3), collateral)
+    )
+    return Book(rng.randint(-(10**24), 10**24), sized, held)

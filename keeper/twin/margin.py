@@ -129,6 +129,7 @@ def groups_by_arrays(
                 raise NoEpoch(f"underlying {u}: no {'settled' if settled else 'current'} epoch; wait for a publication")
             if not regardless:
                 _check_epoch(u, known, epoch, world, settled=settled)
+            _check_expiries(u, known, exposure)
             basis = _Basis(epoch.price, epoch.parameters)
             _add_arrays(exposure, epoch)
         found.append(_margin(u, exposure, known, basis, range(ROWS)))
@@ -208,6 +209,12 @@ def _check_epoch(u: int, known: Underlying, epoch: Epoch, world: World, *, settl
         raise MovedTooFar(
             f"underlying {u}: price {known.report.price}, arrays at {epoch.price}, limit {limit} wad of it; publish"
         )
+
+
+def _check_expiries(u: int, known: Underlying, exposure: _Exposure) -> None:
+    first = min(leg.instrument.expiry for leg in exposure.legs)
+    if first <= known.report.timestamp:
+        raise Unsettled(f"underlying {u}, expiry {first}: over; touch the account first")
 
 
 def _add_arrays(exposure: _Exposure, epoch: Epoch) -> None:
