@@ -38,6 +38,7 @@ interface IRiskArrays {
     error Suspended(address publisher);
     error BondTooSmall(uint256 found, uint256 needed);
     error ReportNotRecent(bytes32 found, bytes32 newest, bytes32 before);
+    error ReportNotLater(uint40 found, uint40 current);
     error SliceNotRecent(bytes32 found, bytes32 newest, bytes32 before);
     error TooOld(uint256 age, uint256 limit);
     error WrongOrder(uint40 found, uint40 expected);
@@ -45,12 +46,16 @@ interface IRiskArrays {
     error BlobTooLarge(uint256 found, uint256 most);
     error NoEpoch(uint8 underlying);
     error UnknownBlob(uint8 underlying, uint256 epoch, uint40 expiry);
+    error NoArray(uint256 index, uint256 count);
     error ArrayCorrect(uint8 underlying, uint256 epoch, uint40 expiry, uint256 index);
     error WindowOver(uint256 closedAt);
     error BondLocked(uint256 availableAt);
+    error NotLate(uint8 underlying);
 
-    /// @notice Publish the arrays of the next expiry (ascending) of an epoch on `reportId`; the first opens the epoch,
-    /// the last completes it and makes it current. `arrays` holds count(expiry) × 132 bytes.
+    /// @notice Publish the arrays of the next live expiry with options (ascending) of the caller's epoch on `reportId`;
+    /// the first opens the epoch and fixes its scan version, the last completes it and makes it current. Each publisher
+    /// has at most one epoch open: opening another abandons it. The report must be later than the current epoch's.
+    /// `arrays` holds count(expiry) × 132 bytes.
     function publish(uint8 underlying, uint40 expiry, bytes32 reportId, bytes32 sliceId, bytes calldata arrays)
         external
         returns (uint256 epoch);
