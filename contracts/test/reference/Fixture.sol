@@ -4,6 +4,9 @@ pragma solidity 0.8.30;
 import {MintableToken} from "../../src/demo/MintableToken.sol";
 import {Prices} from "../../src/reference/Prices.sol";
 import {Products} from "../../src/reference/Products.sol";
+import {Bonds} from "../../src/reference/Bonds.sol";
+import {RiskArrays} from "../../src/reference/RiskArrays.sol";
+import {IMarginVenue} from "../../src/reference/interfaces/IMarginVenue.sol";
 import {
     CollateralType,
     Instruments,
@@ -15,6 +18,15 @@ import {
 } from "../../src/reference/Types.sol";
 import {Test} from "../Vm.sol";
 
+/// @notice Stands for the venue's insurance fund.
+contract FundStub {
+    uint256 public credited;
+
+    function creditFund(uint256 tokenAmount) external {
+        credited += tokenAmount;
+    }
+}
+
 /// @notice The whole venue, small: two underlyings with options and perpetuals, a stablecoin, tokens of 6, 8 and 18
 /// decimals. The test contract owns everything. Override `_expiries` and `_strikes` for larger or smaller boards.
 abstract contract Fixture is Test {
@@ -25,6 +37,14 @@ abstract contract Fixture is Test {
     uint256 internal constant ETH_PRICE = 3_000e18;
     uint256 internal constant BTC_PRICE = 60_000e18;
     uint16 internal constant MOST_INCENTIVE = 500;
+    uint40 internal constant WINDOW = 600;
+    uint16 internal constant FUND_SHARE = 6_000;
+    uint128 internal constant MINIMUM_BOND = 1_000_000e6;
+    uint40 internal constant HEARTBEAT = 60;
+    uint64 internal constant FINE_PER_SECOND = 2e6;
+    uint256 internal constant MAX_REPORT_AGE = 5 minutes;
+    uint256 internal constant MAX_SLICE_AGE = 1 hours;
+    address internal constant PUBLISHER = address(0x9b);
     uint256 internal constant WETH_COLLATERAL = 0;
     uint256 internal constant WBTC_COLLATERAL = 1;
     uint256 internal constant DAI_COLLATERAL = 2;
@@ -35,6 +55,8 @@ abstract contract Fixture is Test {
     MintableToken internal dai; // 18
     Products internal products;
     Prices internal prices;
+    RiskArrays internal riskArrays;
+    address internal fundHolder; // the venue, as far as the risk arrays know
 
     function setUp() public virtual {
         vm.warp(START);
@@ -50,6 +72,30 @@ abstract contract Fixture is Test {
         _report(BTC, BTC_PRICE);
         _report(DAI, WAD);
         _listBoards();
+        riskArrays = new RiskArrays(prices, products, usdc, _terms(), MAX_REPORT_AGE, MAX_SLICE_AGE, address(this));
+        _deployVenue();
+        riskArrays.wireVenue(IMarginVenue(fundHolder));
+        _bond(PUBLISHER, MINIMUM_BOND + 10_000e6);
+        _publishAll(ETH);
+        _publishAll(BTC);
+    }
+
+    function _deployVenue() internal virtual {
+        fundHolder = address(new FundStub());
+    }
+
+    function _terms() internal pure returns (Bonds.Terms memory) {
+        return Bonds.Terms(WINDOW, FUND_SHARE, MINIMUM_BOND, HEARTBEAT, FINE_PER_SECOND);
+    }
+
+    /// @dev Lets `who` publish and bonds `amount` for him.
+    function _bond(address who, uint256 amount) internal {
+        riskArrays.setPublisher(who, true);
+        usdc.mint(who, amount);
+        vm.startPrank(who);
+        usdc.approve(address(riskArrays), amount);
+        riskArrays.bond(amount);
+        vm.stopPrank();
     }
 
     // ---- the board ----
@@ -216,6 +262,56 @@ abstract contract Fixture is Test {
         uint40[] memory live = products.expiriesAfter(underlying, uint40(block.timestamp));
         for (uint256 i; i < live.length; ++i) {
             _fit(underlying, live[i]);
+        }
+    }
+
+    // ---- publishing ----
+
+    /// @dev A report at `price`, slices fitted to it, and correct arrays of every live expiry: a complete epoch.
+    function _refresh(uint8 underlying, uint256 price) internal returns (uint256 epoch) {
+        _report(underlying, price);
+        _fitAll(underlying);
+        return _publishAll(underlying);
+    }
+
+    /// @dev Correct arrays of every live expiry on the newest report and slices.
+    function _publishAll(uint8 underlying) internal returns (uint256 epoch) {
+        return _publishAll(PUBLISHER, underlying);
+    }
+
+    function _publishAll(address who, uint8 underlying) internal returns (uint256 epoch) {
+        (Report memory last, bytes32 reportId,) = prices.newest(underlying);
+        uint40[] memory live = products.expiriesAfter(underlying, last.timestamp);
+        for (uint256 i; i < live.length; ++i) {
+            if (products.count(underlying, live[i]) > 0) epoch = _publish(who, underlying, live[i], reportId);
+        }
+    }
+
+    /// @dev Correct arrays of one expiry on its newest slice.
+    function _publish(address who, uint8 underlying, uint40 expiry, bytes32 reportId) internal returns (uint256) {
+        (, bytes32 sliceId,) = prices.newestSlice(underlying, expiry);
+        return _publish(who, underlying, expiry, reportId, _arrays(underlying, expiry, reportId, sliceId));
+    }
+
+    function _publish(address who, uint8 underlying, uint40 expiry, bytes32 reportId, bytes memory arrays)
+        internal
+        returns (uint256)
+    {
+        (, bytes32 sliceId,) = prices.newestSlice(underlying, expiry);
+        vm.prank(who);
+        return riskArrays.publish(underlying, expiry, reportId, sliceId, arrays);
+    }
+
+    /// @dev What the contract itself computes for each option, in row order.
+    function _arrays(uint8 underlying, uint40 expiry, bytes32 reportId, bytes32 sliceId)
+        internal
+        view
+        returns (bytes memory arrays)
+    {
+        uint32 version = products.scanVersion(underlying);
+        uint128[] memory options = products.instruments(underlying, expiry);
+        for (uint256 i; i < options.length; ++i) {
+            arrays = bytes.concat(arrays, riskArrays.recompute(reportId, sliceId, version, options[i]));
         }
     }
 }

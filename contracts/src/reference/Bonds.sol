@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
+import {IRiskArrays} from "./interfaces/IRiskArrays.sol";
+import {BPS} from "./Types.sol";
+
+/// @title Who may publish and what he stands to lose. Amounts are settlement token base units.
+/// The terms never change: raising the minimum would promise payouts that bonds already standing do not cover.
+abstract contract Bonds is IRiskArrays, Ownable2Step {
+    using SafeERC20 for IERC20Metadata;
+
+    struct Terms {
+        uint40 window; // seconds an array may be challenged for
+        uint16 fundShare; // BPS of a slashed bond, at least half
+        uint128 minimumBond;
+        uint40 heartbeat; // seconds a publisher has from the first newer report
+        uint64 finePerSecond; // after that
+    }
+
+    struct Publisher {
+        uint128 bond;
+        uint40 publishedAt; // last time
+        uint40 unbondRequestedAt; // 0: not asked
+        bool allowed;
+        bool suspended; // for good: who wants to go on needs a new address
+        uint128 owed; // fines the bond could not pay without falling below the minimum
+        uint32 underlyings; // bit u: has completed an epoch of u
+    }
+
+    IERC20Metadata public immutable TOKEN;
+    uint40 internal immutable _WINDOW;
+    uint16 public immutable FUND_SHARE;
+    uint128 public immutable MINIMUM_BOND;
+    uint40 public immutable HEARTBEAT;
+    uint64 public immutable FINE_PER_SECOND;
+    uint256 private immutable _SLASHABLE;
+
+    IMarginVenue public venue;
+    mapping(address => Publisher) internal _publishers;
+
+    event PublisherAllowed(address indexed publisher, bool allowed);
+    event VenueWired(address venue);
+    event FineCollected(address indexed publisher, uint256 amount, uint256 owed);
+
+    error TermOutOfRange(bytes32 field, uint256 found, uint256 low, uint256 high);
+    error AlreadyWired(address venue);
+    error NotWired();
+
+    constructor(IERC20Metadata token, Terms memory terms, address owner_) Ownable(owner_) {
+        _within("window", terms.window, 1, 30 days);
+        _within("fundShare", terms.fundShare, BPS / 2, BPS);
+        _within("minimumBond", terms.minimumBond, 1, type(uint128).max);
+        _within("heartbeat", terms.heartbeat, 1, 30 days);
+        uint256 decimals = token.decimals();
+        _within("decimals", decimals, 0, 18);
+        TOKEN = token;
+        _WINDOW = terms.window;
+        FUND_SHARE = terms.fundShare;
+        MINIMUM_BOND = terms.minimumBond;
+        HEARTBEAT = terms.heartbeat;
+        FINE_PER_SECOND = terms.finePerSecond;
+        _SLASHABLE = uint256(terms.minimumBond) * terms.fundShare / BPS * 10 ** (18 - decimals);
+    }
+
+    /// @notice Name the venue whose insurance fund gets slashed bonds and fines; once.
+    function wireVenue(IMarginVenue venue_) external onlyOwner {
+        if (address(venue) != address(0)) revert AlreadyWired(address(venue));
+        venue = venue_;
+        emit VenueWired(address(venue_));
+    }
+
+    /// @notice Let an address publish, or no longer. One that was proven wrong never may again.
+    function setPublisher(address who, bool allowed) external onlyOwner {
+        if (_publishers[who].suspended) revert Suspended(who);
+        _publishers[who].allowed = allowed;
+        emit PublisherAllowed(who, allowed);
+    }
+
+    /// @notice Add to the caller's bond; fines still owed are taken from what exceeds the minimum.
+    function bond(uint256 amount) external {
+        Publisher storage mine = _publishers[msg.sender];
+        if (mine.suspended) revert Suspended(msg.sender);
+        if (!mine.allowed) revert NotPublisher(msg.sender);
+        uint256 bonded = mine.bond + amount;
+        _within("bond", bonded, 1, type(uint128).max);
+        mine.bond = uint128(bonded);
+        emit Bonded(msg.sender, amount, bonded);
+        TOKEN.safeTransferFrom(msg.sender, address(this), amount);
+        collect(msg.sender);
+    }
+
+    /// @notice Ask for the caller's bond back; it is free one window after the request and after every publication.
+    function requestUnbond() external {
+        Publisher storage mine = _publishers[msg.sender];
+        if (mine.bond == 0) revert BondTooSmall(0, 1);
+        mine.unbondRequestedAt = uint40(block.timestamp);
+        emit UnbondRequested(msg.sender, _availableAt(mine));
+    }
+
+    /// @notice Take the caller's bond, less fines owed, out.
+    function finishUnbond() external {
+        Publisher storage mine = _publishers[msg.sender];
+        if (mine.bond == 0) revert BondTooSmall(0, 1);
+        uint256 availableAt = _availableAt(mine);
+        if (block.timestamp < availableAt) revert BondLocked(availableAt);
+        uint256 fines = mine.owed < mine.bond ? mine.owed : mine.bond;
+        uint256 left = mine.bond - fines;
+        mine.bond = 0;
+        mine.owed -= uint128(fines);
+        mine.unbondRequestedAt = 0;
+        emit Unbonded(msg.sender, left);
+        if (left > 0) TOKEN.safeTransfer(msg.sender, left);
+        _toFund(msg.sender, fines);
+    }
+
+    /// @notice Move fines a publisher owes into the insurance fund, as far as his bond exceeds the minimum:
+    /// the promise of `slashable` is never fined away. Anyone may call.
+    function collect(address who) public {
+        Publisher storage theirs = _publishers[who];
+        if (theirs.bond <= MINIMUM_BOND) return;
+        uint256 free = theirs.bond - MINIMUM_BOND;
+        uint256 fines = theirs.owed < free ? theirs.owed : free;
+        theirs.bond -= uint128(fines);
+        theirs.owed -= uint128(fines);
+        _toFund(who, fines);
+    }
+
+    /// @notice What is known of a publisher.
+    function publisher(address who) external view returns (Publisher memory) {
+        return _publishers[who];
+    }
+
+    /// @inheritdoc IRiskArrays
+    function window() external view returns (uint256) {
+        return _WINDOW;
+    }
+
+    /// @inheritdoc IRiskArrays
+    function slashable() external view returns (uint256) {
+        return _SLASHABLE;
+    }
+
+    function _checkMayPublish(address who) internal view {
+        if (address(venue) == address(0)) revert NotWired();
+        Publisher storage theirs = _publishers[who];
+        if (theirs.suspended) revert Suspended(who);
+        if (!theirs.allowed) revert NotPublisher(who);
+        if (theirs.bond < MINIMUM_BOND) revert BondTooSmall(theirs.bond, MINIMUM_BOND);
+    }
+
+    function _owe(address who, uint8 underlying, uint256 lateSeconds) internal {
+        uint256 amount = lateSeconds * FINE_PER_SECOND;
+        uint256 owed = _publishers[who].owed + amount;
+        _publishers[who].owed = owed > type(uint128).max ? type(uint128).max : uint128(owed);
+        emit Fined(who, underlying, amount, lateSeconds);
+    }
+
+    /// @dev The whole bond: rounding favours the fund. Fines owed die with the bond they would have come from.
+    function _slash(address who, address challenger) internal {
+        Publisher storage theirs = _publishers[who];
+        uint256 amount = theirs.bond;
+        (theirs.bond, theirs.owed, theirs.suspended) = (0, 0, true);
+        uint256 toChallenger = amount * (BPS - FUND_SHARE) / BPS;
+        uint256 toFund = amount - toChallenger;
+        emit Slashed(who, amount, toChallenger, toFund);
+        if (toChallenger > 0) TOKEN.safeTransfer(challenger, toChallenger);
+        _credit(toFund);
+    }
+
+    function _toFund(address from, uint256 fines) private {
+        if (fines == 0) return;
+        emit FineCollected(from, fines, _publishers[from].owed);
+        _credit(fines);
+    }
+
+    function _credit(uint256 amount) private {
+        if (amount == 0) return;
+        TOKEN.safeTransfer(address(venue), amount);
+        venue.creditFund(amount);
+    }
+
+    /// @dev A publication after the request pushes it back, so no bond leaves while an array it backs can be proven
+    /// wrong: the last second of a challenge is the one before.
+    function _availableAt(Publisher storage theirs) private view returns (uint256) {
+        if (theirs.unbondRequestedAt == 0) return type(uint256).max;
+        uint256 from = theirs.unbondRequestedAt;
+        if (theirs.publishedAt > from) from = theirs.publishedAt;
+        return from + _WINDOW;
+    }
+
+    function _within(bytes32 field, uint256 found, uint256 low, uint256 high) internal pure {
+        if (found < low || found > high) revert TermOutOfRange(field, found, low, high);
+    }
+}
