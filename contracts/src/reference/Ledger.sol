@@ -26,7 +26,7 @@ abstract contract Ledger is VenueRules, ReentrancyGuardTransient {
     uint256 internal constant FUND = 1;
     uint256 internal constant DUST = 2;
     uint256 internal constant BAD_DEBT = 3;
-    uint256 private constant COLLATERAL_SUBJECT = 1 << 128;
+    uint256 private constant ASSETS = 1 << 128; // event subjects: instruments below
     uint256 private constant TYPES = 24;
 
     mapping(uint256 account => Account) private _accounts;
@@ -42,14 +42,14 @@ abstract contract Ledger is VenueRules, ReentrancyGuardTransient {
         Account storage a = _accounts[account];
         int256 balance = int256(a.cash) + delta;
         a.cash = balance.toInt128();
-        emit BalanceChange(account, 0, delta, balance, cause);
+        emit BalanceChange(account, ASSETS, delta, balance, cause);
     }
 
     /// @dev Fine units, 10⁻³⁶ USD: what rounding kept from accounts.
     function _changeDust(int256 delta, Cause cause) internal {
         if (delta == 0) return;
         _dust += delta;
-        emit BalanceChange(DUST, 0, delta, _dust, cause);
+        emit BalanceChange(DUST, ASSETS, delta, _dust, cause);
     }
 
     function _changeCollateral(uint256 account, uint256 index, int256 delta, Cause cause) internal {
@@ -59,7 +59,7 @@ abstract contract Ledger is VenueRules, ReentrancyGuardTransient {
         if (balance < 0) revert Illiquid((-delta).toUint256(), before);
         _collateral[account][index] = uint256(balance);
         if (before == 0 || balance == 0) _setType(account, index, balance != 0);
-        emit BalanceChange(account, COLLATERAL_SUBJECT + index, delta, balance, cause);
+        emit BalanceChange(account, ASSETS + 1 + index, delta, balance, cause);
     }
 
     function _setType(uint256 account, uint256 index, bool holds) private {

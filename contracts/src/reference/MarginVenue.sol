@@ -44,7 +44,8 @@ contract MarginVenue is Swaps, Orders {
     function _moveLegs(uint256 from, uint256 to, int256 fraction) private {
         uint256[] memory legs = _legsOf(from);
         (uint256[] memory owned, uint256 count) = _roomy(_legsOf(to), legs.length);
-        for (uint256 i = legs.length; i-- > 0;) {
+        for (uint256 i = legs.length; i > 0;) {
+            --i;
             uint128 id = legs[i].idOf();
             int256 part = legs[i].sizeOf() * fraction / int256(WAD);
             if (part == 0) continue;

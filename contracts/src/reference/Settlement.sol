@@ -23,7 +23,8 @@ abstract contract Settlement is Ledger {
     /// @dev Downwards, so that a leg removed is replaced by one already seen.
     function _touch(uint256 account) internal {
         uint256[] memory legs = _legsOf(account);
-        for (uint256 i = legs.length; i-- > 0;) {
+        for (uint256 i = legs.length; i > 0;) {
+            --i;
             Due memory due = _due(account, legs[i]);
             if (due.expired) _settle(account, i, legs[i], due.fine);
             else if (due.moved) _fund(account, legs[i].idOf().underlyingOf(), due);

@@ -31,7 +31,8 @@ interface IMarginVenue {
         bool reduceOnly;
     }
 
-    /// @dev `subject`: 0 = cash (USD wad); 2¹²⁸ + collateral index = collateral (token base units); else instrument id.
+    /// @dev `subject`: 2¹²⁸ = cash (USD wad); 2¹²⁸ + 1 + collateral index = collateral (token base units); below 2¹²⁸ an
+    /// instrument id (0 is the perpetual of underlying 0).
     /// The dust account's unit is 10⁻³⁶ USD; every other cash balance is USD in wad.
     event BalanceChange(
         uint256 indexed account, uint256 indexed subject, int256 delta, int256 balance, Cause indexed cause
