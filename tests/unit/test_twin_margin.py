@@ -286,3 +286,24 @@ def test_a_small_debt_is_equity_below_zero_rounded_down():
     assert by_arrays(Book(-1, ()), calm()) == Check(-1, 0, 0)
     call = option_at(0, 30, 100, True)
     assert by_arrays(Book(0, (Leg(call, -1),)), calm()).equity < -PRICES[0] // WAD // 20
+
+
+def test_no_gap_is_charged_where_a_tail_is_the_worst_row():
+    """With the extreme counted in full a long call loses most there: exactly mark − row, no cell lies beyond it."""
+    call = option_at(0, 30, 100, True)
+    known = calm().underlyings[0]
+    full = replace(known.current, parameters=replace(SCAN, extreme_cover=10_000))
+    world = replace(calm(), underlyings={0: replace(known, current=full)})
+    (group,) = groups_by_arrays(Book(0, (Leg(call, WAD),)), world)
+    words = full.arrays[call.expiry][call.index]
+    assert words[3] > 0
+    assert (group.row, group.scan) == (15, -words[4 + 15] * 10**30 * 10**4)
+
+
+def test_confidence_is_rounded_up():
+    """A wei of an option under a confidence of a wei: far below one fine unit, and one is charged."""
+    known = calm().underlyings[0]
+    tight = replace(known, report=replace(known.report, confidence=1))
+    book = Book(0, (Leg(option_at(0, 30, 100, True), 1),))
+    (group,) = groups_by_scenario(book, replace(calm(), underlyings={0: tight}), NONE)
+    assert group.mm == 10_000 * 10**4
