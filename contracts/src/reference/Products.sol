@@ -29,7 +29,7 @@ contract Products is IProducts, Ownable2Step {
     }
 
     uint256 public constant MAX_UNDERLYINGS = 30; // Margin packs one scenario an underlying into a word
-    uint256 public constant MAX_COLLATERAL_TYPES = 64;
+    uint256 public constant MAX_COLLATERAL_TYPES = 24; // one bit each in the venue's account slot
     uint256 public constant MAX_LIVE_EXPIRIES = 24; // so that a publisher can complete an epoch
     uint256 public constant MAX_OPTIONS = (24_575 - HEADER_BYTES) / ARRAY_BYTES; // what fits a blob (spec, Blobs)
     uint256 public constant MAX_STRIKE = 1e16; // 10⁸ USD: words stay inside int48 (spec, Blobs)

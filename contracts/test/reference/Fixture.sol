@@ -4,7 +4,11 @@ pragma solidity 0.8.30;
 import {MintableToken} from "../../src/demo/MintableToken.sol";
 import {Prices} from "../../src/reference/Prices.sol";
 import {Products} from "../../src/reference/Products.sol";
+import {Auctions} from "../../src/reference/Auctions.sol";
 import {Bonds} from "../../src/reference/Bonds.sol";
+import {Margin} from "../../src/reference/Margin.sol";
+import {MarginVenue} from "../../src/reference/MarginVenue.sol";
+import {VenueRules} from "../../src/reference/VenueRules.sol";
 import {RiskArrays} from "../../src/reference/RiskArrays.sol";
 import {IMarginVenue} from "../../src/reference/interfaces/IMarginVenue.sol";
 import {
@@ -17,15 +21,6 @@ import {
     WAD
 } from "../../src/reference/Types.sol";
 import {Test} from "../Vm.sol";
-
-/// @notice Stands for the venue's insurance fund.
-contract FundStub {
-    uint256 public credited;
-
-    function creditFund(uint256 tokenAmount) external {
-        credited += tokenAmount;
-    }
-}
 
 /// @notice The whole venue, small: two underlyings with options and perpetuals, a stablecoin, tokens of 6, 8 and 18
 /// decimals. The test contract owns everything. Override `_expiries` and `_strikes` for larger or smaller boards.
@@ -43,6 +38,7 @@ abstract contract Fixture is Test {
     uint40 internal constant HEARTBEAT = 60;
     uint64 internal constant FINE_PER_SECOND = 2e6;
     uint256 internal constant MAX_REPORT_AGE = 5 minutes;
+    uint256 internal constant MAX_EPOCH_AGE = 30 minutes;
     uint256 internal constant MAX_SLICE_AGE = 1 hours;
     address internal constant PUBLISHER = address(0x9b);
     uint256 internal constant WETH_COLLATERAL = 0;
@@ -56,7 +52,10 @@ abstract contract Fixture is Test {
     Products internal products;
     Prices internal prices;
     RiskArrays internal riskArrays;
-    address internal fundHolder; // the venue, as far as the risk arrays know
+    Margin internal margin;
+    MarginVenue internal venue;
+    Auctions internal auctions;
+    uint64 private _nonce;
 
     function setUp() public virtual {
         vm.warp(START);
@@ -74,14 +73,18 @@ abstract contract Fixture is Test {
         _listBoards();
         riskArrays = new RiskArrays(prices, products, usdc, _terms(), MAX_REPORT_AGE, MAX_SLICE_AGE, address(this));
         _deployVenue();
-        riskArrays.wireVenue(IMarginVenue(fundHolder));
         _bond(PUBLISHER, MINIMUM_BOND + 10_000e6);
         _publishAll(ETH);
         _publishAll(BTC);
     }
 
-    function _deployVenue() internal virtual {
-        fundHolder = address(new FundStub());
+    function _deployVenue() private {
+        margin = new Margin(prices, products, riskArrays, MAX_REPORT_AGE, MAX_EPOCH_AGE, MAX_SLICE_AGE);
+        venue = new MarginVenue(address(this), VenueRules.Peers(prices, products, riskArrays, margin), usdc);
+        auctions =
+            new Auctions(venue, margin, prices, products, Auctions.Settings(2_000, MOST_INCENTIVE, 600, 4_000_000));
+        venue.wireAuctions(auctions);
+        riskArrays.wireVenue(venue);
     }
 
     function _terms() internal pure returns (Bonds.Terms memory) {
@@ -313,5 +316,49 @@ abstract contract Fixture is Test {
         for (uint256 i; i < options.length; ++i) {
             arrays = bytes.concat(arrays, riskArrays.recompute(reportId, sliceId, version, options[i]));
         }
+    }
+
+    // ---- accounts and trades ----
+
+    /// @dev Account `sub` of the owner with that private key.
+    function _account(uint256 key, uint96 sub) internal pure returns (uint256) {
+        return uint256(uint160(vm.addr(key))) << 96 | sub;
+    }
+
+    /// @dev Mints and deposits; `asset` 0 is the settlement token, else collateral index + 1.
+    function _deposit(uint256 account, uint256 asset, uint256 amount) internal {
+        MintableToken token = asset == 0 ? usdc : MintableToken(products.collateral(asset - 1).token);
+        token.mint(address(this), amount);
+        token.approve(address(venue), amount);
+        venue.deposit(account, asset, amount);
+    }
+
+    /// @dev An order good for now at exactly that price, signed by the owner's key.
+    function _order(uint256 key, uint256 account, uint128 instrument, int128 size, uint256 price, uint64 nonce)
+        internal
+        view
+        returns (IMarginVenue.Order memory order, bytes memory signature)
+    {
+        order = IMarginVenue.Order({
+            account: account,
+            instrument: instrument,
+            size: size,
+            limitPrice: uint128(price),
+            nonce: nonce,
+            deadline: uint40(block.timestamp),
+            reduceOnly: false
+        });
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, venue.orderHash(order));
+        signature = abi.encodePacked(r, s, v);
+    }
+
+    /// @dev Key `buyer` buys from key `seller`, both in sub-account 0.
+    function _trade(uint256 buyer, uint256 seller, uint128 instrument, uint256 size, uint256 price) internal {
+        uint64 nonce = ++_nonce;
+        (IMarginVenue.Order memory buy, bytes memory buySignature) =
+            _order(buyer, _account(buyer, 0), instrument, int128(int256(size)), price, nonce);
+        (IMarginVenue.Order memory sell, bytes memory sellSignature) =
+            _order(seller, _account(seller, 0), instrument, -int128(int256(size)), price, nonce);
+        venue.matchOrders(buy, buySignature, sell, sellSignature, size, price);
     }
 }
