@@ -10,15 +10,15 @@ import {Instruments, NO_SCENARIO, Report, ScanParameters, Slice} from "../../src
 contract OptionTest is OptionBase {
     int256 private constant UNIT = 1e12;
 
-    function test_mark_delta_gamma_by_hand() public pure {
+    function test_mark_delta_bend_by_hand() public pure {
         int256[22] memory call = Option.words(_flat(), id(100_000, true));
         assertEq(call[Words.MARK], int256(1426_704122)); // 1426.704122257
         assertEq(call[Words.DELTA], int256(20337_613289)); // 90000 × 0.2259734809…
-        assertEq(call[Words.GAMMA], int256(209735_376723)); // 90000² × 2.589325639e-5
+        assertEq(call[Words.BEND], int256(16_706154)); // at +1.25 %: 16.70615309, rounded up; at −1.25 %: 16.047
         int256[22] memory put = Option.words(_flat(), id(100_000, false));
         assertEq(put[Words.MARK], int256(11426_704122)); // + strike − forward
         assertEq(put[Words.DELTA], int256(-69662_386711)); // −69662.38671087: toward −∞
-        assertEq(put[Words.GAMMA], call[Words.GAMMA]);
+        assertEq(put[Words.BEND], call[Words.BEND]);
         assertEq(put[Words.GAP], call[Words.GAP]);
     }
 
@@ -59,13 +59,21 @@ contract OptionTest is OptionBase {
         assertEq(Option.prepare(r, s).forward, uint256(93_627e18));
     }
 
-    /// A last-hour option at the money: gamma beyond 2·S ÷ move counts as that, 2 × 90000 × 80.
-    function test_gamma_is_capped() public pure {
+    /// A last-minute option at the money is a kink: half the move limit, 0.5 × 1,125, above its tangent on both sides.
+    function test_bend_of_a_kink() public pure {
         (Report memory r, Slice memory s) = (aReport(), aSlice());
-        s.expiry = NOW + 60;
-        uint128 atTheMoney = Instruments.pack(0, s.expiry, 90_000e8, true, 0);
+        s.expiry = NOW + 1;
+        s.a = 0;
         Option.Expiry memory e = Option.prepare(r, s, theParameters());
-        assertEq(Option.words(e, atTheMoney)[Words.GAMMA], int256(14_400_000e6));
+        int256[22] memory w = Option.words(e, Instruments.pack(0, s.expiry, 90_000e8, true, 0));
+        assertLe(w[Words.BEND], int256(562_500000));
+        assertLe(int256(562_460000), w[Words.BEND]); // 0.04 of time worth at the kink itself
+        // Struck beyond the move limit's end the option never leaves its tangent, on either side.
+        assertEq(Option.words(e, Instruments.pack(0, s.expiry, 91_200e8, true, 0))[Words.BEND], int256(0));
+        assertEq(Option.words(e, Instruments.pack(0, s.expiry, 88_800e8, true, 0))[Words.BEND], int256(0));
+        // In between: 91,125 − 90,500 on the way up, and as much for the put.
+        assertEq(Option.words(e, Instruments.pack(0, s.expiry, 90_500e8, true, 0))[Words.BEND], int256(625e6));
+        assertEq(Option.words(e, Instruments.pack(0, s.expiry, 90_500e8, false, 0))[Words.BEND], int256(625e6));
     }
 
     /// The published delta of a far put is the least negative unit, not zero: toward −∞.
@@ -94,15 +102,16 @@ contract OptionTest is OptionBase {
         this.prepare(r, s);
     }
 
-    /// 160 × 879,610 USD of gamma is the first word int48 cannot hold.
-    function test_the_price_bound_of_the_specification() public {
+    /// The bounds the specification states, tails of +1000 %; the first word beyond int48 is a mark of 140.7 million.
+    function test_the_bounds_of_the_specification() public {
         (Report memory r, Slice memory s) = (aReport(), aSlice());
-        s.expiry = NOW + 60;
-        r.price = s.spot = s.forward = 879_600e18;
-        this.array(r, s, Instruments.pack(0, s.expiry, 879_600e8, true, 0));
-        r.price = s.spot = s.forward = 879_610e18;
-        vm.expectRevert(abi.encodeWithSelector(Words.WordOutOfRange.selector, Words.GAMMA, int256(140_737_600e6)));
-        this.array(r, s, Instruments.pack(0, s.expiry, 879_610e8, true, 0));
+        r.price = s.spot = s.forward = 1e25;
+        this.array(r, s, Instruments.pack(0, EXPIRY, 1, true, 0));
+        this.array(r, s, Instruments.pack(0, EXPIRY, 1e16, false, 0));
+        r.price = s.spot = s.forward = 1e18;
+        uint128 put = Instruments.pack(0, EXPIRY, 1.5e16, false, 0);
+        vm.expectRevert(abi.encodeWithSelector(Words.WordOutOfRange.selector, Words.MARK, int256(149_999_999e6)));
+        this.array(r, s, put);
     }
 
     function test_rows_beyond_the_array_are_refused() public {
@@ -140,7 +149,7 @@ contract OptionTest is OptionBase {
         int256 strike = Option.terms(e, call).strike;
         _within(c[Words.MARK] - p[Words.MARK], int256(e.forward) - strike);
         _within(c[Words.DELTA] - p[Words.DELTA], int256(e.forward));
-        assertEq(c[Words.GAMMA], p[Words.GAMMA]);
+        assertEq(c[Words.BEND], p[Words.BEND]);
         assertEq(c[Words.GAP], p[Words.GAP]);
         for (uint256 row; row < 18; ++row) {
             int256 spread = c[Words.FIRST_ROW + row] + c[Words.MARK] - p[Words.FIRST_ROW + row] - p[Words.MARK];
@@ -168,12 +177,33 @@ contract OptionTest is OptionBase {
         assertLe(int256(0), w[Words.FIRST_ROW]);
     }
 
+    /// After any move inside the limit an option is worth between its tangent at the mark and tangent + bend × share
+    /// of the limit moved: marks of a second report, at the same time.
+    /// forge-config: default.fuzz.runs = 10000
+    function testFuzz_tangent_and_bend_enclose_the_moved_mark(uint256 seed, uint256 move) public pure {
+        (Report memory r, Slice memory s, uint128 instrument) = anyInputs(seed);
+        int256[22] memory w = Option.words(Option.prepare(r, s, theParameters()), instrument);
+        // x in wad, and what it takes away from the price.
+        int256 x = int256(bound(move, 0, 0.025e18)) - 0.0125e18;
+        uint128 before = r.price;
+        r.price = uint128(uint256(int256(uint256(before)) * (1e18 + x) / 1e18));
+        x = (int256(uint256(r.price)) - int256(uint256(before))) * 1e18 / int256(uint256(before));
+        int256 moved = int256(Option.mark(Option.prepare(r, s), instrument));
+        int256 tangent = w[Words.MARK] * UNIT + w[Words.DELTA] * x / 1e6;
+        int256 reach = w[Words.BEND] * (x < 0 ? -x : x) * UNIT / 0.0125e18;
+        // A unit for the mark's floor, a tenth of one for the price's and the delta's.
+        assertLe(tangent - UNIT / 10, moved);
+        assertLe(moved, tangent + reach + UNIT * 11 / 10);
+    }
+
     function prepare(Report memory r, Slice memory s) external pure {
         Option.prepare(r, s);
     }
 
     function array(Report memory r, Slice memory s, uint128 instrument) external pure returns (bytes memory) {
-        return Option.array(Option.prepare(r, s, theParameters()), instrument);
+        ScanParameters memory p = theParameters();
+        p.deepUp = 10e18;
+        return Option.array(Option.prepare(r, s, p), instrument);
     }
 
     function leg(ScanParameters memory p, uint128 instrument, uint256 row) external pure {

@@ -48,8 +48,8 @@ abstract contract OptionBase is Test {
 
     /// Any option of any expiry from a second to two years, with smile, basis and a share of it fixed when inside the
     /// averaging window; price 1 to 879,000 USD.
-    function anyOption(uint256 seed) internal pure returns (Option.Expiry memory e, uint128 instrument) {
-        (Report memory r, Slice memory s) = (aReport(), aSlice());
+    function anyInputs(uint256 seed) internal pure returns (Report memory r, Slice memory s, uint128 instrument) {
+        (r, s) = (aReport(), aSlice());
         uint256 tau = _draw(seed, 1, 1, 10 ** _draw(seed, 2, 1, 7) * 6);
         r.price = uint128(_draw(seed, 3, 1, 10 ** _draw(seed, 4, 1, 6)) * 0.879e18);
         s.expiry = NOW + uint40(tau);
@@ -65,9 +65,15 @@ abstract contract OptionBase is Test {
             r.fixedShare = uint64((1800 - tau) * 1e18 / 1800);
             r.fixedAverage = uint128(r.price * _draw(seed, 12, 80, 120) / 100);
         }
-        e = Option.prepare(r, s, theParameters());
         uint256 strike = uint256(r.price) * _draw(seed, 13, 0.5e6, 2e6) / 1e16 + 1;
         instrument = Instruments.pack(0, s.expiry, uint64(strike), seed % 2 == 1, 0);
+    }
+
+    function anyOption(uint256 seed) internal pure returns (Option.Expiry memory e, uint128 instrument) {
+        Report memory r;
+        Slice memory s;
+        (r, s, instrument) = anyInputs(seed);
+        e = Option.prepare(r, s, theParameters());
     }
 
     function _draw(uint256 seed, uint256 salt, uint256 low, uint256 high) private pure returns (uint256) {

@@ -85,9 +85,9 @@ contract OptionGapTest is OptionBase {
         uint256 sd = t.sd * (rows[0] % 2 == 0 ? e.up : e.down) / WAD;
         // Every other run at the strike, where the curve bends most.
         uint256 forward = place % 2 == 0 && fa < strike && strike < fb ? strike : bound(place, fa, fb);
-        (uint256 ca,,) = Black76.black(fa, strike, sd);
-        (uint256 cb,,) = Black76.black(fb, strike, sd);
-        (uint256 here,,) = Black76.black(forward, strike, sd);
+        (uint256 ca,) = Black76.black(fa, strike, sd);
+        (uint256 cb,) = Black76.black(fb, strike, sd);
+        (uint256 here,) = Black76.black(forward, strike, sd);
         // Chord × width, exactly.
         uint256 chord = ca * (fb - forward) + cb * (forward - fa);
         assertLe(chord, (here + gap) * (fb - fa));

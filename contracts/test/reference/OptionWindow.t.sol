@@ -78,7 +78,7 @@ contract OptionWindowTest is OptionBase {
         int256[22] memory call = Option.words(_fixing(share, average), _at(strike, true));
         assertEq(call[Words.MARK], worth);
         assertEq(call[Words.DELTA], forward);
-        assertEq(call[Words.GAMMA], int256(0));
+        assertEq(call[Words.BEND], int256(0));
         assertEq(call[Words.GAP], int256(0));
         assertEq(call[Words.FIRST_ROW + 2], forward * 5 / 100);
         assertEq(call[Words.FIRST_ROW + 5], -forward * 5 / 100);

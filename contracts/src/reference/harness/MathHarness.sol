@@ -53,7 +53,7 @@ contract MathHarness {
     function calls(uint256[3][] calldata x) external pure returns (uint256[2][] memory y) {
         y = new uint256[2][](x.length);
         for (uint256 i; i < x.length; ++i) {
-            (y[i][0], y[i][1],) = Black76.black(x[i][0], x[i][1], x[i][2]);
+            (y[i][0], y[i][1]) = Black76.black(x[i][0], x[i][1], x[i][2]);
         }
     }
 

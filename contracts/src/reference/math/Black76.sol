@@ -9,22 +9,18 @@ import {Normal} from "./Normal.sol";
 library Black76 {
     uint256 private constant LEAST_SD = 1e8; // below it the option is its intrinsic
 
-    /// Price of the call (USD, wad), N(d1) and the density at d1 (wad). `sd` is the total standard deviation, wad.
+    /// Price of the call (USD, wad) and N(d1), wad. `sd` is the total standard deviation, wad.
     /// Needs forward < 2¹³⁶, 0 < strike < 2¹³⁶, sd < 2²²⁴ (Option keeps them so).
-    function black(uint256 forward, uint256 strike, uint256 sd)
-        internal
-        pure
-        returns (uint256 call, uint256 n1, uint256 density)
-    {
+    function black(uint256 forward, uint256 strike, uint256 sd) internal pure returns (uint256 call, uint256 n1) {
         // Unchecked: with the bounds above no product passes 2¹⁹⁶, and |ln| < 10²⁰.
         unchecked {
             uint256 intrinsic = forward > strike ? forward - strike : 0;
-            if (forward == 0) return (0, 0, 0);
-            if (sd < LEAST_SD) return (intrinsic, forward > strike ? WAD : 0, 0);
+            if (forward == 0) return (0, 0);
+            if (sd < LEAST_SD) return (intrinsic, forward > strike ? WAD : 0);
             uint256 moneyness = forward * WAD / strike;
-            if (moneyness == 0) return (0, 0, 0);
+            if (moneyness == 0) return (0, 0);
             int256 d1 = FixedPointMathLib.lnWad(int256(moneyness)) * int256(WAD) / int256(sd) + int256(sd / 2);
-            (n1, density) = Normal.normal(d1);
+            (n1,) = Normal.normal(d1);
             (uint256 n2,) = Normal.normal(d1 - int256(sd));
             uint256 gets = forward * n1;
             uint256 pays = strike * n2;

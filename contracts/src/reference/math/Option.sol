@@ -87,7 +87,7 @@ library Option {
     /// Mark, USD, wad, not floored to units.
     function mark(Expiry memory e, uint128 instrument) internal pure returns (uint256 worth) {
         Terms memory t = terms(e, instrument);
-        (uint256 call,,) = _call(e.forward, t.strike, t.sd);
+        (uint256 call,) = _call(e.forward, t.strike, t.sd);
         worth = _worth(t, call, e.forward);
     }
 
@@ -99,11 +99,11 @@ library Option {
         returns (int256 mark_, int256 delta, int256 atRow)
     {
         Terms memory t = terms(e, instrument);
-        (uint256 call, uint256 n1,) = _call(e.forward, t.strike, t.sd);
+        (uint256 call, uint256 n1) = _call(e.forward, t.strike, t.sd);
         mark_ = _units(_worth(t, call, e.forward));
         delta = _delta(t, n1, e.forward);
         if (row == NO_SCENARIO) return (mark_, delta, mark_);
-        (call,,) = _call(e.forwards[row], t.strike, _shocked(e, t.sd, row));
+        (call,) = _call(e.forwards[row], t.strike, _shocked(e, t.sd, row));
         atRow = _units(_worth(t, call, e.forwards[row]));
     }
 
@@ -114,7 +114,7 @@ library Option {
         uint256[ROWS] memory calls;
         uint256[ROWS] memory n1s;
         for (uint256 row; row < ROWS; ++row) {
-            (calls[row], n1s[row],) = _call(e.forwards[row], t.strike, _shocked(e, t.sd, row));
+            (calls[row], n1s[row]) = _call(e.forwards[row], t.strike, _shocked(e, t.sd, row));
             w[Words.FIRST_ROW + row] = _units(_worth(t, calls[row], e.forwards[row])) - w[Words.MARK];
         }
         if (t.strike > 0) w[Words.GAP] = int256(Rounding.cdiv(_widestGap(e.forwards, calls, n1s), UNIT));
@@ -126,7 +126,7 @@ library Option {
     }
 
     function _now(Expiry memory e, Terms memory t, int256[WORDS] memory w) private pure {
-        (uint256 call, uint256 n1,) = _call(e.forward, t.strike, t.sd);
+        (uint256 call, uint256 n1) = _call(e.forward, t.strike, t.sd);
         w[Words.MARK] = _units(_worth(t, call, e.forward));
         w[Words.DELTA] = _delta(t, n1, e.forward);
         if (t.strike <= 0) return;
@@ -141,16 +141,16 @@ library Option {
         pure
         returns (uint256)
     {
-        (uint256 there,,) = _call(moved, t.strike, t.sd);
+        (uint256 there,) = _call(moved, t.strike, t.sd);
         int256 rise = (int256(there) - int256(call)) * int256(WAD);
         int256 tangent = (int256(moved) - int256(e.forward)) * int256(n1);
         return rise > tangent ? uint256(rise - tangent) : 0;
     }
 
-    /// The call on the unfixed part, N(d1) and density at d1; linear where the strike is used up.
-    function _call(uint256 forward, int256 strike, uint256 sd) private pure returns (uint256, uint256, uint256) {
+    /// The call on the unfixed part, and N(d1); linear where the strike is used up.
+    function _call(uint256 forward, int256 strike, uint256 sd) private pure returns (uint256, uint256) {
         if (strike > 0) return Black76.black(forward, uint256(strike), sd);
-        return (uint256(int256(forward) - strike), WAD, 0);
+        return (uint256(int256(forward) - strike), WAD);
     }
 
     /// Call, or put by parity: never negative, Black76 keeps the call at or above its intrinsic.
