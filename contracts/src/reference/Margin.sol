@@ -80,12 +80,7 @@ contract Margin is IMargin {
         for (uint256 i; i < p.groups.length; ++i) {
             p.groups[i].row = _row(p.groups[i], scenarios);
         }
-        Option.Expiry[] memory prepared = _prepare(p, true);
-        for (uint256 i; i < book.legs.length; ++i) {
-            if (!Instruments.isOption(Legs.idOf(book.legs[i]))) continue;
-            uint256 at = p.expiryOf[i];
-            _addProven(p.expiries[at].group, prepared[at], book.legs[i]);
-        }
+        _addProven(p, book.legs);
         return _check(p, book.cash);
     }
 
@@ -105,9 +100,10 @@ contract Margin is IMargin {
         fine = new int256[](legs.length);
         for (uint256 i; i < legs.length; ++i) {
             uint128 id = Legs.idOf(legs[i]);
-            uint256 price = Instruments.isOption(id)
-                ? Option.mark(prepared[p.expiryOf[i]], id) / UNIT * UNIT
-                : p.groups[p.group(Instruments.underlyingOf(id))].price;
+            uint256 at = p.expiryOf[i];
+            uint256 price = at == 0
+                ? p.groups[p.group(Instruments.underlyingOf(id))].price
+                : Option.mark(prepared[at - 1], id) / UNIT * UNIT;
             fine[i] = Legs.sizeOf(legs[i]) * int256(price);
         }
     }
@@ -120,9 +116,10 @@ contract Margin is IMargin {
         for (uint256 i; i < p.groups.length; ++i) {
             _open(p, p.groups[i], source);
         }
-        _addArrays(p, book.legs);
+        ArraySums.addAll(p, book.legs);
         for (uint256 i; i < p.expiries.length; ++i) {
-            Requirements.addDrift(p.expiries[i]);
+            Expiry memory e = p.expiries[i];
+            Requirements.addDrift(p.groups[e.group], e.delta, e.gamma);
         }
         return _check(p, book.cash);
     }
@@ -173,17 +170,6 @@ contract Margin is IMargin {
         }
     }
 
-    function _addArrays(Portfolio memory p, uint256[] calldata legs) private view {
-        for (uint256 i; i < legs.length; ++i) {
-            uint128 id = Legs.idOf(legs[i]);
-            if (!Instruments.isOption(id)) continue;
-            Expiry memory e = p.expiries[p.expiryOf[i]];
-            uint256 index = Instruments.indexOf(id);
-            if (index >= e.arrays) revert ArrayMissing(id, e.epoch);
-            ArraySums.add(e, index, Legs.sizeOf(legs[i]));
-        }
-    }
-
     // ---- by one scenario ----
 
     function _row(Group memory g, uint256 scenarios) private pure returns (uint256 row) {
@@ -212,13 +198,22 @@ contract Margin is IMargin {
         (g.price, g.epochPrice, g.confidence) = (report.price, report.price, report.confidence);
     }
 
-    /// The words of one leg that the proof needs, recomputed.
-    function _addProven(Group memory g, Option.Expiry memory prepared, uint256 leg) private pure {
-        (int256 marked, int256 delta, int256 atRow) = Option.leg(prepared, Legs.idOf(leg), g.row);
-        int256 size = Legs.sizeOf(leg);
-        g.words[Words.MARK] += size * marked;
-        g.words[Words.DELTA] += size * delta;
-        if (g.row != NO_SCENARIO) g.words[Words.FIRST_ROW + g.row] += size * (atRow - marked);
+    /// The words that the proof needs, recomputed leg by leg.
+    /// @dev Unchecked: |size| <= 2¹²⁷, and words of forwards below 2¹²⁸ wad are below 2⁸⁹ units.
+    function _addProven(Portfolio memory p, uint256[] calldata legs) private view {
+        Option.Expiry[] memory prepared = _prepare(p, true);
+        for (uint256 i; i < legs.length; ++i) {
+            uint256 at = p.expiryOf[i];
+            if (at == 0) continue;
+            Group memory g = p.groups[p.expiries[--at].group];
+            (int256 marked, int256 delta, int256 atRow) = Option.leg(prepared[at], Legs.idOf(legs[i]), g.row);
+            int256 size = Legs.sizeOf(legs[i]);
+            unchecked {
+                g.words[Words.MARK] += size * marked;
+                g.words[Words.DELTA] += size * delta;
+                if (g.row != NO_SCENARIO) g.words[Words.FIRST_ROW + g.row] += size * (atRow - marked);
+            }
+        }
     }
 
     // ---- both ----

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {WORDS} from "../Types.sol";
-import {Expiry} from "./Portfolios.sol";
+import {Legs} from "../Types.sol";
+import {IMargin} from "../interfaces/IMargin.sol";
+import {Expiry, Portfolio} from "./Portfolios.sol";
 
 /// Adds one position times its published array to the running sums: docs/risk-arrays.md, "Blobs" and "Margin of an
 /// account". The one hot loop of the venue, hence assembly, and hence unrolled.
@@ -16,18 +17,40 @@ library ArraySums {
         return size < BLOB_PREFIX ? 0 : (size - BLOB_PREFIX) / ARRAY;
     }
 
-    /// @dev Nothing here can overflow: |size| < 2¹²⁷ and |word| < 2⁴⁷, so 2⁸¹ legs would fit.
-    /// `index` < e.arrays is the caller's to check: beyond the code's end a copy reads zeros.
-    function add(Expiry memory e, uint256 index, int256 size) internal view {
-        int256[WORDS] memory sums = e.group.words;
-        address blob = e.blob;
-        int256 delta;
-        int256 gamma;
+    /// All options of a book by their expiries' blobs.
+    function addAll(Portfolio memory p, uint256[] calldata legs) internal view {
+        uint256[] memory expiryOf = p.expiryOf;
+        Expiry[] memory expiries = p.expiries;
+        for (uint256 i; i < legs.length;) {
+            uint256 leg;
+            uint256 at;
+            assembly ("memory-safe") {
+                leg := calldataload(add(legs.offset, shl(5, i)))
+                i := add(i, 1)
+                at := mload(add(expiryOf, shl(5, i)))
+            }
+            if (at == 0) continue;
+            uint256 e;
+            uint256 beyond;
+            assembly ("memory-safe") {
+                e := mload(add(expiries, shl(5, at)))
+                beyond := iszero(lt(and(shr(128, leg), 0x7fff), mload(add(e, 224))))
+            }
+            // Beyond the end of a code a copy would read zeros.
+            if (beyond != 0) revert IMargin.ArrayMissing(Legs.idOf(leg), expiries[at - 1].epoch);
+            _add(e, leg);
+        }
+    }
+
+    /// @dev Nothing here can overflow: |size| <= 2¹²⁷ and |word| <= 2⁴⁷, so 2⁸¹ legs would fit.
+    function _add(uint256 e, uint256 leg) private view {
         assembly ("memory-safe") {
             let a := mload(0x40)
-            extcodecopy(blob, a, add(BLOB_PREFIX, mul(index, ARRAY)), ARRAY)
-            delta := mul(size, sar(208, mload(add(a, 6))))
-            gamma := mul(size, sar(208, mload(add(a, 12))))
+            extcodecopy(mload(add(e, 192)), a, add(BLOB_PREFIX, mul(and(shr(128, leg), 0x7fff), ARRAY)), ARRAY)
+            let size := signextend(15, leg)
+            let sums := mload(add(e, 64))
+            mstore(add(e, 256), add(mload(add(e, 256)), mul(size, sar(208, mload(add(a, 6))))))
+            mstore(add(e, 288), add(mload(add(e, 288)), mul(size, sar(208, mload(add(a, 12))))))
             // Only long options can lie under the chord.
             if sgt(size, 0) {
                 mstore(add(sums, 96), add(mload(add(sums, 96)), mul(size, sar(208, mload(add(a, 18))))))
@@ -51,10 +74,6 @@ library ArraySums {
             mstore(add(sums, 608), add(mload(add(sums, 608)), mul(size, sar(208, mload(add(a, 114))))))
             mstore(add(sums, 640), add(mload(add(sums, 640)), mul(size, sar(208, mload(add(a, 120))))))
             mstore(add(sums, 672), add(mload(add(sums, 672)), mul(size, sar(208, mload(add(a, 126))))))
-        }
-        unchecked {
-            e.delta += delta;
-            e.gamma += gamma;
         }
     }
 }

@@ -26,7 +26,10 @@ struct Group {
 /// One expiry's part of a group.
 struct Expiry {
     uint256 key; // underlying 8 | expiry 40
-    Group group;
+    uint256 group; // index in `Portfolio.groups`
+    uint256 sums; // memory pointer of the group's `words`
+    uint256 longs; // Σ |size|
+    uint256 shorts;
     uint256 epoch;
     address blob;
     uint256 arrays; // that the blob holds
@@ -34,33 +37,67 @@ struct Expiry {
     int256 gamma;
 }
 
-/// A book in memory: every leg knows its expiry, every expiry its underlying.
+/// A book in memory: every leg knows its expiry, every expiry its underlying. (By index: a struct inside a struct, or one
+/// declared before it is known, is paid for as an empty one first.)
 struct Portfolio {
     Group[] groups;
     Expiry[] expiries;
-    uint256[] expiryOf; // leg → index in `expiries`; no meaning for perpetuals
+    uint256[] expiryOf; // leg → 1 + index in `expiries`, 0 for a perpetual
 }
 
-/// Groups the legs of a book once, in one pass.
+/// Groups the legs of a book, in one pass.
 library Portfolios {
     using Portfolios for Portfolio;
 
+    uint256 private constant GROUP_WORDS = 14; // fields of Group, `words` the last
+    uint256 private constant CACHE_WORDS = 61; // a prime: expiries are multiples of days and weeks
+
     /// @param spare underlyings that may join later (one a collateral).
+    /// @dev Unchecked: |size| <= 2¹²⁷, so sums over any number of legs that fits in calldata stay far inside 256 bits.
     function gather(uint256[] calldata legs, uint256 spare) internal pure returns (Portfolio memory p) {
         _reserve(p, legs.length, spare);
-        uint256 lastKey;
-        uint256 at;
-        for (uint256 i; i < legs.length; ++i) {
-            uint256 leg = legs[i];
-            uint256 key = leg >> 208;
-            if (uint40(key) == 0) {
-                _addPerpetual(p.groups[p.group(key >> 40)], Legs.sizeOf(leg));
-                continue;
+        uint256[] memory cache = new uint256[](CACHE_WORDS);
+        uint256[] memory expiryOf = p.expiryOf;
+        Expiry[] memory expiries = p.expiries;
+        for (uint256 i; i < legs.length;) {
+            uint256 leg;
+            uint256 slot;
+            uint256 known;
+            assembly ("memory-safe") {
+                leg := calldataload(add(legs.offset, shl(5, i)))
+                slot := add(add(cache, 32), shl(5, mod(shr(208, leg), CACHE_WORDS)))
+                known := mload(slot) // key 48 | 1 + index in `expiries`
             }
-            // Legs opened together tend to lie together: one comparison instead of a search.
-            if (key != lastKey) (lastKey, at) = (key, _expiry(p, key));
-            p.expiryOf[i] = at;
-            _addOption(p.expiries[at].group, Legs.sizeOf(leg));
+            unchecked {
+                ++i;
+            }
+            if (known == 0 || (known ^ leg) >> 208 != 0) {
+                uint256 key = leg >> 208;
+                if (uint40(key) == 0) {
+                    _addPerpetual(p.groups[p.group(key >> 40)], Legs.sizeOf(leg));
+                    continue;
+                }
+                known = key << 208 | (_expiry(p, key) + 1);
+                assembly ("memory-safe") {
+                    mstore(slot, known)
+                }
+            }
+            assembly ("memory-safe") {
+                let at := and(known, 0xffffffff)
+                mstore(add(expiryOf, shl(5, i)), at)
+                let size := signextend(15, leg)
+                let sign := sar(255, size)
+                // Expiry.longs is word 3, Expiry.shorts word 4.
+                let field := add(mload(add(expiries, shl(5, at))), add(96, and(sign, 32)))
+                mstore(field, add(mload(field), sub(xor(size, sign), sign)))
+            }
+        }
+        for (uint256 i; i < p.expiries.length; ++i) {
+            Group memory g = p.groups[p.expiries[i].group];
+            unchecked {
+                g.options += p.expiries[i].longs + p.expiries[i].shorts;
+                g.shorts += p.expiries[i].shorts;
+            }
         }
     }
 
@@ -71,9 +108,14 @@ library Portfolios {
         for (; at < groups.length; ++at) {
             if (groups[at].underlying == underlying) return at;
         }
-        Group memory added;
-        added.underlying = underlying;
+        // By hand, as Solidity would fill the scan parameters too, which whoever prices the group sets.
         assembly ("memory-safe") {
+            let added := mload(0x40)
+            let words := add(added, mul(32, GROUP_WORDS))
+            mstore(0x40, add(words, mul(32, WORDS)))
+            calldatacopy(added, calldatasize(), mul(32, add(GROUP_WORDS, WORDS))) // zeros
+            mstore(added, underlying)
+            mstore(sub(words, 32), words)
             let n := add(at, 1)
             mstore(groups, n)
             mstore(add(groups, shl(5, n)), added)
@@ -90,34 +132,31 @@ library Portfolios {
         }
     }
 
+    /// Index of an expiry, which is made where there is none.
     function _expiry(Portfolio memory p, uint256 key) private pure returns (uint256 at) {
         Expiry[] memory expiries = p.expiries;
         for (; at < expiries.length; ++at) {
             if (expiries[at].key == key) return at;
         }
-        Group memory g = p.groups[p.group(key >> 40)];
+        uint256 group_ = p.group(key >> 40);
+        Group memory g = p.groups[group_];
         ++g.expiries;
-        Expiry memory added = Expiry(key, g, 0, address(0), 0, 0, 0);
+        int256[WORDS] memory words = g.words;
+        Expiry memory added;
+        (added.key, added.group) = (key, group_);
         assembly ("memory-safe") {
             let n := add(at, 1)
             mstore(expiries, n)
             mstore(add(expiries, shl(5, n)), added)
+            mstore(add(added, 64), words) // `sums`
         }
     }
 
     function _addPerpetual(Group memory g, int256 size) private pure {
-        g.linear += size;
-        g.perpetual += _abs(size);
-    }
-
-    function _addOption(Group memory g, int256 size) private pure {
-        uint256 quantity = _abs(size);
-        g.options += quantity;
-        if (size < 0) g.shorts += quantity;
-    }
-
-    function _abs(int256 size) private pure returns (uint256) {
-        return uint256(size < 0 ? -size : size);
+        unchecked {
+            g.linear += size;
+            g.perpetual += uint256(size < 0 ? -size : size);
+        }
     }
 
     /// Empty lists with room for the worst case, so that they can grow in place: a leg brings one expiry and one

@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {BPS, GRID_ROWS, MarginParameters, NO_SCENARIO, ROWS, UNIT, WAD} from "../Types.sol";
+import {BPS, GRID_ROWS, MarginParameters, NO_SCENARIO, ROWS, UNIT, WAD, WORDS} from "../Types.sol";
+import {IMargin} from "../interfaces/IMargin.sol";
 import {Rounding} from "../math/Rounding.sol";
 import {Scan} from "../math/Scan.sol";
 import {Words} from "../math/Words.sol";
-import {ALL_ROWS, Expiry, Group} from "./Portfolios.sol";
+import {ALL_ROWS, Group} from "./Portfolios.sol";
 
 /// From a group's sums to its requirement: docs/risk-arrays.md, "Margin of an account". Exact integers throughout; the
 /// account is rounded once, by the caller. Fine units are 10⁻³⁶ USD.
 library Requirements {
     /// Tell the group one expiry's delta, and how far its marks moved with the price: counted for the account by its
     /// delta, and by its curvature only where that is against it.
-    function addDrift(Expiry memory e) internal pure {
-        Group memory g = e.group;
-        g.words[Words.DELTA] += e.delta;
+    function addDrift(Group memory g, int256 delta, int256 gamma) internal pure {
+        unchecked {
+            g.words[Words.DELTA] += delta;
+        }
+        if (g.price == g.epochPrice) return;
         int256 x = (int256(g.price) - int256(g.epochPrice)) * int256(WAD) / int256(g.epochPrice);
-        if (x == 0) return;
-        int256 curvature = Rounding.fdiv(e.gamma * x * x, int256(2 * WAD * WAD));
-        g.drift += Rounding.fdiv(e.delta * x, int256(WAD)) + (curvature < 0 ? curvature : int256(0));
+        int256 drift = Rounding.fdiv(delta * x, int256(WAD));
+        if (gamma < 0) drift += Rounding.fdiv(gamma * x * x, int256(2 * WAD * WAD));
+        g.drift += drift;
     }
 
     /// Mark value, fine [M].
@@ -29,6 +32,7 @@ library Requirements {
     /// Loss of the rows that count, each by its cover: fine × BPS, >= 0.
     function worstLoss(Group memory g, int256 marked) internal pure returns (uint256) {
         if (g.row == NO_SCENARIO) return 0;
+        _requireBounded(g);
         uint256[ROWS] memory factors = Scan.prices(g.scan);
         int256 worst = g.row == ALL_ROWS ? _worst(g, marked, factors) : _loss(g, marked, factors, g.row);
         return worst > 0 ? uint256(worst) : 0;
@@ -47,35 +51,57 @@ library Requirements {
         mm = _max(worst * m.mmScalar, shorts * m.shortMmRate) + common;
     }
 
+    /// What the unchecked sums below rest on. A row's price is below 2¹⁰⁰ · 2⁶⁷ / WAD < 2¹⁰⁸, so linear legs are worth
+    /// less than 2²²⁸; sums of words are below 2²⁰⁰ / UNIT (checked sums of `markValue`, one unit is 2⁴⁰).
+    function _requireBounded(Group memory g) private pure {
+        if (g.epochPrice >> 100 != 0 || uint256(g.linear < 0 ? -g.linear : g.linear) >> 120 != 0) {
+            revert IMargin.OutOfBounds(uint8(g.underlying), g.epochPrice, g.linear);
+        }
+    }
+
     /// Of all rows, with the gap charge on those of the grid.
     function _worst(Group memory g, int256 marked, uint256[ROWS] memory factors) private pure returns (int256 worst) {
-        worst = type(int256).min;
-        // Two rows share each grid price, and all of the grid shares the gap charge and the cover.
-        for (uint256 row; row < GRID_ROWS; row += 2) {
-            int256 up = g.words[Words.FIRST_ROW + row];
-            int256 down = g.words[Words.FIRST_ROW + row + 1];
-            int256 loss = marked - _at(g, factors[row], up < down ? up : down);
-            if (loss > worst) worst = loss;
+        int256[WORDS] memory words = g.words;
+        // Two rows share each grid price, and all of the grid shares the gap charge and the cover: so the lowest value
+        // first, the loss once.
+        int256 lowest = type(int256).max;
+        for (uint256 row; row < GRID_ROWS; ++row) {
+            int256 up = words[Words.FIRST_ROW + row];
+            int256 linear = _linear(g, factors[row]);
+            int256 down = words[Words.FIRST_ROW + ++row];
+            unchecked {
+                int256 worth = (up < down ? up : down) * int256(UNIT) + linear;
+                if (worth < lowest) lowest = worth;
+            }
         }
-        worst = (worst + g.words[Words.GAP] * int256(UNIT)) * int256(BPS);
+        unchecked {
+            int256 gap = words[Words.GAP];
+            worst = (marked - lowest + (gap - words[Words.MARK]) * int256(UNIT)) * int256(BPS);
+        }
         for (uint256 row = GRID_ROWS; row < ROWS; ++row) {
             int256 loss = _loss(g, marked, factors, row);
             if (loss > worst) worst = loss;
         }
     }
 
-    /// Of one row by its cover, without gap charge.
+    /// Of one row by its cover, without gap charge [(M − A_s) · cover_s].
     function _loss(Group memory g, int256 marked, uint256[ROWS] memory factors, uint256 row)
         private
         pure
         returns (int256)
     {
-        return (marked - _at(g, factors[row], g.words[Words.FIRST_ROW + row])) * int256(Scan.cover(g.scan, row));
+        unchecked {
+            int256 options = g.words[Words.MARK] + g.words[Words.FIRST_ROW + row];
+            int256 worth = options * int256(UNIT) + _linear(g, factors[row]);
+            return (marked - worth) * int256(Scan.cover(g.scan, row));
+        }
     }
 
-    /// Value at a row's absolute price, fine [A_s].
-    function _at(Group memory g, uint256 factor, int256 word) private pure returns (int256) {
-        return (g.words[Words.MARK] + word) * int256(UNIT) + g.linear * int256(g.epochPrice * factor / WAD);
+    /// Linear legs at a row's absolute price, fine [L · S_r · g_s].
+    function _linear(Group memory g, uint256 factor) private pure returns (int256) {
+        unchecked {
+            return g.linear * int256(g.epochPrice * factor / WAD);
+        }
     }
 
     function _concentration(Group memory g, MarginParameters memory m) private pure returns (uint256) {
