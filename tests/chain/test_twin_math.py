@@ -15,8 +15,9 @@ from keeper.abi import ABIS, Interface, interface
 from keeper.demo.anvil import start_anvil
 from keeper.demo.transactions import Batch, role
 from keeper.rpc import Rpc
+from keeper.twin.auction import Concentration, Terms, largest, meaningful, payment, quote, requirement_after
 from keeper.twin.black76 import black
-from keeper.twin.fixed import WAD, exp_wad, ln_wad, sqrt
+from keeper.twin.fixed import WAD, exp_wad, ln_wad, sdiv, sqrt
 from keeper.twin.normal import FARTHEST, HART_END, normal
 from keeper.twin.records import Instrument, Report, ScanParameters, Slice
 from keeper.twin.words import (
@@ -41,14 +42,14 @@ Case = tuple[Report, Slice, ScanParameters, Instrument]
 
 
 class Harness:
-    """MathHarness on a chain of its own: arguments as rows of words, answers as rows of words."""
+    """A harness on a chain of its own: arguments as rows of words, answers as rows of words."""
 
-    def __init__(self, rpc: Rpc) -> None:
+    def __init__(self, rpc: Rpc, name: str) -> None:
         self.rpc = rpc
-        self.abi: Interface = interface("reference_test/MathHarness")
-        document = json.loads((ABIS / "reference_test" / "MathHarness.json").read_text())
+        self.abi: Interface = interface(f"reference_test/{name}")
+        document = json.loads((ABIS / "reference_test" / f"{name}.json").read_text())
         batch = Batch(rpc)
-        self.address = batch.create(role("twin"), bytes.fromhex(document["bytecode"][2:]), "MathHarness")
+        self.address = batch.create(role("twin"), bytes.fromhex(document["bytecode"][2:]), name)
         batch.mine()
 
     def ask(self, name: str, rows: Sequence[Sequence[int]]) -> tuple:
@@ -61,9 +62,14 @@ class Harness:
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[Harness]:
+def node() -> Iterator[Rpc]:
     with start_anvil(gas_limit=GAS) as anvil:
-        yield Harness(Rpc(anvil.url, timeout_s=60.0))
+        yield Rpc(anvil.url, timeout_s=60.0)
+
+
+@pytest.fixture(scope="module")
+def harness(node: Rpc) -> Harness:
+    return Harness(node, "MathHarness")
 
 
 def signed(rng: random.Random, most_bits: int) -> int:
@@ -194,3 +200,42 @@ def test_an_expiry_is_its_options_one_by_one(harness):
     rows = [Instrument(i.underlying, i.expiry, i.strike, i.is_call, n) for n, i in enumerate(listed)]
     found = harness.ask("arrays", [row_of((report, slice_, scan, i)) for i in rows])[0]
     assert found == arrays(report, slice_, scan, rows)
+
+
+def situation(rng: random.Random) -> tuple[Terms, tuple[Concentration, ...], int, int, int, int]:
+    """Terms, concentrations, buffer, largest fraction, the part's share of equity, fund; MM from cents to billions."""
+    mm = rng.randint(10**16, 10 ** rng.randint(17, 27))
+    equity = rng.choice((rng.randrange(mm), mm * rng.randint(0, 99) // 100, -rng.randrange(2 * mm), 0, 1))
+    terms_ = Terms(equity, mm, rng.choice((0, 1, 500, 2_500, 9_999)), rng.choice((10, 10**6, mm // 1_000 + 3)))
+    parts = tuple(
+        Concentration(rng.randrange(mm // 3), rng.randrange(mm)) if rng.random() < 0.6 else Concentration(0, 0)
+        for _ in range(3)
+    )
+    most = rng.choice((WAD, WAD, rng.randint(1, WAD), rng.randint(1, 100)))
+    fund = rng.choice((0, rng.randrange(mm), 10 * mm))
+    return terms_, parts, rng.choice((1, 500, 2_000, 10_000)), most, rng.randint(0, 12 * WAD // 10), fund
+
+
+def test_takes(node):
+    rng = random.Random(SEED)
+    drawn = [situation(rng) for _ in range(POINTS)]
+    rows = [
+        (*astuple(t), *(n for p in parts for n in astuple(p)), buffer, most, share, fund)
+        for t, parts, buffer, most, share, fund in drawn
+    ]
+    harness = Harness(node, "AuctionHarness")
+    found = [row for at in range(0, POINTS, 2_000) for row in harness.ask("takes", rows[at : at + 2_000])[0]]
+    partial = refused = deficits = 0
+    for (t, parts, buffer, most, share, fund), row in zip(drawn, found, strict=True):
+        fraction = min(largest(t, parts, buffer), most)
+        assert row[:4] == (t.whole, t.borne, fraction, meaningful(t, fraction))
+        if not meaningful(t, fraction):
+            refused += 1
+            continue
+        paid = payment(t, fraction, sdiv(t.equity * share, WAD), fund)
+        assert row[4:8] == astuple(paid)
+        assert row[8] == quote(t, fraction, paid.unpaid)
+        assert row[9] == requirement_after(t, parts, fraction)
+        partial += fraction < WAD
+        deficits += paid.shared > 0
+    assert min(partial, refused, deficits) > POINTS // 20
