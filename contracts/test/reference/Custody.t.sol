@@ -34,7 +34,7 @@ contract CustodyTest is VenueBase {
         asset = bound(asset, 0, 3);
         amount = bound(amount, 1, asset == WBTC ? 100_000e8 : asset == USDC ? 1e24 : 1_000_000e18);
         part = bound(part, 1, amount);
-        _deposit(alice, asset, amount);
+        _put(alice, asset, amount);
         assertEq(desk.held(asset), amount);
         if (asset == USDC) assertEq(_cash(alice), int256(amount * SCALE));
         else assertEq(_collateral(alice, asset - 1), amount);
@@ -46,18 +46,18 @@ contract CustodyTest is VenueBase {
     }
 
     function test_no_more_than_is_there() public {
-        _deposit(alice, WETH, 1e18);
+        _put(alice, WETH, 1e18);
         _withdrawReverts(ALICE, WETH, 1e18 + 1, abi.encodeWithSelector(IMarginVenue.Illiquid.selector, 1e18 + 1, 1e18));
         // Cash against collateral is a loan, and the venue must hold it.
         _withdrawReverts(ALICE, USDC, 1e6, abi.encodeWithSelector(IMarginVenue.Illiquid.selector, 1e6, 0));
-        _deposit(bob, USDC, 1_000e6);
+        _put(bob, USDC, 1_000e6);
         _withdraw(ALICE, USDC, 1_000e6);
         assertEq(_cash(alice), -1_000e18);
     }
 
     function test_a_loan_stops_at_initial_margin() public {
-        _deposit(alice, WETH, 1e18);
-        _deposit(bob, USDC, 10_000e6);
+        _put(alice, WETH, 1e18);
+        _put(bob, USDC, 10_000e6);
         _withdraw(ALICE, USDC, 3_000e6); // equity 0, IM 0: equal is enough
         _withdrawReverts(
             ALICE, USDC, 1, abi.encodeWithSelector(IMarginVenue.BelowInitialMargin.selector, alice, -int256(SCALE), 0)
@@ -65,7 +65,7 @@ contract CustodyTest is VenueBase {
     }
 
     function test_zero_and_wrong_sequence_and_foreign_accounts() public {
-        _deposit(alice, USDC, 1e6);
+        _put(alice, USDC, 1e6);
         vm.expectRevert(IMarginVenue.ZeroAmount.selector);
         desk.deposit(alice, USDC, 0);
         _withdrawReverts(ALICE, USDC, 0, abi.encodeWithSelector(IMarginVenue.ZeroAmount.selector));
@@ -87,13 +87,13 @@ contract CustodyTest is VenueBase {
     }
 
     function test_pause_and_auction_stop_withdrawals_not_deposits() public {
-        _deposit(alice, USDC, 1e6);
+        _put(alice, USDC, 1e6);
         desk.setPaused(false, true);
-        _deposit(alice, USDC, 1e6);
+        _put(alice, USDC, 1e6);
         _withdrawReverts(ALICE, USDC, 1, abi.encodeWithSelector(IMarginVenue.PausedBy.selector, bytes32("withdrawals")));
         desk.setPaused(true, false);
         hall.setAuction(alice, 1);
-        _deposit(alice, USDC, 1e6);
+        _put(alice, USDC, 1e6);
         _withdrawReverts(ALICE, USDC, 1, abi.encodeWithSelector(IMarginVenue.InAuction.selector, alice));
         hall.setAuction(alice, 0);
         _withdraw(ALICE, USDC, 1);
@@ -102,9 +102,9 @@ contract CustodyTest is VenueBase {
     // ---- margin ----
 
     function test_withdrawals_need_initial_margin_under_both_sets() public {
-        _deposit(alice, USDC, 1_000e6);
-        _deposit(bob, USDC, 1_000e6);
-        _trade(ALICE, BOB, _perpetual(ETH), 5e18, ETH_PRICE);
+        _put(alice, USDC, 1_000e6);
+        _put(bob, USDC, 1_000e6);
+        _deal(ALICE, BOB, _perpetual(ETH), 5e18, ETH_PRICE);
         bytes memory why =
             abi.encodeWithSelector(IMarginVenue.BelowInitialMargin.selector, alice, int256(499e18), 500e18);
         _withdrawReverts(ALICE, USDC, 501e6, why);
@@ -122,7 +122,7 @@ contract CustodyTest is VenueBase {
     }
 
     function test_who_owes_nothing_leaves_even_on_stale_arrays() public {
-        _deposit(alice, USDC, 1_000e6);
+        _put(alice, USDC, 1_000e6);
         rule.setStale(true, true);
         _withdraw(ALICE, USDC, 1_000e6);
     }
@@ -130,9 +130,9 @@ contract CustodyTest is VenueBase {
     function testFuzz_a_withdrawal_never_ends_below_initial_margin(uint256 size, uint256 amount) public {
         size = bound(size, 1e16, 10e18);
         amount = bound(amount, 1, 2_000e6);
-        _deposit(alice, USDC, 1_000e6);
-        _deposit(bob, USDC, 5_000e6);
-        _trade(ALICE, BOB, _perpetual(ETH), size, ETH_PRICE);
+        _put(alice, USDC, 1_000e6);
+        _put(bob, USDC, 5_000e6);
+        _deal(ALICE, BOB, _perpetual(ETH), size, ETH_PRICE);
         bool enough = 1_000e18 >= amount * SCALE + 100 * size;
         try this.withdraw(ALICE, USDC, amount) {
             assertTrue(enough, "below IM");
@@ -144,10 +144,10 @@ contract CustodyTest is VenueBase {
     // ---- the payout cap ----
 
     function _active(uint256 key) private {
-        _deposit(_account(key), USDC, 10_000e6);
-        _deposit(_account(CAROL), USDC, 10_000e6);
-        _trade(key, CAROL, _perpetual(ETH), 1e18, ETH_PRICE);
-        _trade(CAROL, key, _perpetual(ETH), 1e18, ETH_PRICE);
+        _put(_account(key), USDC, 10_000e6);
+        _put(_account(CAROL), USDC, 10_000e6);
+        _deal(key, CAROL, _perpetual(ETH), 1e18, ETH_PRICE);
+        _deal(CAROL, key, _perpetual(ETH), 1e18, ETH_PRICE);
     }
 
     function test_active_accounts_share_the_cap_of_one_window() public {
@@ -173,15 +173,15 @@ contract CustodyTest is VenueBase {
         _withdrawReverts(ALICE, USDC, 1, abi.encodeWithSelector(IMarginVenue.PayoutCapReached.selector, SCALE, 0));
         vm.warp(START + 601);
         _withdraw(ALICE, USDC, 10_000e6);
-        _deposit(bob, USDC, 1e6); // never traded: exempt from the first second
+        _put(bob, USDC, 1e6); // never traded: exempt from the first second
         _withdraw(BOB, USDC, 1e6);
     }
 
     function test_a_position_however_old_is_not_exempt() public {
         arrays.setSlashable(0);
-        _deposit(alice, USDC, 10_000e6);
-        _deposit(bob, USDC, 10_000e6);
-        _trade(ALICE, BOB, _perpetual(ETH), 1e18, ETH_PRICE);
+        _put(alice, USDC, 10_000e6);
+        _put(bob, USDC, 10_000e6);
+        _deal(ALICE, BOB, _perpetual(ETH), 1e18, ETH_PRICE);
         vm.warp(START + 10_000);
         _withdrawReverts(ALICE, USDC, 1, abi.encodeWithSelector(IMarginVenue.PayoutCapReached.selector, SCALE, 0));
     }
@@ -189,7 +189,7 @@ contract CustodyTest is VenueBase {
     function test_collateral_counts_at_full_price() public {
         arrays.setSlashable(3_000e18);
         _active(ALICE);
-        _deposit(alice, WETH, 2e18);
+        _put(alice, WETH, 2e18);
         _withdrawReverts(
             ALICE,
             WETH,
@@ -197,7 +197,7 @@ contract CustodyTest is VenueBase {
             abi.encodeWithSelector(IMarginVenue.PayoutCapReached.selector, 3_000e18 + 3_000, 3_000e18)
         );
         _withdraw(ALICE, WETH, 1e18);
-        _deposit(alice, WBTC, 1e8);
+        _put(alice, WBTC, 1e8);
         _withdrawReverts(
             ALICE, WBTC, 1, abi.encodeWithSelector(IMarginVenue.PayoutCapReached.selector, 60_000e18 / 1e8, 0)
         );
@@ -207,7 +207,7 @@ contract CustodyTest is VenueBase {
     function testFuzz_no_sliding_window_pays_more_than_the_cap(uint256 seed) public {
         arrays.setSlashable(1_000e18);
         _active(ALICE);
-        _trade(ALICE, CAROL, _perpetual(ETH), 1e18, ETH_PRICE); // never exempt
+        _deal(ALICE, CAROL, _perpetual(ETH), 1e18, ETH_PRICE); // never exempt
         uint256[] memory times = new uint256[](12);
         uint256[] memory paid = new uint256[](12);
         for (uint256 i; i < 12; ++i) {
@@ -237,7 +237,7 @@ contract CustodyTest is VenueBase {
     }
 
     function test_the_fund_is_fed_by_deposits_and_bonds() public {
-        _deposit(FUND, USDC, 5e6);
+        _put(FUND, USDC, 5e6);
         usdc.mint(address(arrays), 10e6);
         arrays.slash(desk, usdc, 7e6, 7e6);
         assertEq(desk.fund(), 12e18);
@@ -255,8 +255,8 @@ contract CustodyTest is VenueBase {
     }
 
     function test_shared_loss_is_paid_by_everyone_alike() public {
-        _deposit(alice, USDC, 600e6);
-        _deposit(bob, USDC, 200e6);
+        _put(alice, USDC, 600e6);
+        _put(bob, USDC, 200e6);
         _sinkDebt(200e18); // claims 1,000 on 800
         assertEq(desk.badDebt(), 200e18);
         vm.warp(START + 601);
@@ -270,7 +270,7 @@ contract CustodyTest is VenueBase {
     }
 
     function test_the_first_inflow_repays_bad_debt() public {
-        _deposit(bob, USDC, 200e6);
+        _put(bob, USDC, 200e6);
         _sinkDebt(50e18);
         usdc.mint(address(arrays), 80e6);
         arrays.slash(desk, usdc, 30e6, 30e6);
@@ -292,8 +292,8 @@ contract CustodyTest is VenueBase {
         second = bound(second, 1e6, 1e15);
         debt = bound(debt, 1, second * SCALE);
         part = bound(part, 2, first);
-        _deposit(alice, USDC, first);
-        _deposit(bob, USDC, second);
+        _put(alice, USDC, first);
+        _put(bob, USDC, second);
         _sinkDebt(debt);
         uint256 owed = (first + second) * SCALE + debt;
         try this.withdraw(ALICE, USDC, part) {}
@@ -313,7 +313,7 @@ contract CustodyTest is VenueBase {
 
     function test_the_cap_of_a_collateral_is_its_last_unit() public {
         products.setCollateral(0, CollateralType(address(weth), 18, ETH, 1_000, 10e18));
-        _deposit(alice, WETH, 10e18);
+        _put(alice, WETH, 10e18);
         weth.mint(address(this), 1);
         weth.approve(address(desk), 1);
         vm.expectRevert(
@@ -332,7 +332,7 @@ contract CustodyTest is VenueBase {
             token.approve(address(desk), 1);
             if (i == 8) {
                 for (uint256 asset = WETH; asset <= 3; ++asset) {
-                    _deposit(alice, asset, 2);
+                    _put(alice, asset, 2);
                 }
                 vm.expectRevert(abi.encodeWithSelector(IMarginVenue.TooManyCollaterals.selector, alice, 9, 8));
             }
@@ -359,7 +359,7 @@ contract CustodyTest is VenueBase {
     }
 
     function test_gifts_are_nobodys() public {
-        _deposit(alice, USDC, 10e6);
+        _put(alice, USDC, 10e6);
         usdc.mint(address(desk), 5e6);
         assertEq(desk.held(USDC), 10e6);
         _withdraw(ALICE, USDC, 10e6);

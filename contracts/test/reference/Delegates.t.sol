@@ -14,7 +14,7 @@ contract DelegatesTest is VenueBase {
         super.setUp();
         account = _account(ALICE) | 3; // a sub-account
         owner = vm.addr(ALICE);
-        _deposit(account, USDC, 1_000e6);
+        _put(account, USDC, 1_000e6);
     }
 
     function _grant(address delegate, bytes4 selector, uint40 until) private {
@@ -92,7 +92,7 @@ contract DelegatesTest is VenueBase {
     }
 
     function test_a_delegate_for_matching_signs_orders() public {
-        _deposit(_account(CAROL), USDC, 1_000e6);
+        _put(_account(CAROL), USDC, 1_000e6);
         IMarginVenue.Order memory buy = _order(ALICE, _perpetual(ETH), 1e18, ETH_PRICE);
         buy.account = account;
         IMarginVenue.Order memory sell = _order(CAROL, _perpetual(ETH), -1e18, ETH_PRICE);

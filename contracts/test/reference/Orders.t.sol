@@ -14,12 +14,12 @@ contract OrdersTest is VenueBase {
     function setUp() public override {
         super.setUp();
         perp = _perpetual(ETH);
-        _deposit(_account(ALICE), USDC, 1_000e6);
-        _deposit(_account(BOB), USDC, 1_000_000e6);
+        _put(_account(ALICE), USDC, 1_000e6);
+        _put(_account(BOB), USDC, 1_000_000e6);
     }
 
     function test_equity_equal_to_initial_margin_is_enough() public {
-        _trade(ALICE, BOB, perp, 10e18, ETH_PRICE);
+        _deal(ALICE, BOB, perp, 10e18, ETH_PRICE);
         assertEq(_size(_account(ALICE), perp), 10e18);
         assertEq(_size(_account(BOB), perp), -10e18);
         assertEq(_cash(_account(ALICE)), 1_000e18 - 30_000e18);
@@ -48,13 +48,13 @@ contract OrdersTest is VenueBase {
     // ---- closing below IM ----
 
     function _sinkAlice() private {
-        _trade(ALICE, BOB, perp, 10e18, ETH_PRICE);
+        _deal(ALICE, BOB, perp, 10e18, ETH_PRICE);
         rule.setRates(200e18, 200e18); // her IM is 2,000 now, MM 1,000
     }
 
     function test_below_initial_margin_closing_is_allowed_and_opening_is_not() public {
         _sinkAlice();
-        _trade(BOB, ALICE, perp, 1e18, ETH_PRICE);
+        _deal(BOB, ALICE, perp, 1e18, ETH_PRICE);
         assertEq(_size(_account(ALICE), perp), 9e18);
         bytes memory why = abi.encodeWithSelector(
             IMarginVenue.BelowInitialMargin.selector, _account(ALICE), int256(1_000e18), 2_000e18
@@ -68,7 +68,7 @@ contract OrdersTest is VenueBase {
         bytes memory why =
             abi.encodeWithSelector(IMarginVenue.ExcessFell.selector, _account(ALICE), int256(0), -int256(1));
         _tradeReverts(BOB, ALICE, perp, 1e18, ETH_PRICE - 100e18 - 1, why);
-        _trade(BOB, ALICE, perp, 1e18, ETH_PRICE - 100e18);
+        _deal(BOB, ALICE, perp, 1e18, ETH_PRICE - 100e18);
         assertEq(_size(_account(ALICE), perp), 9e18);
     }
 
@@ -78,16 +78,16 @@ contract OrdersTest is VenueBase {
             IMarginVenue.BelowInitialMargin.selector, _account(ALICE), int256(1_000e18), 2_000e18 + 200
         );
         _tradeReverts(BOB, ALICE, perp, 20e18 + 1, ETH_PRICE, why);
-        _trade(BOB, ALICE, perp, 10e18, ETH_PRICE); // to zero is
+        _deal(BOB, ALICE, perp, 10e18, ETH_PRICE); // to zero is
         assertEq(_size(_account(ALICE), perp), 0);
     }
 
     function test_closing_works_on_stale_arrays_for_shorts_too() public {
-        _trade(BOB, ALICE, perp, 10e18, ETH_PRICE);
-        _deposit(_account(CAROL), USDC, 1_000_000e6);
-        _trade(CAROL, BOB, perp, 20e18, ETH_PRICE); // Bob is short as well now, Carol long
+        _deal(BOB, ALICE, perp, 10e18, ETH_PRICE);
+        _put(_account(CAROL), USDC, 1_000_000e6);
+        _deal(CAROL, BOB, perp, 20e18, ETH_PRICE); // Bob is short as well now, Carol long
         rule.setStale(true, true);
-        _trade(ALICE, CAROL, perp, 4e18, ETH_PRICE);
+        _deal(ALICE, CAROL, perp, 4e18, ETH_PRICE);
         assertEq(_size(_account(ALICE), perp), -6e18);
         bytes memory why =
             abi.encodeWithSelector(IMarginVenue.ExcessFell.selector, _account(CAROL), int256(999_200e18), 999_149e18);
@@ -112,7 +112,7 @@ contract OrdersTest is VenueBase {
     }
 
     function trade(uint256 buyer, uint256 seller, uint256 size, uint256 price) external {
-        _trade(buyer, seller, perp, size, price);
+        _deal(buyer, seller, perp, size, price);
     }
 
     function _equity(uint256 key) private view returns (int256) {
@@ -127,7 +127,7 @@ contract OrdersTest is VenueBase {
     // ---- pause and auction ----
 
     function test_the_pause_stops_opening_never_closing() public {
-        _trade(ALICE, BOB, perp, 5e18, ETH_PRICE);
+        _deal(ALICE, BOB, perp, 5e18, ETH_PRICE);
         desk.setPaused(true, false);
         _tradeReverts(
             ALICE,
@@ -137,25 +137,25 @@ contract OrdersTest is VenueBase {
             ETH_PRICE,
             abi.encodeWithSelector(IMarginVenue.PausedBy.selector, bytes32("opening"))
         );
-        _trade(BOB, ALICE, perp, 5e18, ETH_PRICE);
+        _deal(BOB, ALICE, perp, 5e18, ETH_PRICE);
     }
 
     function test_in_auction_only_reducing() public {
-        _trade(ALICE, BOB, perp, 5e18, ETH_PRICE);
+        _deal(ALICE, BOB, perp, 5e18, ETH_PRICE);
         hall.setAuction(_account(ALICE), 7);
         _tradeReverts(
             ALICE, BOB, perp, 1e18, ETH_PRICE, abi.encodeWithSelector(IMarginVenue.InAuction.selector, _account(ALICE))
         );
-        _trade(BOB, ALICE, perp, 1e18, ETH_PRICE);
-        _deposit(_account(ALICE), USDC, 1);
+        _deal(BOB, ALICE, perp, 1e18, ETH_PRICE);
+        _put(_account(ALICE), USDC, 1);
     }
 
     // ---- band ----
 
     function test_the_band_includes_its_edges() public {
-        _deposit(_account(ALICE), USDC, 100_000e6);
-        _trade(ALICE, BOB, perp, 1e18, 3_150e18);
-        _trade(ALICE, BOB, perp, 1e18, 2_850e18);
+        _put(_account(ALICE), USDC, 100_000e6);
+        _deal(ALICE, BOB, perp, 1e18, 3_150e18);
+        _deal(ALICE, BOB, perp, 1e18, 2_850e18);
         bytes4 outside = IMarginVenue.PriceOutsideBand.selector;
         _tradeReverts(
             ALICE, BOB, perp, 1e18, 3_150e18 + 1, abi.encodeWithSelector(outside, 3_150e18 + 1, 2_850e18, 3_150e18)
@@ -166,10 +166,10 @@ contract OrdersTest is VenueBase {
     }
 
     function test_a_worthless_option_trades_within_a_share_of_spot() public {
-        _deposit(_account(ALICE), USDC, 100_000e6);
+        _put(_account(ALICE), USDC, 100_000e6);
         rule.setMark(_call(), 1e16);
-        _trade(ALICE, BOB, _call(), 1e18, 0);
-        _trade(ALICE, BOB, _call(), 1e18, 7.51e18); // 0.01 + 25 BPS of 3,000
+        _deal(ALICE, BOB, _call(), 1e18, 0);
+        _deal(ALICE, BOB, _call(), 1e18, 7.51e18); // 0.01 + 25 BPS of 3,000
         _tradeReverts(
             ALICE,
             BOB,
@@ -293,7 +293,7 @@ contract OrdersTest is VenueBase {
     function test_an_owner_that_is_a_contract_signs_by_its_own_rule() public {
         ContractOwner owner = new ContractOwner();
         uint256 account = uint256(uint160(address(owner))) << 96 | 5;
-        _deposit(account, USDC, 1_000e6);
+        _put(account, USDC, 1_000e6);
         IMarginVenue.Order memory buy = _order(ALICE, perp, 1e18, ETH_PRICE);
         buy.account = account;
         IMarginVenue.Order memory sell = _order(BOB, perp, -1e18, ETH_PRICE);
@@ -325,7 +325,7 @@ contract OrdersTest is VenueBase {
         _refused(buy, _order(BOB, perp, -1e18, ETH_PRICE + 1), false, "limit");
         buy.reduceOnly = true;
         _refused(buy, sell, true, "reduceOnly");
-        _trade(BOB, ALICE, perp, 1e18, ETH_PRICE);
+        _deal(BOB, ALICE, perp, 1e18, ETH_PRICE);
         (bytes memory a, bytes memory b) = (_sign(ALICE, buy), _sign(BOB, sell));
         desk.matchOrders(buy, a, sell, b, 1e18, ETH_PRICE); // now it reduces
         assertEq(_size(_account(ALICE), perp), 0);
@@ -366,15 +366,15 @@ contract OrdersTest is VenueBase {
             IMarginVenue.PositionTooSmall.selector, _account(ALICE), perp, 9.999999999999999e18, 10e18
         );
         _tradeReverts(ALICE, BOB, perp, enough - 1, ETH_PRICE, why);
-        _trade(ALICE, BOB, perp, enough, ETH_PRICE);
-        _trade(BOB, ALICE, perp, enough - 1, ETH_PRICE); // closing may leave one wei
+        _deal(ALICE, BOB, perp, enough, ETH_PRICE);
+        _deal(BOB, ALICE, perp, enough - 1, ETH_PRICE); // closing may leave one wei
         assertEq(_size(_account(ALICE), perp), 1);
     }
 
     function test_no_position_beyond_the_largest_size() public {
         rule.setRates(0, 0);
         rule.setMark(perp, 0);
-        _trade(ALICE, BOB, perp, 1e26, 0);
+        _deal(ALICE, BOB, perp, 1e26, 0);
         _tradeReverts(
             ALICE, BOB, perp, 1, 0, abi.encodeWithSelector(IMarginVenue.SizeOutOfRange.selector, int256(1e26) + 1)
         );
@@ -384,7 +384,7 @@ contract OrdersTest is VenueBase {
         rule.setRates(1, 1);
         _list(ETH, _expiries(ETH)[2], _ladder(64));
         for (uint256 i; i < 128; ++i) {
-            _trade(ALICE, BOB, _option(ETH, 2, 3 + i / 2, i % 2 == 0), 1e18, 0);
+            _deal(ALICE, BOB, _option(ETH, 2, 3 + i / 2, i % 2 == 0), 1e18, 0);
         }
         _tradeReverts(
             ALICE,
@@ -394,8 +394,8 @@ contract OrdersTest is VenueBase {
             ETH_PRICE,
             abi.encodeWithSelector(IMarginVenue.TooManyLegs.selector, _account(ALICE), 129, 128)
         );
-        _trade(BOB, ALICE, _option(ETH, 2, 3, true), 1e18, 0);
-        _trade(ALICE, BOB, perp, 1e18, ETH_PRICE);
+        _deal(BOB, ALICE, _option(ETH, 2, 3, true), 1e18, 0);
+        _deal(ALICE, BOB, perp, 1e18, ETH_PRICE);
     }
 
     function _ladder(uint256 count) private pure returns (uint64[] memory strikes) {
@@ -415,8 +415,8 @@ contract OrdersTest is VenueBase {
             _list(underlying, expiry, one);
             uint128 id = products.instrument(underlying, expiry, 0);
             if (i < 12) {
-                _trade(ALICE, BOB, id, 1e18, 0);
-                _trade(ALICE, BOB, products.instrument(underlying, expiry, 1), 1e18, 0); // the same expiry
+                _deal(ALICE, BOB, id, 1e18, 0);
+                _deal(ALICE, BOB, products.instrument(underlying, expiry, 1), 1e18, 0); // the same expiry
             } else {
                 _tradeReverts(
                     ALICE,
@@ -428,15 +428,15 @@ contract OrdersTest is VenueBase {
                 );
             }
         }
-        _trade(ALICE, BOB, perp, 1e18, ETH_PRICE); // a perpetual has none
+        _deal(ALICE, BOB, perp, 1e18, ETH_PRICE); // a perpetual has none
     }
 
     function testFuzz_a_trade_creates_and_destroys_nothing(uint256 size, uint256 price) public {
-        _deposit(_account(ALICE), USDC, 10_000_000e6);
+        _put(_account(ALICE), USDC, 10_000_000e6);
         size = bound(size, 4e15, 1_000e18);
         price = bound(price, 2_850e18, 3_150e18);
         int256 sum = _cash(_account(ALICE)) + _cash(_account(BOB));
-        _trade(ALICE, BOB, perp, size, price);
+        _deal(ALICE, BOB, perp, size, price);
         assertEq(_cash(_account(ALICE)) + _cash(_account(BOB)), sum);
         assertEq(_size(_account(ALICE), perp), -_size(_account(BOB), perp));
         assertEq(uint256(desk.sequence(_account(ALICE))), 3);

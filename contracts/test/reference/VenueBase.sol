@@ -62,7 +62,7 @@ abstract contract VenueBase is Fixture {
         return asset == USDC ? usdc : asset == WETH ? weth : asset == WBTC ? wbtc : dai;
     }
 
-    function _deposit(uint256 account, uint256 asset, uint256 amount) internal {
+    function _put(uint256 account, uint256 asset, uint256 amount) internal {
         _tokenOf(asset).mint(address(this), amount);
         _tokenOf(asset).approve(address(desk), amount);
         desk.deposit(account, asset, amount);
@@ -118,7 +118,7 @@ abstract contract VenueBase is Fixture {
         return abi.encodePacked(r, s, v);
     }
 
-    function _trade(uint256 buyer, uint256 seller, uint128 id, uint256 size, uint256 price) internal {
+    function _deal(uint256 buyer, uint256 seller, uint128 id, uint256 size, uint256 price) internal {
         IMarginVenue.Order memory buy = _order(buyer, id, int256(size), price);
         IMarginVenue.Order memory sell = _order(seller, id, -int256(size), price);
         (bytes memory buySignature, bytes memory sellSignature) = (_sign(buyer, buy), _sign(seller, sell));
