@@ -6,10 +6,10 @@ already fixed at average A, and F the forward, the option is Black-76 on what is
     forward (1 − w) F,  strike K − w A,  variance time  τ − 2Δ/3 before the window,  τ/3 inside it
 
 by homogeneity 1 − w options of strike (K − w A) / (1 − w). Where that strike is <= 0 the call is the forward less the
-strike and the put 0. The variance is that of the average of a Brownian motion over [0, Δ], Δ/3, on top of the time to the
-window; the average of prices is taken as lognormal about its exact mean. Its true variance is larger by a share σ²Δ/12
-and its third cumulant by 0.07 σ⁴Δ², which together move a price by less than 0.01 σ²Δ of the unfixed forward (1.3e-6 of
-it at a volatility of 150 %).
+strike and the put 0. The variance is that of the average of a Brownian motion over [0, Δ], Δ/3, on top of the time to
+the window; the average of prices is taken as lognormal about its exact mean. Its true variance is larger by a share
+σ²Δ/12 and its third cumulant by 0.07 σ⁴Δ², which together move a price by less than 0.01 σ²Δ of the unfixed forward
+(1.3e-6 of it at a volatility of 150 %).
 Source: Kemna and Vorst (1990), A pricing method for options based on average asset values.
 """
 

@@ -23,7 +23,7 @@ def warm() -> None:
     _warm_pricing()
     _warm_surface()
     book, market = _book((OPTION, OPTION, PERPETUAL))
-    for name in ("span", "pmrm", "pmrm_v1", "standard"):
+    for name in ("span", "pmrm", "pmrm_v1", "standard", "arrays"):
         margin(MODELS[name](), book, market)
     margin(tail.Tail(history={"BTC": (-0.1, 0.0, 0.1)}), book, market)
     margin(MODELS["perp"](), *_book((PERPETUAL, TOKEN)))

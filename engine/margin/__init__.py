@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from engine.margin.arrays import Arrays
 from engine.margin.base import MarginModel
 from engine.margin.lending import Lending
 from engine.margin.perp_model import Perp
@@ -19,5 +20,6 @@ MODELS: Final[dict[str, type[MarginModel]]] = {
     "perp": Perp,
     "lending": Lending,
     "tail": Tail,
+    "arrays": Arrays,
 }
 """By the name that a configuration gives them; every model starts from its defaults and plain data."""

@@ -35,6 +35,7 @@ KINDS = {
     "pmrm_v1": (OPTION,) * 6 + (PERPETUAL, TOKEN),
     "perp": (PERPETUAL, TOKEN),
     "lending": (TOKEN, TOKEN, TOKEN),
+    "arrays": (OPTION,) * 6 + (PERPETUAL, TOKEN),
 }
 HISTORY = {"BTC": tuple(np.random.default_rng(7).normal(0.0, 0.05, 60).tolist())}
 MODEL = {
