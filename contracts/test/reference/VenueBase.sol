@@ -20,6 +20,7 @@ abstract contract VenueBase is Fixture {
     uint256 internal constant ALICE = 0xA11CE;
     uint256 internal constant BOB = 0xB0B;
     uint256 internal constant CAROL = 0xCA401;
+    uint256 internal constant DAVE = 0xDA5E;
     uint256 internal constant FUND = 1;
     uint256 internal constant SCALE = 1e12;
     uint256 internal constant USDC = 0;

@@ -124,6 +124,7 @@ contract DemoSwapper is ISwapper {
     address public callee;
     bytes public callback;
     bool public calledBack;
+    bytes public reply;
 
     function setPays(uint256 amount) external {
         pays = amount;
@@ -138,7 +139,7 @@ contract DemoSwapper is ISwapper {
     }
 
     function swap(address sell, address buy, uint256, uint256, bytes calldata) external {
-        if (callee != address(0)) (calledBack,) = callee.call(callback);
+        if (callee != address(0)) (calledBack, reply) = callee.call(callback);
         if (refund != 0) require(ERC20(sell).transfer(msg.sender, refund));
         require(ERC20(buy).transfer(msg.sender, pays));
     }
