@@ -66,6 +66,7 @@ class Interface:
     def __init__(self, entries: list[dict[str, Any]]) -> None:
         self._functions = {}
         self._events = {}
+        self._errors = {}
         for entry in entries:
             if entry["type"] == "function":
                 function = _function(entry)
@@ -73,12 +74,27 @@ class Interface:
                 self._functions.setdefault(entry["name"], function)
             elif entry["type"] == "event":
                 self._events[entry["name"]] = _event(entry)
+            elif entry["type"] == "error":
+                self._errors[entry["name"]] = _selector(entry)
+
+    @staticmethod
+    def types(fields: list[dict[str, Any]]) -> list[str]:
+        """Return the fields' types, structs spelled out as tuples."""
+        return [_type(field) for field in fields]
 
     def function(self, name: str) -> Function:
         return self._functions[name]
 
     def event(self, name: str) -> Event:
         return self._events[name]
+
+    def error(self, name: str) -> bytes | None:
+        """Return the selector of a named error; None where the contract has no such one."""
+        return self._errors.get(name)
+
+    def error_named(self, selector: bytes) -> str:
+        """Return the name of the error with this selector, or ''."""
+        return next((name for name, found in self._errors.items() if found == selector), "")
 
 
 @cache
@@ -145,9 +161,13 @@ def _type(field: dict[str, Any]) -> str:
     return f"({inner}){field['type'][5:]}"
 
 
+def _selector(entry: dict[str, Any]) -> bytes:
+    return function_abi_to_4byte_selector(entry | {"type": "function"})  # type: ignore[arg-type]
+
+
 def _function(entry: dict[str, Any]) -> Function:
     return Function(
-        selector=function_abi_to_4byte_selector(entry),  # type: ignore[arg-type]
+        selector=_selector(entry),
         inputs=tuple(_type(i) for i in entry["inputs"]),
         outputs=tuple(_type(o) for o in entry.get("outputs", [])),
     )

@@ -1,7 +1,7 @@
 """The only wiring: from a configuration to a world that can tick, with every check a start-up owes its user."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -9,25 +9,31 @@ from typing import Self
 from engine.margin import perp
 from engine.volatility.realised import realised
 from keeper.accounts import Accounts, Glance
+from keeper.auctions import AuctionPolicy
+from keeper.chain import Call
 from keeper.config import Config, keystore_password, load
 from keeper.decide import Known, Policy, Rule
 from keeper.execute import Executor, Limits
 from keeper.heads import Heads
 from keeper.journal import Journal
 from keeper.journal.records import Volatility
-from keeper.loop import World
+from keeper.loop import Line, World
 from keeper.oracles import ORACLES
 from keeper.oracles.base import Feed
 from keeper.perpetuals import PerpetualLine
-from keeper.plans import Liquidate, SetParameters
+from keeper.plans import Liquidate, PublishArrays, SetParameters, StartAuction, TakeAuction
+from keeper.portfolios import Memory, PortfolioLine, PortfolioPolicy
+from keeper.publish import Publishing
 from keeper.rpc import Rpc
 from keeper.submit import ROUTES
 from keeper.submit.signer import Allowed, Signer, SignerPolicy, unlock
 from keeper.units import to_float
 from keeper.venues import VENUES
 from keeper.venues.base import PerpetualVenue, Venue, VenueState
+from keeper.venues.portfolio import PortfolioVenue
 
 NOBODY = "0x" + "0" * 40
+NO_ID = "0x" + "0" * 64
 REFUSED_BLOCKS = 5
 """How long a refused simulation puts an account behind the others."""
 MIN_ROUNDS = 3
@@ -70,13 +76,42 @@ def open_app(config: Config, *, signing: bool = True) -> App:
     world = World(
         heads=Heads(rpc, config.chain.poll_seconds, stop.wait),
         accounts=Accounts(rpc, venue, journal if signing else Glance(journal), config.venue.start_block),
-        line=PerpetualLine(venue, _known(config, venue, journal, policy), policy),
+        line=_line(config, venue, journal, policy),
         oracle=ORACLES["chainlink"](rpc),
         feeds=feeds_of(config),
         journal=journal,
         executor=executor,
     )
     return App(config, rpc, journal, venue, signer, world, stop)
+
+
+def _line(config: Config, venue: PerpetualVenue | PortfolioVenue, journal: Journal, policy: Policy) -> Line:
+    if venue.kind == "perpetual":
+        return PerpetualLine(venue, _known(config, venue, journal, policy), policy)
+    return PortfolioLine(venue, portfolio_policy_of(config), lambda state: _remembered(journal, state.block.number))
+
+
+def portfolio_policy_of(config: Config) -> PortfolioPolicy:
+    rules, policy = config.portfolio, config.policy
+    return PortfolioPolicy(
+        auctions=AuctionPolicy(
+            start=policy.liquidate,
+            take=rules.take,
+            takers=rules.takers,
+            min_shortfall_usd=policy.min_shortfall_usd,
+            min_profit_usd=rules.min_profit_usd,
+            max_a_tick=policy.max_liquidations_per_tick,
+            deadline_s=rules.deadline_seconds,
+        ),
+        publishing=Publishing(rules.publish, rules.publish_after_move, rules.publish_after_seconds),
+        publisher=config.signer.address or NOBODY,
+        plan_lifetime_blocks=policy.plan_lifetime_blocks,
+    )
+
+
+def _remembered(journal: Journal, block_number: int) -> Memory:
+    under_way = frozenset(intent.plan.effect for intent in journal.live_intents())
+    return Memory(under_way, journal.refused_since(block_number - REFUSED_BLOCKS))
 
 
 def configured(path: Path) -> Config:
@@ -179,13 +214,13 @@ def _limits(config: Config) -> Limits:
     )
 
 
-def _signer(config: Config, venue: Venue, policy: Policy, signing: bool) -> Signer:
+def _signer(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy, signing: bool) -> Signer:
     signer = config.signer
     limits = _limits(config)
     allowed = SignerPolicy(
         mode=signer.mode if signing else "observe",
         chain_id=config.chain.chain_id,
-        allowed=_allowed(venue, policy),
+        allowed=_allowed(config, venue, policy),
         max_gas=limits.gas,
         max_fee=limits.max_fee,
         max_tip=limits.tip,
@@ -196,7 +231,25 @@ def _signer(config: Config, venue: Venue, policy: Policy, signing: bool) -> Sign
     return Signer(allowed, address, unlock(signer.keystore, keystore_password().get_secret_value(), address))
 
 
-def _allowed(venue: Venue, policy: Policy) -> tuple[Allowed, ...]:
+def _allowed(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy) -> tuple[Allowed, ...]:
+    if venue.kind == "perpetual":
+        return _perpetual_calls(venue, policy)
+    return tuple(Allowed(call.to, call.selector) for call in _portfolio_calls(config, venue))
+
+
+def _portfolio_calls(config: Config, venue: PortfolioVenue) -> Iterator[Call]:
+    """Yield a call of every kind the policy can need. Their structs are dynamic, so nothing in them is bounded here:
+    the venue moves a taker's money only for the taker's owner or his delegate."""
+    name = venue.name
+    if config.policy.liquidate:
+        yield venue.encode(StartAuction(name, NOBODY, 0, False, 0, 0, 0.0, 0, 0))
+    if config.portfolio.take:
+        yield venue.encode(TakeAuction(name, NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, 0, 0.0, 0, 0))
+    if config.portfolio.publish:
+        yield venue.encode(PublishArrays(name, 0, 0, NO_ID, NO_ID, "0x", "", 0))
+
+
+def _perpetual_calls(venue: PerpetualVenue, policy: Policy) -> tuple[Allowed, ...]:
     """Return the calls the policy can need: liquidation of anybody, and each configured parameter inside its bounds."""
     allowed = []
     if policy.liquidate:

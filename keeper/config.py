@@ -38,6 +38,9 @@ PASSWORD_FILE = "KEEPER_KEYSTORE_PASSWORD_FILE"
 OVERRIDES = {("chain", "rpc_url"): RPC_URL, ("journal", "url"): JOURNAL_URL}
 """Settings an environment variable replaces, whatever the file says."""
 
+OWN_PRICES = ("reference",)
+"""Venues that carry their own price reports and so need no [[oracle]]."""
+
 PPM = 1_000_000
 GWEI_DECIMALS = 9
 
@@ -79,7 +82,16 @@ def _parameter_name(name: str) -> str:
     return f"{kind}:{checksummed(token)}" if colon else name
 
 
+def _account_name(name: str) -> str:
+    """Return an account's name, its owner checksummed. Raises ValueError."""
+    owner, slash, sub = name.partition("/")
+    if slash and not re.fullmatch(r"[1-9][0-9]{0,28}", sub):
+        raise ValueError("expected an owner's address, and for a sub-account a slash and its number behind it")
+    return checksummed(owner) + slash + sub
+
+
 Address = Annotated[str, AfterValidator(checksummed)]
+AccountName = Annotated[str, AfterValidator(_account_name)]
 Positive = Annotated[int, Field(gt=0, lt=2**63)]
 NotNegative = Annotated[int, Field(ge=0, lt=2**63)]
 PositiveFloat = Annotated[float, Field(gt=0.0, le=1e18)]
@@ -174,6 +186,26 @@ class ParameterConfig(Section):
         return self
 
 
+class PortfolioConfig(Section):
+    """What a keeper of a portfolio venue may do beside starting auctions, which is policy.liquidate."""
+
+    take: bool = False
+    takers: Annotated[
+        tuple[AccountName, ...], Field(strict=False)
+    ] = ()  # accounts that buy, each one auction at a time
+    min_profit_usd: NotNegativeFloat = 0.0  # a take that promises less is left to others
+    deadline_seconds: Positive = 120  # of block time after the decision; a later call reverts
+    publish: bool = False
+    publish_after_move: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5  # share of the move limit
+    publish_after_seconds: Positive = 300  # age of the report that the arrays rest on
+
+    @model_validator(mode="after")
+    def _has_takers(self) -> Self:
+        if self.take and not self.takers:
+            raise ValueError("expected at least one of takers for take = true, found none")
+        return self
+
+
 class SignerConfig(Section):
     mode: Literal["observe", "shadow", "live"] = "observe"
     keystore: Annotated[Path, Field(strict=False)] | None = None  # relative to the configuration file
@@ -223,16 +255,17 @@ class Config(Section):
 
     chain: ChainConfig
     venue: VenueConfig
-    oracle: Annotated[tuple[OracleConfig, ...], Field(strict=False)]
+    oracle: Annotated[tuple[OracleConfig, ...], Field(strict=False)] = ()
     policy: PolicyConfig = PolicyConfig()
     parameter: Annotated[tuple[ParameterConfig, ...], Field(strict=False)] = ()
+    portfolio: PortfolioConfig = PortfolioConfig()
     signer: SignerConfig = SignerConfig()
     journal: JournalConfig = JournalConfig()
     jobs: JobsConfig = JobsConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not self.oracle:
+        if not self.oracle and self.venue.name not in OWN_PRICES:
             raise ValueError("oracle: expected at least one [[oracle]], found none")
         _require_distinct("oracle.address", [oracle.address for oracle in self.oracle])
         _require_distinct("parameter.name", [parameter.name for parameter in self.parameter])
@@ -328,6 +361,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "oracle": OracleConfig,
     "policy": PolicyConfig,
     "parameter": ParameterConfig,
+    "portfolio": PortfolioConfig,
     "signer": SignerConfig,
     "journal": JournalConfig,
     "jobs": JobsConfig,

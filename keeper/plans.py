@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+ARRAY_DIGITS: Final = 264
+"""Hexadecimal digits of one option's array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,8 @@ class TakeAuction:
 
     @property
     def effect(self) -> str:
-        return take_effect(self.venue, self.account, self.auction_id)
+        """By taker and auction: each of his takes raises his sequence, so he buys one thing at a time."""
+        return f"{self.venue}:take_auction:{self.taker}:{self.account}:{self.auction_id}"
 
     @property
     def subject(self) -> str:
@@ -135,10 +139,6 @@ class TakeAuction:
     def why(self) -> str:
         share = self.max_fraction / 10**18
         return f"auction {self.auction_id}: at most {share:.1%}, expected profit {self.profit:,.2f} USD"
-
-
-def take_effect(venue: str, account: str, auction_id: int) -> str:
-    return f"{venue}:take_auction:{account}:{auction_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,11 @@ class PublishArrays:
 
     @property
     def why(self) -> str:
-        return f"expiry {self.expiry}, {(len(self.arrays) - 2) // 264} options: {self.reason}"
+        return f"expiry {self.expiry}, {self.options} options: {self.reason}"
+
+    @property
+    def options(self) -> int:
+        return (len(self.arrays) - 2) // ARRAY_DIGITS
 
 
 Plan = Liquidate | SetParameters | StartAuction | TakeAuction | PublishArrays

@@ -118,6 +118,11 @@ class Rpc:
         items = [("eth_call", (_message(call), tag)) for call in calls]
         return [_bytes(answer) for answer in self.batch(items)]
 
+    def codes(self, addresses: Sequence[str], block: Block) -> list[bytes | RpcRefusal]:
+        """Return the code at each address at `block`, empty where there is none."""
+        tag = hex(block.number)
+        return [_bytes(answer) for answer in self.batch([("eth_getCode", (a, tag)) for a in addresses])]
+
     def simulate(
         self, calls: Sequence[Call], sender: str, block: Block, at_time: int, gas: int
     ) -> list[bytes | RpcRefusal]:

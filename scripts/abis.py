@@ -23,6 +23,10 @@ FORGE = NODE_MODULES / "@foundry-rs/forge-linux-amd64/bin/forge"
 
 OWN = {
     "demo": ("src/demo/SettableAggregator.sol", "src/demo/MintableToken.sol"),
+    "reference": tuple(
+        f"src/reference/{name}.sol"
+        for name in ("Products", "Prices", "RiskArrays", "Margin", "MarginVenue", "Auctions")
+    ),
     "reference_test": ("src/reference/harness/MathHarness.sol", "src/reference/harness/AuctionHarness.sol"),
 }
 """Folder under abis/ → our sources, each holding one contract of the file's name."""

@@ -21,7 +21,7 @@ BELOW_ADAPTERS = (
 )
 RESERVED = {"setup", "demo", "test", "check", "bench", "abis", "fmt", "chaos", "study", "fuzz", "docs"}
 CHAIN_LIBRARIES = {"web3", "eth_abi", "eth_account", "eth_utils", "eth_keyfile"}
-KNOWS_CHAIN = ("keeper.rpc", "keeper.abi", *ADAPTERS, "keeper.demo")
+KNOWS_CHAIN = ("keeper.rpc", "keeper.abi", *ADAPTERS, "keeper.demo", "keeper.reference")
 
 
 def imports(source: str) -> Iterator[str]:

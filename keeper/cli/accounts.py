@@ -49,7 +49,8 @@ def accounts(
 def explain(account: Address, config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False) -> None:
     """Say what an account holds and is worth now, and why it was or was not acted on in the past."""
     try:
-        address = checksummed(account)
+        owner, slash, sub = account.partition("/")
+        address = checksummed(owner) + slash + sub
     except ValueError as e:
         raise typer.BadParameter(f"expected an address of 20 bytes in hex, found {account!r}") from e
     with open_app(configured(config), signing=False) as app:

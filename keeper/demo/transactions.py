@@ -95,11 +95,11 @@ class Batch:
         """Queue a call. `what` names it in errors, `gas` is its limit."""
         self._queue(Transaction(sender, message.to, message.data, gas, self._nonce(sender), what, optional))
 
-    def create(self, sender: str, code: bytes, what: str) -> str:
-        """Queue a contract creation; returns the address it will have."""
-        gas = min(CREATE_GAS, CREATE_FLAT_GAS + CREATE_BYTE_GAS * len(code))
+    def create(self, sender: str, code: bytes, what: str, *, gas: int = CREATE_GAS) -> str:
+        """Queue a contract creation using at most `gas`; returns the address it will have."""
+        limit = min(gas, CREATE_FLAT_GAS + CREATE_BYTE_GAS * len(code))
         nonce = self._nonce(sender)
-        self._queue(Transaction(sender, None, code, gas, nonce, what))
+        self._queue(Transaction(sender, None, code, limit, nonce, what))
         return created_address(sender, nonce)
 
     def next_address(self, sender: str, offset: int = 0) -> str:
@@ -112,7 +112,7 @@ class Batch:
         self._rpc.call("evm_setAutomine", False)
         try:
             waiting, self._waiting = self._waiting, []
-            return [receipt for part in _blocks(waiting, self._block_gas()) for receipt in self._mine(part)]
+            return [receipt for part in self._in_blocks(waiting) for receipt in self._mine(part)]
         finally:
             self._rpc.call("evm_setAutomine", automine)
 
@@ -146,8 +146,9 @@ class Batch:
         least = self._rpc.block().base_fee * 9 // 8 + 1 + TIP if self._modest else MAX_FEE
         return range(least + count - 1, least - 1, -1)
 
-    def _block_gas(self) -> int:
-        return int(self._rpc.call("eth_getBlockByNumber", "latest", False)["gasLimit"], 16)
+    def _in_blocks(self, waiting: list[Transaction]) -> list[list[Transaction]]:
+        block_gas = int(self._rpc.call("eth_getBlockByNumber", "latest", False)["gasLimit"], 16)
+        return _blocks(waiting, block_gas)
 
     def _queue(self, transaction: Transaction) -> None:
         self._waiting.append(transaction)
@@ -155,9 +156,12 @@ class Batch:
 
     def _nonce(self, sender: str) -> int:
         if sender not in self._nonces:
-            adopt(self._rpc, [sender])
-            self._nonces[sender] = int(self._rpc.call("eth_getTransactionCount", sender, "pending"), 16)
+            self._nonces[sender] = self._first_nonce(sender)
         return self._nonces[sender]
+
+    def _first_nonce(self, sender: str) -> int:
+        adopt(self._rpc, [sender])
+        return int(self._rpc.call("eth_getTransactionCount", sender, "pending"), 16)
 
 
 def adopt(rpc: Rpc, senders: list[str]) -> None:

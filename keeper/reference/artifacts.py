@@ -1,0 +1,26 @@
+"""Our compiled contracts as creation code: bytecode of abis/reference with its constructor's arguments behind it."""
+
+import json
+from functools import cache
+from typing import Any
+
+from eth_abi.abi import encode
+
+from keeper.abi import ABIS, Interface
+
+
+@cache
+def _document(path: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((ABIS / f"{path}.json").read_text())
+    return document
+
+
+def creation_code(path: str, *arguments: Any) -> bytes:
+    """Return the code that creates the contract stored under abis/, for example `reference/Prices`.
+
+    Raises eth_abi's EncodingError when the arguments do not fit its constructor.
+    """
+    document = _document(path)
+    inputs: list[dict[str, Any]] = next((e["inputs"] for e in document["abi"] if e["type"] == "constructor"), [])
+    types = Interface.types(inputs)
+    return bytes.fromhex(document["bytecode"][2:]) + encode(types, arguments)

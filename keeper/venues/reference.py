@@ -1,0 +1,177 @@
+"""The reference venue: portfolios margined by risk arrays (docs/risk-arrays.md), liquidated by auction.
+
+Accounts are introduced by BalanceChange, the one event that every balance change emits. An account is read as the
+margin rules see it (`book`), with its number of changes and its auction; what margins it is the integer twin.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from eth_abi.exceptions import DecodingError
+
+from keeper.abi import checksummed, interface, uint_at
+from keeper.chain import Block, Call, Log, Receipt
+from keeper.plans import Plan, PublishArrays, StartAuction, TakeAuction
+from keeper.rpc import Rpc, RpcRefusal, answered
+from keeper.twin.records import Book, Holding, Leg
+from keeper.venues.base import Effect, ForeignPlan
+from keeper.venues.portfolio import PortfolioAccount, PortfolioState, account_id, account_name
+from keeper.venues.reference_facts import AUCTIONS, RISK_ARRAYS, VENUE, Facts, contracts_of
+
+NAME: Final = "reference"
+OWN_IDS: Final = 1 << 96
+"""Accounts below belong to the venue itself: insurance fund, rounding dust, bad debt."""
+
+GAS: Final = {"publish": (900_000, 40_000), "start": (900_000, 75_000), "take": (2_500_000, 200_000)}
+"""Gas limits, not costs: a flat part, and what each array or leg may add."""
+
+
+class Reference:
+    """Adapter for one deployment. Holds addresses and immutable facts, no account state."""
+
+    name = NAME
+    kind: Literal["portfolio"] = "portfolio"
+
+    def __init__(self, rpc: Rpc, venue: str) -> None:
+        """Raises MissingContract when there is no code at the address, ReadError when it is another contract."""
+        rpc.require_code(venue, "venue.clearing_house")
+        self._rpc = rpc
+        self.contracts = contracts_of(rpc, venue)
+        self._facts = Facts(rpc, self.contracts)
+        self._rules = self._facts.rules()
+
+    # --- discover ----------------------------------------------------------------------------------
+
+    def events(self) -> tuple[Sequence[str], Sequence[str]]:
+        return (self.contracts.venue,), (interface(VENUE).event("BalanceChange").topic,)
+
+    def introduced(self, logs: Sequence[Log]) -> tuple[str, ...]:
+        numbers = (int(log.topics[1], 16) for log in logs)
+        return tuple(dict.fromkeys(_named(n) for n in numbers if n >= OWN_IDS))
+
+    # --- read --------------------------------------------------------------------------------------
+
+    def read(self, block: Block, accounts: Sequence[str], publisher: str) -> PortfolioState:
+        world, lines, faults = self._facts.world(block, self._rules.limits, publisher)
+        unknown: dict[str, str] = {}
+        found = self._accounts(block, accounts, unknown)
+        fund = interface(VENUE).function("fund").call(self.contracts.venue)
+        (held,) = self._facts.required([fund], block, "insurance fund")
+        return PortfolioState(
+            venue=self.name,
+            block=block,
+            world=world,
+            lines=lines,
+            faults=faults,
+            auctions=self._rules.auctions,
+            fund=int.from_bytes(held, signed=True),
+            accounts=found,
+            unknown=unknown,
+        )
+
+    def _accounts(self, block: Block, accounts: Sequence[str], unknown: dict[str, str]) -> tuple[PortfolioAccount, ...]:
+        venue, auctions, c = interface(VENUE), interface(AUCTIONS), self.contracts
+        calls = [
+            call
+            for number in map(account_id, accounts)
+            for call in (
+                venue.function("book").call(c.venue, number),
+                venue.function("sequence").call(c.venue, number),
+                auctions.function("auction").call(c.auctions, number),
+            )
+        ]
+        answers = self._rpc.eth_calls(calls, block)
+        found = []
+        for row, name in enumerate(accounts):
+            try:
+                found.append(_account(name, answers[3 * row : 3 * row + 3]))
+            except (ValueError, DecodingError) as e:
+                unknown[name] = f"not read: {e}"
+        return tuple(found)
+
+    # --- act ---------------------------------------------------------------------------------------
+
+    def encode(self, plan: Plan) -> Call:
+        if isinstance(plan, StartAuction):
+            return self._start(plan)
+        if isinstance(plan, TakeAuction):
+            return self._take(plan)
+        if isinstance(plan, PublishArrays):
+            return self._publish(plan)
+        raise ForeignPlan(self.name, plan)
+
+    def _start(self, plan: StartAuction) -> Call:
+        call = (account_id(plan.account), plan.sequence, plan.deadline, plan.by_arrays, plan.scenarios)
+        encoded = interface(AUCTIONS).function("startAuction").packed(self.contracts.auctions, call)
+        return _with_gas(encoded, "start", plan.legs)
+
+    def _take(self, plan: TakeAuction) -> Call:
+        call = (
+            account_id(plan.account), account_id(plan.taker), plan.auction_id, plan.sequence, plan.taker_sequence,
+            plan.max_fraction, plan.max_price, plan.deadline, plan.by_arrays, plan.scenarios,
+        )  # fmt: skip
+        encoded = interface(AUCTIONS).function("take").packed(self.contracts.auctions, call)
+        return _with_gas(encoded, "take", plan.legs)
+
+    def _publish(self, plan: PublishArrays) -> Call:
+        arrays = bytes.fromhex(plan.arrays[2:])
+        ids = (bytes.fromhex(plan.report_id[2:]), bytes.fromhex(plan.slice_id[2:]))
+        publish = interface(RISK_ARRAYS).function("publish")
+        encoded = publish.packed(self.contracts.risk_arrays, plan.underlying, plan.expiry, *ids, arrays)
+        return _with_gas(encoded, "publish", plan.options)
+
+    def confirm(self, plan: Plan, receipt: Receipt) -> Effect:
+        if not receipt.succeeded:
+            return Effect(False, "reverted")
+        if isinstance(plan, StartAuction):
+            return self._started(plan, receipt)
+        if isinstance(plan, TakeAuction):
+            return self._taken(plan, receipt)
+        if isinstance(plan, PublishArrays):
+            return self._published(plan, receipt)
+        raise ForeignPlan(self.name, plan)
+
+    def _started(self, plan: StartAuction, receipt: Receipt) -> Effect:
+        for indexed, body in self._events(receipt, self.contracts.auctions, AUCTIONS, "AuctionStarted"):
+            if indexed[0] == account_id(plan.account) and body["sequence"] == plan.sequence:
+                equity, mm = body["equity"] / 10**18, body["mm"] / 10**18
+                return Effect(True, f"auction {indexed[1]}: equity {equity:,.2f} USD, MM {mm:,.2f} USD")
+        return Effect(False, "mined without an AuctionStarted event of this account and sequence")
+
+    def _taken(self, plan: TakeAuction, receipt: Receipt) -> Effect:
+        for indexed, body in self._events(receipt, self.contracts.auctions, AUCTIONS, "Taken"):
+            if indexed == [account_id(plan.account), plan.auction_id, account_id(plan.taker)]:
+                share, price = body["fraction"] / 10**18, body["price"] / 10**18
+                lost = (body["fromFund"] + body["shared"]) / 10**18
+                return Effect(True, f"took {share:.2%} for {price:,.2f} USD, {lost:,.2f} USD from fund and shared loss")
+        return Effect(False, "mined without a Taken event of this account, auction and taker")
+
+    def _published(self, plan: PublishArrays, receipt: Receipt) -> Effect:
+        for indexed, body in self._events(receipt, self.contracts.risk_arrays, RISK_ARRAYS, "ArraysPublished"):
+            right = (indexed[0], indexed[2]) == (plan.underlying, plan.expiry)
+            if right and body["sliceId"].hex() == plan.slice_id[2:]:
+                return Effect(True, f"epoch {indexed[1]}, {plan.options} arrays at {body['blob']}")
+        return Effect(False, "mined without an ArraysPublished event of this expiry and slice")
+
+    def _events(self, receipt: Receipt, address: str, path: str, name: str) -> list[tuple[list[int], dict[str, Any]]]:
+        """Return indexed words and body of every such event of ours in the receipt."""
+        event = interface(path).event(name)
+        ours = [log for log in receipt.logs if log.address == address and log.topics[0] == event.topic]
+        return [([int(topic, 16) for topic in log.topics[1:]], event.body(log)) for log in ours]
+
+
+def _account(name: str, answers: Sequence[bytes | RpcRefusal]) -> PortfolioAccount:
+    """Return one account. Raises ValueError or DecodingError when a word is missing or wrong."""
+    book_words, sequence, auction = answered(answers)
+    cash, legs, collateral = interface(VENUE).function("book").values(book_words)[0]
+    book = Book(cash, tuple(Leg.of(leg) for leg in legs), tuple(Holding.of(h) for h in collateral))
+    return PortfolioAccount(name, uint_at(sequence), uint_at(auction, 0), uint_at(auction, 1), book)
+
+
+def _named(number: int) -> str:
+    return account_name(number, checksummed("0x" + (number >> 96).to_bytes(20).hex()))
+
+
+def _with_gas(call: Call, what: str, count: int) -> Call:
+    flat, each = GAS[what]
+    return Call(call.to, call.data, flat + each * count)

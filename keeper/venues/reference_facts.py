@@ -1,0 +1,325 @@
+"""What the reference venue says of itself at one block: reports, slices, epochs with their arrays, parameters."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from eth_abi.exceptions import DecodingError
+
+from keeper.abi import address_at, checksummed, interface, uint_at
+from keeper.chain import Block, Call
+from keeper.errors import ReadError
+from keeper.rpc import Rpc, RpcRefusal, answered
+from keeper.twin.records import CollateralType, Instrument, MarginParameters, Report, ScanParameters, Slice
+from keeper.twin.words import opened
+from keeper.twin.world import Epoch, Limits, Underlying, World
+from keeper.venues.portfolio import AuctionRules, Line, Published, Series
+
+VENUE: Final = "reference/MarginVenue"
+AUCTIONS: Final = "reference/Auctions"
+MARGIN: Final = "reference/Margin"
+RISK_ARRAYS: Final = "reference/RiskArrays"
+PRODUCTS: Final = "reference/Products"
+PRICES: Final = "reference/Prices"
+NOBODY: Final = "0x" + "0" * 40
+STOP_BYTE: Final = 1  # SSTORE2 puts one in front of what a blob holds
+
+Answer = bytes | RpcRefusal
+
+
+@dataclass(frozen=True, slots=True)
+class Contracts:
+    """Addresses of one deployment; the venue names all others."""
+
+    venue: str
+    auctions: str
+    margin: str
+    risk_arrays: str
+    products: str
+    prices: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What never changes of a deployment."""
+
+    limits: Limits
+    auctions: AuctionRules
+
+
+@dataclass(frozen=True, slots=True)
+class _Front:
+    """What the first batch says of one underlying."""
+
+    report: Report
+    report_id: bytes
+    version: int
+    margin: MarginParameters
+    current: tuple[Any, ...] | None  # id and Epoch struct
+    settled: tuple[Any, ...] | None
+    draft: tuple[int, int]  # epoch, published to
+    expiries: tuple[int, ...]  # live, or over a short while ago
+
+
+class Facts:
+    """Reads the venue, block by block; remembers nothing."""
+
+    def __init__(self, rpc: Rpc, contracts: Contracts) -> None:
+        self._rpc = rpc
+        self._contracts = contracts
+
+    def rules(self) -> Rules:
+        """Return what was fixed at deployment. Raises ReadError."""
+        c, block = self._contracts, self._rpc.block()
+        names = [(c.margin, MARGIN, n) for n in ("MAX_REPORT_AGE", "MAX_EPOCH_AGE", "MAX_SLICE_AGE")]
+        names.append((c.risk_arrays, RISK_ARRAYS, "window"))
+        names += [(c.auctions, AUCTIONS, n) for n in ("buffer", "discountCap", "growth")]
+        calls = [interface(path).function(name).call(to) for to, path, name in names]
+        report, epoch, slice_, window, *auction = (uint_at(a) for a in self.required(calls, block, "rules"))
+        return Rules(Limits(report, epoch, slice_, window), AuctionRules(*auction))
+
+    def world(self, block: Block, limits: Limits, publisher: str) -> tuple[World, tuple[Line, ...], dict[int, str]]:
+        """Return the twin's world at `block`, its publication lines, and why underlyings are missing from both."""
+        c = self._contracts
+        counts = [interface(PRODUCTS).function(n).call(c.products) for n in ("underlyings", "collaterals")]
+        underlyings, collaterals = (uint_at(a) for a in self.required(counts, block, "products"))
+        kinds = interface(PRODUCTS).function("collateral")
+        answers = self.required([kinds.call(c.products, i) for i in range(collaterals)], block, "collaterals")
+        accepted = tuple(_collateral(kinds.values(a)[0]) for a in answers)
+        # arrays may still count for as long after their expiry as an epoch may be old
+        since = block.timestamp - limits.epoch_age - limits.window
+        fronts, faults = self._fronts(block, range(underlyings), publisher, since)
+        known, lines = self._known(block, fronts, faults)
+        return World(block.timestamp, known, accepted, limits), lines, faults
+
+    # --- parts of it -------------------------------------------------------------------------------
+
+    def _fronts(
+        self, block: Block, underlyings: Sequence[int], publisher: str, since: int
+    ) -> tuple[dict[int, _Front], dict[int, str]]:
+        c = self._contracts
+        prices, products, arrays = interface(PRICES), interface(PRODUCTS), interface(RISK_ARRAYS)
+        reads = [
+            [
+                prices.function("newest").call(c.prices, u),
+                products.function("scanVersion").call(c.products, u),
+                products.function("marginParameters").call(c.products, u),
+                arrays.function("current").call(c.risk_arrays, u),
+                arrays.function("settled").call(c.risk_arrays, u),
+                arrays.function("draft").call(c.risk_arrays, u, publisher),
+                products.function("expiriesAfter").call(c.products, u, since),
+            ]
+            for u in underlyings
+        ]
+        answers = iter(self._rpc.eth_calls([call for row in reads for call in row], block))
+        fronts, faults = {}, {}
+        for u, row in zip(underlyings, reads, strict=True):
+            found = [next(answers) for _ in row]
+            try:
+                fronts[u] = _front(found)
+            except (ValueError, DecodingError) as e:
+                faults[u] = f"underlying {u} not read: {e}"
+        return fronts, faults
+
+    def _known(
+        self, block: Block, fronts: Mapping[int, _Front], faults: dict[int, str]
+    ) -> tuple[dict[int, Underlying], tuple[Line, ...]]:
+        series = self._series(block, fronts, faults)
+        epochs = self._epochs(block, fronts, faults)
+        scans = self._scans(block, fronts, faults)
+        known, lines = {}, []
+        for u, front in fronts.items():
+            if u in faults:
+                continue
+            of_u = series[u]
+            known[u] = Underlying(
+                report=front.report,
+                scan=scans[u, front.version],
+                margin=front.margin,
+                slices={s.expiry: slice_ for s, slice_ in of_u if slice_ is not None},
+                current=_epoch(front.current, epochs.get((u, False)), u, scans),
+                settled=_epoch(front.settled, epochs.get((u, True)), u, scans),
+            )
+            live = tuple(s for s, _ in of_u if s.expiry > front.report.timestamp and s.instruments)
+            lines.append(
+                Line(
+                    underlying=u,
+                    report_id=front.report_id,
+                    version=front.version,
+                    series=live,
+                    unfitted=tuple(s.expiry for s in live if not s.slice_id),
+                    current=_published(front.current),
+                    draft=self._draft(block, u, front),
+                    draft_to=front.draft[1],
+                )
+            )
+        return known, tuple(lines)
+
+    def _series(
+        self, block: Block, fronts: Mapping[int, _Front], faults: dict[int, str]
+    ) -> dict[int, list[tuple[Series, Slice | None]]]:
+        """Return each expiry with its newest slice; None where there is none yet."""
+        c, prices, products = self._contracts, interface(PRICES), interface(PRODUCTS)
+        wanted = [(u, expiry) for u, front in fronts.items() for expiry in front.expiries]
+        newest, listed = prices.function("newestSlice"), products.function("instruments")
+        calls = [
+            call
+            for u, expiry in wanted
+            for call in (newest.call(c.prices, u, expiry), listed.call(c.products, u, expiry))
+        ]
+        answers = iter(self._rpc.eth_calls(calls, block))
+        found: dict[int, list[tuple[Series, Slice | None]]] = {u: [] for u in fronts}
+        for u, expiry in wanted:
+            slice_answer, list_answer = next(answers), next(answers)
+            slice_id, slice_ = b"", None
+            try:
+                instruments = tuple(Instrument.of(i) for i in listed.values(*answered([list_answer]))[0])
+                if not _says(slice_answer, "NoSlice"):
+                    fields, slice_id, _ = newest.values(*answered([slice_answer]))
+                    slice_ = Slice(*fields)
+                found[u].append((Series(expiry, slice_id, instruments), slice_))
+            except (ValueError, DecodingError) as e:
+                faults.setdefault(u, f"underlying {u}, expiry {expiry} not read: {e}")
+        return found
+
+    def _scans(
+        self, block: Block, fronts: Mapping[int, _Front], faults: dict[int, str]
+    ) -> dict[tuple[int, int], ScanParameters]:
+        read = interface(PRODUCTS).function("scanParameters")
+        versions = {(u, f.version) for u, f in fronts.items()}
+        versions |= {(u, e[1][5]) for u, f in fronts.items() for e in (f.current, f.settled) if e is not None}
+        wanted = sorted(versions)
+        answers = self._rpc.eth_calls([read.call(self._contracts.products, *w) for w in wanted], block)
+        found = {}
+        for (u, version), answer in zip(wanted, answers, strict=True):
+            try:
+                found[u, version] = ScanParameters(*read.values(*answered([answer]))[0])
+            except (ValueError, DecodingError) as e:
+                faults.setdefault(u, f"underlying {u}, scan parameters {version} not read: {e}")
+        return found
+
+    def _epochs(
+        self, block: Block, fronts: Mapping[int, _Front], faults: dict[int, str]
+    ) -> dict[tuple[int, bool], dict[int, tuple[tuple[int, ...], ...]]]:
+        """Return the arrays of each current and settled epoch: expiry -> words of its rows."""
+        blobs = interface(RISK_ARRAYS).function("blobs")
+        wanted = [
+            (u, settled)
+            for u, front in fronts.items()
+            for settled, epoch in ((False, front.current), (True, front.settled))
+            if epoch is not None
+        ]
+        calls = [blobs.packed(self._contracts.risk_arrays, u, settled, fronts[u].expiries) for u, settled in wanted]
+        places = []
+        for (u, settled), answer in zip(wanted, self._rpc.eth_calls(calls, block), strict=True):
+            try:
+                pointers = blobs.values(*answered([answer]))[2]
+            except (ValueError, DecodingError) as e:
+                faults.setdefault(u, f"underlying {u}, its epoch not read: {e}")
+                continue
+            places += [
+                (u, settled, expiry, pointer)
+                for expiry, pointer in zip(fronts[u].expiries, pointers, strict=True)
+                if pointer != NOBODY
+            ]
+        return self._arrays(block, places, wanted, faults)
+
+    def _arrays(
+        self,
+        block: Block,
+        places: Sequence[tuple[int, bool, int, str]],
+        wanted: Iterable[tuple[int, bool]],
+        faults: dict[int, str],
+    ) -> dict[tuple[int, bool], dict[int, tuple[tuple[int, ...], ...]]]:
+        pointers = sorted({checksummed(place[3]) for place in places})
+        codes = dict(zip(pointers, self._rpc.codes(pointers, block), strict=True))
+        found: dict[tuple[int, bool], dict[int, tuple[tuple[int, ...], ...]]] = {key: {} for key in wanted}
+        for u, settled, expiry, pointer in places:
+            code = codes[checksummed(pointer)]
+            try:
+                found[u, settled][expiry] = opened(answered([code])[0][STOP_BYTE:])[1]
+            except ValueError as e:
+                faults.setdefault(u, f"underlying {u}, arrays of expiry {expiry} not read: {e}")
+        return found
+
+    def _draft(self, block: Block, u: int, front: _Front) -> Published | None:
+        epoch, _ = front.draft
+        if epoch == 0:
+            return None
+        read = interface(RISK_ARRAYS).function("epoch")
+        answers = self.required([read.call(self._contracts.risk_arrays, u, epoch)], block, f"draft {epoch}")
+        return _published((epoch, read.values(answers[0])[0]))
+
+    def required(self, calls: Sequence[Call], block: Block, what: str) -> list[bytes]:
+        try:
+            return answered(self._rpc.eth_calls(calls, block))
+        except ValueError as e:
+            raise ReadError(f"reference: {what} at block {block.number} not read: {e}") from e
+
+
+def _front(found: Sequence[Answer]) -> _Front:
+    """Return the first batch's words as records. Raises ValueError or DecodingError."""
+    newest, version, margin, current, settled, draft, expiries = found
+    prices, products, arrays = interface(PRICES), interface(PRODUCTS), interface(RISK_ARRAYS)
+
+    def words(answer: Answer, read: Callable[[bytes], tuple[Any, ...]]) -> tuple[Any, ...]:
+        return read(answered([answer])[0])
+
+    fields, report_id, _ = words(newest, prices.function("newest").values)
+    report = Report(*fields)
+    drafted = words(draft, arrays.function("draft").values)[0]
+    return _Front(
+        report=report,
+        report_id=report_id,
+        version=words(version, products.function("scanVersion").values)[0],
+        margin=MarginParameters(*words(margin, products.function("marginParameters").values)[0]),
+        current=None if _says(current, "NoEpoch") else words(current, arrays.function("current").values),
+        settled=None if _says(settled, "NoEpoch") else words(settled, arrays.function("settled").values),
+        draft=(drafted[0], drafted[1]),
+        expiries=tuple(words(expiries, products.function("expiriesAfter").values)[0]),
+    )
+
+
+def _collateral(fields: Sequence[Any]) -> CollateralType:
+    token, *rest = fields
+    return CollateralType(int(token, 16), *rest)
+
+
+def _epoch(
+    struct: tuple[Any, ...] | None,
+    arrays: Mapping[int, tuple[tuple[int, ...], ...]] | None,
+    u: int,
+    scans: Mapping[tuple[int, int], ScanParameters],
+) -> Epoch | None:
+    if struct is None or arrays is None:
+        return None
+    _, (_, _, reported_at, _, _, version, price) = struct
+    return Epoch(price, reported_at, scans[u, version], arrays)
+
+
+def _published(struct: tuple[Any, ...] | None) -> Published | None:
+    if struct is None:
+        return None
+    number, (report_id, _, reported_at, _, completed_at, _, price) = struct
+    return Published(number, report_id, price, reported_at, completed_at)
+
+
+def _says(answer: Answer, error: str) -> bool:
+    """Say whether the call reverted with this named error: an answer, not a failure to read."""
+    if not isinstance(answer, RpcRefusal):
+        return False
+    selectors = {path: interface(path).error(error) for path in (PRICES, RISK_ARRAYS)}
+    return answer.revert[:4] in [s for s in selectors.values() if s is not None]
+
+
+def contracts_of(rpc: Rpc, venue: str) -> Contracts:
+    """Ask the venue for the others. Raises ReadError when it is not one."""
+    block = rpc.block()
+    names = ("auctions", "MARGIN", "RISK_ARRAYS", "PRODUCTS", "PRICES")
+    try:
+        answers = answered(rpc.eth_calls([interface(VENUE).function(n).call(venue) for n in names], block))
+        return Contracts(venue, *(address_at(answer) for answer in answers))
+    except ValueError as e:
+        raise ReadError(
+            f"venue.clearing_house: expected a reference venue at {venue}, found none ({e}); check the address"
+        ) from e
