@@ -25,6 +25,7 @@ interface Vm {
     function store(address who, bytes32 slot, bytes32 word) external;
     function load(address who, bytes32 slot) external view returns (bytes32);
     function label(address who, string calldata name) external;
+    function cool(address who) external;
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
     function toString(uint256 number) external pure returns (string memory);
