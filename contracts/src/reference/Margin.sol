@@ -117,9 +117,8 @@ contract Margin is IMargin {
             _open(p, p.groups[i], source);
         }
         ArraySums.addAll(p, book.legs);
-        for (uint256 i; i < p.expiries.length; ++i) {
-            Expiry memory e = p.expiries[i];
-            Requirements.addDrift(p.groups[e.group], e.delta, e.gamma);
+        for (uint256 i; i < p.groups.length; ++i) {
+            Requirements.setDrift(p.groups[i]);
         }
         return _check(p, book.cash);
     }

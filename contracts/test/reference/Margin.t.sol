@@ -41,13 +41,13 @@ contract MarginTest is MarginWorld {
         return Instruments.pack(BTC, expiry, 60_000e8, true, index);
     }
 
-    /// Option 0: mark 100, delta 5,000, gamma 20,000, gap 7; worst grid row 13 at −95. Option 1: mark 50, delta −4,000,
-    /// gamma 30,000, gap 3; +40 in row 10, −50 in row 13.
+    /// Option 0: mark 100, delta 5,000, bend 2, gap 7; worst grid row 13 at −95. Option 1: mark 50, delta −4,000,
+    /// bend 4, gap 3; +40 in row 10, −50 in row 13.
     function _byHand() internal {
         int256[WORDS][] memory w = new int256[WORDS][](2);
-        (w[0][0], w[0][1], w[0][2], w[0][3]) = (100 * USD, 5_000 * USD, 20_000 * USD, 7 * USD);
+        (w[0][0], w[0][1], w[0][2], w[0][3]) = (100 * USD, 5_000 * USD, 2 * USD, 7 * USD);
         (w[0][4 + 12], w[0][4 + 13], w[0][4 + 17]) = (-90 * USD, -95 * USD, -99 * USD);
-        (w[1][0], w[1][1], w[1][2], w[1][3]) = (50 * USD, -4_000 * USD, 30_000 * USD, 3 * USD);
+        (w[1][0], w[1][1], w[1][2], w[1][3]) = (50 * USD, -4_000 * USD, 4 * USD, 3 * USD);
         (w[1][4 + 10], w[1][4 + 13]) = (40 * USD, -50 * USD);
         publishWords(BTC, expiry, w);
     }
@@ -119,22 +119,24 @@ contract MarginTest is MarginWorld {
         assertEq(c.mm, 600e18 + 5e12);
     }
 
-    /// At +1.25 %: 3 · 5,000 − 2 · −4,000 = 23,000 of delta gain 287.5; gamma 3 · 20,000 − 2 · 30,000 = 0.
+    /// At +1.25 %, the whole limit: 3 · 5,000 − 2 · −4,000 = 23,000 of delta gain 287.5, the two short cost their bend, 8.
     function test_marks_move_by_delta() public {
         _byHand();
         report(BTC, 60_750e18);
         Check memory c = margin.byArrays(_two(_option(0), 3e18, _option(1), -2e18));
-        assertEq(c.equity, int256(487.5e18));
-        assertEq(c.mm, (291e18 + 287.5e18) * 8 / 10 + 5e12);
+        assertEq(c.equity, int256(479.5e18));
+        assertEq(c.mm, (291e18 + 279.5e18) * 8 / 10 + 5e12);
     }
 
-    /// Two short at −1.25 %: delta 8,000 · −1.25 % = −100; gamma −60,000 · ½ · 0.0125² = −4.6875 counts. Two long:
-    /// +100, and the same curvature in favour does not count.
-    function test_curvature_counts_only_against_the_account() public {
+    /// Two short at −1.25 %: delta 8,000 · −1.25 % = −100, and twice the bend of 4; half of it at half the limit. Two
+    /// long: +100, and nothing for curvature in favour.
+    function test_bend_counts_only_against_the_account() public {
         _byHand();
         report(BTC, 59_250e18);
-        assertEq(margin.byArrays(_one(_option(1), -2e18, 0)).equity, -100e18 - 100e18 - 4.6875e18);
+        assertEq(margin.byArrays(_one(_option(1), -2e18, 0)).equity, -100e18 - 100e18 - 8e18);
         assertEq(margin.byArrays(_one(_option(1), 2e18, 0)).equity, 100e18 + 100e18);
+        report(BTC, 59_625e18);
+        assertEq(margin.byArrays(_one(_option(1), -2e18, 0)).equity, -100e18 - 50e18 - 4e18);
     }
 
     /// A linear leg beside options is valued at the rows' absolute prices: at 60,750 one contract is worth 60,750, in rows

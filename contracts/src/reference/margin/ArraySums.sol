@@ -49,12 +49,11 @@ library ArraySums {
             extcodecopy(mload(add(e, 192)), a, add(BLOB_PREFIX, mul(and(shr(128, leg), 0x7fff), ARRAY)), ARRAY)
             let size := signextend(15, leg)
             let sums := mload(add(e, 64))
-            mstore(add(e, 256), add(mload(add(e, 256)), mul(size, sar(208, mload(add(a, 6))))))
-            mstore(add(e, 288), add(mload(add(e, 288)), mul(size, sar(208, mload(add(a, 12))))))
-            // Only long options can lie under the chord.
-            if sgt(size, 0) {
-                mstore(add(sums, 96), add(mload(add(sums, 96)), mul(size, sar(208, mload(add(a, 18))))))
-            }
+            // Only long options can lie under the chord, only short ones cost more than their tangent.
+            switch slt(size, 0)
+            case 0 { mstore(add(sums, 96), add(mload(add(sums, 96)), mul(size, sar(208, mload(add(a, 18)))))) }
+            default { mstore(add(sums, 64), sub(mload(add(sums, 64)), mul(size, sar(208, mload(add(a, 12)))))) }
+            mstore(add(sums, 32), add(mload(add(sums, 32)), mul(size, sar(208, mload(add(a, 6))))))
             mstore(sums, add(mload(sums), mul(size, sar(208, mload(a)))))
             mstore(add(sums, 128), add(mload(add(sums, 128)), mul(size, sar(208, mload(add(a, 24))))))
             mstore(add(sums, 160), add(mload(add(sums, 160)), mul(size, sar(208, mload(add(a, 30))))))

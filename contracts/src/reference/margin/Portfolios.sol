@@ -20,7 +20,7 @@ struct Group {
     uint256 row; // the one that counts, NO_SCENARIO or ALL_ROWS
     int256 drift; // of the mark since the epoch, units × wad [corr]
     ScanParameters scan;
-    int256[WORDS] words; // Σ size × word [m, D, –, P, row_s]; gamma stays with its expiry
+    int256[WORDS] words; // Σ size × word [m, D, B, P, row_s]
 }
 
 /// One expiry's part of a group.
@@ -33,8 +33,6 @@ struct Expiry {
     uint256 epoch;
     address blob;
     uint256 arrays; // that the blob holds
-    int256 delta; // Σ size × word
-    int256 gamma;
 }
 
 /// A book in memory: every leg knows its expiry, every expiry its underlying. (By index: a struct inside a struct, or one

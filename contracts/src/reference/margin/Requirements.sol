@@ -11,17 +11,14 @@ import {ALL_ROWS, Group} from "./Portfolios.sol";
 /// From a group's sums to its requirement: docs/risk-arrays.md, "Margin of an account". Exact integers throughout; the
 /// account is rounded once, by the caller. Fine units are 10⁻³⁶ USD.
 library Requirements {
-    /// Tell the group one expiry's delta, and how far its marks moved with the price: counted for the account by its
-    /// delta, and by its curvature only where that is against it.
-    function addDrift(Group memory g, int256 delta, int256 gamma) internal pure {
-        unchecked {
-            g.words[Words.DELTA] += delta;
-        }
+    /// How far the marks moved with the price since the epoch: by the delta, and against the account by all that its
+    /// short options can bend.
+    function setDrift(Group memory g) internal pure {
         if (g.price == g.epochPrice) return;
         int256 x = (int256(g.price) - int256(g.epochPrice)) * int256(WAD) / int256(g.epochPrice);
-        int256 drift = Rounding.fdiv(delta * x, int256(WAD));
-        if (gamma < 0) drift += Rounding.fdiv(gamma * x * x, int256(2 * WAD * WAD));
-        g.drift += drift;
+        uint256 bend = uint256(g.words[Words.BEND]) * uint256(x < 0 ? -x : x);
+        g.drift =
+            Rounding.fdiv(g.words[Words.DELTA] * x, int256(WAD)) - int256(Rounding.cdiv(bend, Scan.moveLimit(g.scan)));
     }
 
     /// Mark value, fine [M].
