@@ -24,7 +24,6 @@ from keeper.twin.words import GRID_ROWS, ROWS, NoArray, Terms, mark, mark_delta_
 from keeper.twin.world import (
     ArrayMissing,
     Epoch,
-    MarginRefused,
     MovedTooFar,
     NoEpoch,
     NoReport,
@@ -33,6 +32,7 @@ from keeper.twin.world import (
     StaleReport,
     StaleSlice,
     Underlying,
+    UnknownRow,
     Unsettled,
     World,
 )
@@ -143,7 +143,7 @@ def groups_by_scenario(book: Book, world: World, scenarios: int) -> tuple[GroupM
         known = _known(u, world)
         row = scenarios >> 8 * u & 0xFF
         if row >= ROWS and row != NO_SCENARIO:
-            raise MarginRefused(f"underlying {u}: expected a row in 0..17 or 255, found {row}")
+            raise UnknownRow(f"underlying {u}: expected a row in 0..17 or 255, found {row}")
         rows = () if row == NO_SCENARIO else (row,)
         _add_scenario(exposure, u, known, world, rows[0] if rows else None)
         found.append(_margin(u, exposure, known, _Basis(known.report.price, known.scan), rows))

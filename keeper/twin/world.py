@@ -43,6 +43,10 @@ class ArrayMissing(MarginRefused):
     """The epoch has no array for a leg: listed later, or expired and not settled."""
 
 
+class UnknownRow(MarginRefused):
+    """A scenario that is no row of the arrays."""
+
+
 class Unsettled(MarginRefused):
     """A leg's expiry is not later than the report: it is settled, not priced."""
 

@@ -20,7 +20,6 @@ from keeper.twin.margin import (
 from keeper.twin.records import Book, Check, Holding, Instrument, Leg
 from keeper.twin.world import (
     ArrayMissing,
-    MarginRefused,
     MovedTooFar,
     NoEpoch,
     NoReport,
@@ -28,6 +27,7 @@ from keeper.twin.world import (
     StaleEpoch,
     StaleReport,
     StaleSlice,
+    UnknownRow,
     Unsettled,
 )
 from tests.twin_worlds import DAY, LIMITS, NOW, PRICES, SCAN, board, calm, moved, option_at, random_book
@@ -181,7 +181,7 @@ def test_without_scenarios_nothing_is_scanned():
 
 @pytest.mark.parametrize("row", [18, 100, 254])
 def test_a_row_that_does_not_exist_is_refused(row):
-    with pytest.raises(MarginRefused, match=str(row)):
+    with pytest.raises(UnknownRow, match=str(row)):
         by_scenario(Book(0, (Leg(ETH, WAD),)), calm(), pack_scenarios({0: row}))
 
 
