@@ -10,11 +10,13 @@ import {Instruments, NO_SCENARIO, Report, ScanParameters, Slice} from "../../src
 contract OptionTest is OptionBase {
     int256 private constant UNIT = 1e12;
 
-    function test_mark_delta_bend_by_hand() public pure {
+    function test_mark_delta_bend_gap_by_hand() public pure {
         int256[22] memory call = Option.words(_flat(), id(100_000, true));
         assertEq(call[Words.MARK], int256(1426_704122)); // 1426.704122257
         assertEq(call[Words.DELTA], int256(20337_613289)); // 90000 × 0.2259734809…
         assertEq(call[Words.BEND], int256(16_706154)); // at +1.25 %: 16.70615309, rounded up; at −1.25 %: 16.047
+        // Tangents at +10 % and +16.4375 % of the lower volatility meet 347.001289176 under their chord.
+        assertEq(call[Words.GAP], int256(347_001290));
         int256[22] memory put = Option.words(_flat(), id(100_000, false));
         assertEq(put[Words.MARK], int256(11426_704122)); // + strike − forward
         assertEq(put[Words.DELTA], int256(-69662_386711)); // −69662.38671087: toward −∞

@@ -55,13 +55,14 @@ contract OptionScanTest is Test {
         assertEq(Scan.cover(p, 17), uint256(3300));
     }
 
-    /// 30^0.3 = 2.7741911…, (30 ÷ 7)^0.3 = 1.5474156…, 4^−0.13 = 0.8350879…
+    /// 30^0.3 = 2.7741911…, (30 ÷ 7)^0.3 = 1.5474156…, 1.5^0.3 = 1.1293469…, 4^−0.13 = 0.8350879…
     function test_vol_multiples_by_hand() public pure {
         ScanParameters memory p = _parameters();
         _vols(p, 30 days, 1.5e18, 0.7e18);
         _vols(p, 1 days, 2.387095557336090543e18, 0.167742665598345674e18);
         _vols(p, 1, 2.387095557336090543e18, 0.167742665598345674e18); // a day is the least
         _vols(p, 7 days, 1.773707788605406592e18, 0.535775326836756045e18);
+        _vols(p, 20 days, 1.564673467728428e18, 0.661195919362943e18);
         _vols(p, 120 days, 1.417543959714184678e18, 0.749473624171489193e18);
     }
 
@@ -71,6 +72,9 @@ contract OptionScanTest is Test {
         (, uint256 down) = Scan.vols(p, 30 days);
         assertEq(down, uint256(0.01e18));
         (, down) = Scan.vols(p, 1 days); // 1 − 0.99 × 2.77 < 0
+        assertEq(down, uint256(0.01e18));
+        p.volDown = 0.995e18;
+        (, down) = Scan.vols(p, 30 days);
         assertEq(down, uint256(0.01e18));
         p.volDown = 0.98e18;
         (, down) = Scan.vols(p, 30 days);
@@ -145,8 +149,8 @@ contract OptionScanTest is Test {
 
     function _vols(ScanParameters memory p, uint256 tau, uint256 up, uint256 down) private pure {
         (uint256 u, uint256 d) = Scan.vols(p, tau);
-        _close(u, up, 10);
-        _close(d, down, 10);
+        _close(u, up, 1000);
+        _close(d, down, 1000);
     }
 
     function _close(uint256 a, uint256 b, uint256 slack) private pure {
