@@ -1,18 +1,19 @@
 """Whose auction to start and what to buy: from standings to plans, with a reason for everybody left alone."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from keeper.plans import Held, Plan, StartAuction, TakeAuction, start_effect
+from keeper.twin.auction import NO_SCENARIOS, NotBelowMaintenance, NothingToTake, Take, after, discount, take
 from keeper.twin.fixed import WAD
-from keeper.twin.margin import by_arrays, by_scenario, by_settled_arrays, pack_scenarios
-from keeper.twin.records import BPS, Book, Check, Holding, Leg
+from keeper.twin.margin import by_arrays, by_scenario, by_settled_arrays
+from keeper.twin.records import Book, Check
 from keeper.twin.world import MarginRefused
 from keeper.units import WAD_DECIMALS, to_float
-from keeper.venues.portfolio import AuctionRules, PortfolioAccount, PortfolioState
+from keeper.venues.portfolio import PortfolioAccount, PortfolioState
 
-SMALLEST_SHARE: Final = 16
+HALVINGS: Final = 5
 """A taker without room for a sixteenth of an auction leaves it to others."""
 
 
@@ -43,8 +44,7 @@ class Standing:
     @property
     def by_arrays(self) -> bool:
         """Whether the published arrays show a shortfall: the newest and the settled ones must agree."""
-        both = self.newest, self.settled
-        return all(check is not None and check.excess < 0 for check in both)
+        return all(check is not None and check.excess < 0 for check in (self.newest, self.settled))
 
     @property
     def by_proof(self) -> bool:
@@ -117,7 +117,7 @@ def _start(state: PortfolioState, found: Standing, deadline: int, expires_at: in
         account=found.account.name,
         sequence=found.account.sequence,
         by_arrays=found.by_arrays,
-        scenarios=pack_scenarios({}) if found.by_arrays else found.scenarios,
+        scenarios=NO_SCENARIOS if found.by_arrays else found.scenarios,
         legs=len(found.account.book.legs),
         shortfall=found.shortfall,
         deadline=deadline,
@@ -126,53 +126,6 @@ def _start(state: PortfolioState, found: Standing, deadline: int, expires_at: in
 
 
 # --- takes ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the auction of one account asks for now. USD wad; AuctionMath.sol tells the rules."""
-
-    equity: int  # at the marks, signed
-    mm: int  # by the path that shows the shortfall
-    discount: int  # D on the whole account
-    fraction: int  # largest that restores to the buffer, wad: concentration may make it smaller
-
-    @property
-    def price(self) -> int:
-        """Of the whole account, E − D; negative: the taker is paid."""
-        return self.equity - self.discount
-
-
-def offered(found: Standing, state: PortfolioState) -> Offer | None:
-    """Return the present offer, or None where the account is not shown to be below MM."""
-    try:
-        equity = by_scenario(found.account.book, state.world, pack_scenarios({})).equity
-    except MarginRefused:
-        return None
-    if found.by_arrays and found.newest is not None and found.settled is not None:
-        mm = min(found.newest.mm, found.settled.mm)
-    elif found.proof is not None:
-        mm = found.proof.mm
-    else:
-        return None
-    if equity >= mm:
-        return None
-    discount = mm * discount_now(state.auctions, state.block.timestamp - found.account.auction_started_at) // BPS
-    return Offer(equity, mm, discount, _largest(equity, mm, discount, state.auctions.buffer))
-
-
-def discount_now(rules: AuctionRules, elapsed: int) -> int:
-    """Return the discount `elapsed` seconds into an auction, BPS of MM. As Auctions.discount."""
-    return rules.discount_cap * elapsed // rules.growth if elapsed < rules.growth else rules.discount_cap
-
-
-def _largest(equity: int, mm: int, discount: int, buffer: int) -> int:
-    """Return φ of E − φ·min(D, E) = (1 + buffer)(1 − φ)·MM, at most 1, wad; 1 for E <= 0."""
-    target = mm * (BPS + buffer) // BPS
-    borne = min(discount, equity)
-    if equity <= 0 or target <= borne:
-        return WAD
-    return min(WAD, max(0, (target - equity) * WAD // (target - borne)))
 
 
 def _takes(
@@ -215,15 +168,14 @@ def _take(
     taker = next((taker for taker in free if taker.account.name != found.account.name), None)
     if taker is None:
         return f"none of the {len(policy.takers)} takers is free and known here"
-    offer = offered(found, state)
-    if offer is None:
-        return "not shown to be below MM now"
-    fraction = _affordable(state, found, taker, offer)
-    if isinstance(fraction, str):
-        return fraction
-    profit = to_float(offer.discount * fraction // WAD, WAD_DECIMALS)
+    path = None if found.by_arrays else found.scenarios
+    taken = affordable(state, found.account, taker.account.book, path)
+    if isinstance(taken, str):
+        return taken
+    worth = by_scenario(taken.part, state.world, NO_SCENARIOS).equity
+    profit = to_float(worth - taken.payment.price, WAD_DECIMALS)
     if profit < policy.min_profit_usd:
-        return f"expected profit {profit:,.2f} USD below policy.min_profit_usd"
+        return f"expected profit {profit:,.2f} USD below portfolio.min_profit_usd"
     return TakeAuction(
         venue=state.venue,
         account=found.account.name,
@@ -231,10 +183,10 @@ def _take(
         auction_id=found.account.auction_id,
         sequence=found.account.sequence,
         taker_sequence=taker.account.sequence,
-        max_fraction=WAD if fraction == offer.fraction else fraction,
-        max_price=offer.price,
-        by_arrays=found.by_arrays,
-        scenarios=pack_scenarios({}) if found.by_arrays else found.scenarios,
+        max_fraction=taken.fraction,
+        max_price=taken.quote,
+        by_arrays=path is None,
+        scenarios=NO_SCENARIOS if path is None else path,
         legs=len(found.account.book.legs),
         profit=profit,
         deadline=deadline,
@@ -242,39 +194,29 @@ def _take(
     )
 
 
-def _affordable(state: PortfolioState, found: Standing, taker: Standing, offer: Offer) -> int | str:
-    """Return the largest of the fractions φ, φ/2, φ/4 … that leaves the taker at IM under both sets of arrays."""
-    fraction, tries = offer.fraction, SMALLEST_SHARE
-    why = "its fraction is 0"
-    while tries and fraction:
-        after = merged(taker.account.book, found.account.book, fraction, -offer.price * fraction // WAD)
+def affordable(state: PortfolioState, account: PortfolioAccount, taker: Book, path: int | None) -> Take | str:
+    """Return the largest of the takes φ, φ/2, φ/4 … that leaves the taker at IM under both sets of arrays, or why none.
+
+    `path` is the scenarios that show the shortfall, None for the arrays. The take is the contract's own to the last
+    integer; in a later block its discount has grown, and the taker pays less.
+    """
+    share = discount(
+        state.block.timestamp - account.auction_started_at, state.auctions.discount_cap, state.auctions.growth
+    )
+    most, why = WAD, ""
+    for _ in range(HALVINGS):
         try:
-            checks = by_arrays(after, state.world), by_settled_arrays(after, state.world)
+            taken = take(
+                account.book, state.world, path,
+                discount_bps=share, buffer=state.auctions.buffer, most=most, fund=state.fund,
+            )  # fmt: skip
+            _, mine = after(account.book, taker, taken)
+            checks = by_arrays(mine, state.world), by_settled_arrays(mine, state.world)
+        except (NotBelowMaintenance, NothingToTake) as error:
+            return why or str(error)
         except MarginRefused as error:
             return f"the taker's margin cannot be shown: {error}"
         if all(check.equity >= check.im for check in checks):
-            return fraction
-        why = "capacity: the taker would be below IM"
-        fraction, tries = fraction // 2, tries // 2
+            return taken
+        most, why = taken.fraction // 2, "capacity: the taker would be below IM"
     return why
-
-
-def merged(taker: Book, account: Book, fraction: int, cash: int) -> Book:
-    """Return the taker's book after buying `fraction` (wad) of the account's and receiving `cash` (USD wad)."""
-    sizes = {leg.instrument: leg.size for leg in taker.legs}
-    for leg in account.legs:
-        sizes[leg.instrument] = sizes.get(leg.instrument, 0) + _toward_zero(leg.size, fraction)
-    amounts = {holding.index: holding.amount for holding in taker.collateral}
-    for holding in account.collateral:
-        amounts[holding.index] = amounts.get(holding.index, 0) + holding.amount * fraction // WAD
-    return replace(
-        taker,
-        cash=taker.cash + _toward_zero(account.cash, fraction) + cash,
-        legs=tuple(Leg(instrument, size) for instrument, size in sizes.items() if size),
-        collateral=tuple(Holding(index, amount) for index, amount in amounts.items() if amount),
-    )
-
-
-def _toward_zero(amount: int, fraction: int) -> int:
-    part = abs(amount) * fraction // WAD
-    return part if amount >= 0 else -part
