@@ -1,23 +1,25 @@
-"""The reference venue's margin on Anvil beside the integer twin: contracts, board, reports, slices and honest arrays.
+"""The reference venue on Anvil beside the integer twin: board, reports, slices and honest arrays.
 
 Whatever the owner or publisher says is said to the contracts and remembered here as the twin's records, never read
 back: what the contracts make of it is what is tested. Legs and collateral are handed to `Margin` as a book.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
-from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from keeper.abi import ABIS, interface
-from keeper.demo.transactions import adopt, created_address, role
+from keeper.abi import interface
+from keeper.demo.transactions import Batch, role
+from keeper.reference.board import USDC, WAD, WBTC, WETH, Board, Collateral, Token
+from keeper.reference.board import Limits as Terms
+from keeper.reference.board import Underlying as Listing
+from keeper.reference.deploy import deploy, enlist
+from keeper.reference.store import Observation, observation, set_reports, set_slices
 from keeper.rpc import Rpc, RpcRefusal
-from keeper.twin.fixed import WAD
 from keeper.twin.records import (
     Book,
     Check,
@@ -33,22 +35,46 @@ from keeper.twin.words import expiry_words, packed, terms
 from keeper.twin.world import Epoch, Limits, Underlying, World
 from tests.twin_worlds import MARGIN, SCAN, STABLE
 
-START = 1_800_000_000
 HOUR, DAY = 3_600, 86_400
-AVERAGING = 1_800
-GAS = 200_000_000
-WINDOW = 600
+CALL_GAS = 200_000_000
+SENT_GAS = 12_000_000
 OWNER = role("reference owner")
 PRICES = (3_000 * WAD, 60_000 * WAD, WAD)
-LIMITS = Limits(report_age=300, epoch_age=2_400, slice_age=600, window=WINDOW)
+LIMITS = Limits(report_age=300, epoch_age=2_400, slice_age=600, window=600)
 BOND = 10**12
-COLLATERALS = ((18, 0, 1_000), (8, 1, 1_500), (6, 2, 600))  # decimals, underlying, haircut
-SHORT = (4 * HOUR, 6 * HOUR)  # expiries that the tests live to see
+TOKENS = ((WETH, 0, 1_000), (WBTC, 1, 1_500), (Token("Six", "SIX", 6), 2, 600))  # token, underlying, haircut
+SOON = (4 * HOUR, 6 * HOUR)  # expiries that the tests live to see
 EXPIRIES = (
-    (*SHORT, DAY, 3 * DAY, 10 * DAY, 40 * DAY, 200 * DAY),
-    (*SHORT, 2 * DAY, 7 * DAY, 30 * DAY, 90 * DAY, 400 * DAY),
+    (*SOON, DAY, 3 * DAY, 10 * DAY, 40 * DAY, 200 * DAY),
+    (*SOON, 2 * DAY, 7 * DAY, 30 * DAY, 90 * DAY, 400 * DAY),
 )
-STRIKES = (50, 80, 90, 95, 98, 100, 102, 105, 110, 130)  # percent of the first price
+STRIKES = (500, 800, 900, 950, 980, 1_000, 1_020, 1_050, 1_100, 1_300)  # per mille of the first price
+BOARD = Board(
+    settlement=USDC,
+    underlyings=tuple(
+        Listing(
+            symbol, PRICES[u], SCAN if u < 2 else STABLE, replace(MARGIN, concentration_from=free * WAD), u < 2,
+            expiries=EXPIRIES[u] if u < 2 else (), strikes=STRIKES if u < 2 else (),
+        )
+        for u, (symbol, free) in enumerate((("ETH", 500), ("BTC", 40), ("USD", 10**6)))
+    ),
+    collaterals=tuple(Collateral(token, u, haircut, 10**30) for token, u, haircut in TOKENS),
+    limits=Terms(*astuple(LIMITS), BOND, heartbeat=10 * DAY, fine_per_second=0),
+)  # fmt: skip
+"""Concentration counts in larger books, and nobody is ever late."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """One underlying as the owner and the publisher have told it."""
+
+    scan: ScanParameters
+    margin: MarginParameters
+    sequence: int = 1  # the deployment has reported once
+    report: Report | None = None
+    slices: dict[int, Slice] = field(default_factory=dict)
+    epochs: list[tuple[int, Epoch]] = field(default_factory=list)  # completed at, epoch
+    board: dict[int, tuple[Instrument, ...]] = field(default_factory=dict)
 
 
 class Refused(Exception):
@@ -59,65 +85,58 @@ class Refused(Exception):
         self.name = name
 
 
-@dataclass(slots=True)
-class _Known:
-    """One underlying as the owner and the publisher have told it."""
-
-    scan: ScanParameters
-    margin: MarginParameters
-    report: Report | None = None
-    slices: dict[int, Slice] = field(default_factory=dict)
-    epochs: list[tuple[int, Epoch]] = field(default_factory=list)  # completed at, epoch
-    board: dict[int, tuple[Instrument, ...]] = field(default_factory=dict)
-
-
 class ReferenceWorld:
     """One deployment, and the twin's picture of it."""
 
     def __init__(self, rpc: Rpc) -> None:
         self.rpc = rpc
-        self.chain_id = rpc.chain_id()
-        adopt(rpc, [OWNER])
-        self.now = START
-        self.known = {
-            u: _Known(SCAN if u < 2 else STABLE, replace(MARGIN, concentration_from=(500, 40, 10**6)[u] * WAD))
-            for u in range(len(PRICES))
-        }
-        self._deploy()
-        self._open_board()
+        self.batch = Batch(rpc)
+        self.manifest = deploy(rpc, self.batch, OWNER, BOARD)
+        contracts = self.manifest.contracts
+        mint = interface("demo/MintableToken").function("mint").packed(contracts.settlement_token, OWNER, BOND)
+        self.batch.add(OWNER, mint, "mint the bond")
+        enlist(self.batch, self.manifest, OWNER, BOND)
+        self.batch.mine()
+        self.start = rpc.block().timestamp
+        self.now = self.start
+        self.collaterals = tuple(
+            CollateralType(int(address, 16), token.decimals, u, haircut, 10**30)
+            for address, (token, u, haircut) in zip(self.manifest.collaterals, TOKENS, strict=True)
+        )
+        self.known = {u: _Known(listing.scan, listing.margin) for u, listing in enumerate(BOARD.underlyings)}
+        for u, listed in enumerate(self.manifest.underlyings):
+            for expiry in listed.expiries:
+                both = [(strike, call) for strike in listed.strikes for call in (True, False)]
+                self.known[u].board[expiry] = tuple(Instrument(u, expiry, *option, n) for n, option in enumerate(both))
+
+    def expiry(self, u: int, place: int) -> int:
+        """The underlying's expiry in this place of the board, unix seconds."""
+        return self.manifest.underlyings[u].expiries[place]
 
     # ---- saying ----
 
     def report(self, prices: Mapping[int, int], at: int) -> None:
         """Report these underlyings at time `at`, in a block of that time."""
-        self._warp(at)
-        seen = []
-        for u, price in prices.items():
-            known = self.known[u]
-            last = known.report
-            expiry, share = self._fixing(u, at)
-            average = self._average(last, expiry, share, price)
-            known.report = Report(
-                underlying=u, timestamp=at, fixing_expiry=expiry, sequence=last.sequence + 1 if last else 1,
-                price=price, confidence=price // 2_000 + u, funding_rate=0, funding_index=0,
-                fixed_share=share, fixed_average=average,
-            )  # fmt: skip
-            seen.append((u, at, price, known.report.confidence, 0, expiry, share, average))
-        self.send("Prices", "setReports", seen)
+        self.now = at
+        self.rpc.call("evm_setNextBlockTimestamp", hex(at))
+        seen = [self._observed(u, price, at) for u, price in prices.items()]
+        self.batch.add(OWNER, set_reports(self.manifest.contracts.prices, seen), "reports", gas=SENT_GAS)
+        self.batch.mine()
 
-    def fit(self, underlyings: Iterable[int], *, variance: int = 30 * WAD // 100) -> None:
+    def fit(self, underlyings: Iterable[int]) -> None:
         """Fit every live expiry anew at the newest report: a smile with a skew."""
-        slices = []
+        fitted = []
         for u in underlyings:
             known = self.known[u]
             price = known.report.price
             for expiry in self.live(u):
                 known.slices[expiry] = Slice(
                     u, expiry, self.now, price * 1_004 // 1_000, price,
-                    variance, 40 * WAD // 100, -30 * WAD // 100, 5 * WAD // 100, 40 * WAD // 100,
+                    30 * WAD // 100, 40 * WAD // 100, -30 * WAD // 100, 5 * WAD // 100, 40 * WAD // 100,
                 )  # fmt: skip
-                slices.append(astuple(known.slices[expiry]))
-        self.send("Prices", "setSlices", slices)
+                fitted.append(known.slices[expiry])
+        self.batch.add(OWNER, set_slices(self.manifest.contracts.prices, fitted), "slices", gas=SENT_GAS)
+        self.batch.mine()
 
     def publish(self, u: int) -> None:
         """Publish the arrays of every live expiry on the newest report."""
@@ -125,17 +144,19 @@ class ReferenceWorld:
         arrays = {}
         for expiry in self.live(u):
             words = expiry_words(terms(known.report, known.slices[expiry], known.scan), known.board[expiry])
-            ids = (self._id(known.report), self._id(known.slices[expiry]))
-            self.send("RiskArrays", "publish", u, expiry, *ids, b"".join(packed(w) for w in words))
+            ids = (self.id(known.report), self.id(known.slices[expiry]))
+            self._say("risk_arrays", "RiskArrays", "publish", u, expiry, *ids, b"".join(packed(w) for w in words))
             arrays[expiry] = words
-        completed = int(self.rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
-        known.epochs.append((completed, Epoch(known.report.price, known.report.timestamp, known.scan, arrays)))
+        self.batch.mine()
+        epoch = Epoch(known.report.price, known.report.timestamp, known.scan, arrays)
+        known.epochs.append((self.rpc.block().timestamp, epoch))
 
     def list_later(self, u: int, expiry: int, strike: int) -> Instrument:
         """List one more call; there is no array for it until the next publication. Strike in 10⁻⁸ USD."""
         known = self.known[u]
         added = Instrument(u, expiry, strike, True, len(known.board[expiry]))
-        self.send("Products", "listOptions", u, expiry, [strike], [True])
+        self._say("products", "Products", "listOptions", u, expiry, [strike], [True])
+        self.batch.mine()
         known.board[expiry] += (added,)
         return added
 
@@ -143,14 +164,23 @@ class ReferenceWorld:
         """Expiries with options later than the newest report, ascending."""
         return [expiry for expiry in self.known[u].board if expiry > self.known[u].report.timestamp]
 
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Undo afterwards whatever the test says, on the chain and in the picture."""
+        known, now = deepcopy(self.known), self.now
+        snapshot = self.rpc.call("evm_snapshot")
+        yield
+        assert self.rpc.call("evm_revert", snapshot) is True
+        self.known, self.now, self.batch = known, now, Batch(self.rpc)
+
     # ---- asking ----
 
     def world(self) -> World:
         """The twin's picture at the newest block."""
-        now = int(self.rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        now = self.rpc.block().timestamp
         underlyings = {}
         for u, known in self.known.items():
-            settled = [epoch for completed, epoch in known.epochs if completed + WINDOW <= now]
+            settled = [epoch for completed, epoch in known.epochs if completed + LIMITS.window <= now]
             newest = known.epochs[-1][1] if known.epochs else None
             underlyings[u] = Underlying(
                 known.report, known.scan, known.margin, known.slices, newest, settled[-1] if settled else None
@@ -161,147 +191,74 @@ class ReferenceWorld:
         """Ask `Margin` for the statement of every book."""
         selector = interface("reference/Margin").function(name).selector
         asked = [selector + _book(book, None if scenarios is None else scenarios[i]) for i, book in enumerate(books)]
-        return [self._check(answer) for answer in self._calls("Margin", asked)]
+        return [_check(answer) for answer in self._calls(self.manifest.contracts.margin, asked)]
 
     def marks(self, instruments: Sequence[Instrument]) -> list[int]:
         """Ask `Margin` for marks, wad."""
         selector = interface("reference/Margin").function("mark").selector
-        answers = self._calls("Margin", [selector + i.id.to_bytes(32) for i in instruments])
-        return [int(str(answer), 16) for answer in answers]
+        asked = [selector + i.id.to_bytes(32) for i in instruments]
+        return [int(str(answer), 16) for answer in self._calls(self.manifest.contracts.margin, asked)]
 
-    def _check(self, answer: Any) -> Check | Refused:
-        if isinstance(answer, RpcRefusal):
-            return Refused(self._errors.get(answer.revert[:4], answer.revert.hex()))
-        raw = bytes.fromhex(answer[2:])
-        return Check(*(int.from_bytes(raw[at : at + 32], signed=at == 0) for at in (0, 32, 64)))
+    def recomputed(self, instruments: Sequence[Instrument]) -> list[bytes]:
+        """Ask `RiskArrays` for the arrays it computes itself on the newest reports and slices."""
+        function = interface("reference/RiskArrays").function("recompute")
+        asked = [
+            function.selector
+            + self.id(self.known[i.underlying].report)
+            + self.id(self.known[i.underlying].slices[i.expiry])
+            + (1).to_bytes(32)  # version of the scan parameters
+            + i.id.to_bytes(32)
+            for i in instruments
+        ]
+        answers = self._calls(self.manifest.contracts.risk_arrays, asked)
+        return [function.values(bytes.fromhex(answer[2:]))[0] for answer in answers]
 
-    def _calls(self, contract: str, asked: Sequence[bytes]) -> list[Any]:
+    def id(self, record: Report | Slice) -> bytes:
+        """The content id that the price store must have given a record."""
+        return content_id(record, int(self.manifest.contracts.prices, 16), self.rpc.chain_id(), _keccak)
+
+    def _calls(self, to: str, asked: Sequence[bytes]) -> list[Any]:
         answers: list[Any] = []
         for at in range(0, len(asked), 100):
-            part = asked[at : at + 100]
-            to = self.addresses[contract]
-            messages = [{"to": to, "data": "0x" + body.hex(), "gas": hex(GAS)} for body in part]
+            messages = [{"to": to, "data": "0x" + a.hex(), "gas": hex(CALL_GAS)} for a in asked[at : at + 100]]
             answers += self.rpc.batch([("eth_call", [message, "latest"]) for message in messages])
         return answers
 
-    @contextmanager
-    def undone(self) -> Iterator[None]:
-        """Undo afterwards whatever the test says, on the chain and in the picture."""
-        known, now, nonce = deepcopy(self.known), self.now, self._nonce
-        snapshot = self.rpc.call("evm_snapshot")
-        yield
-        assert self.rpc.call("evm_revert", snapshot) is True
-        self.known, self.now, self._nonce = known, now, nonce
+    def _say(self, address: str, contract: str, name: str, *arguments: Any) -> None:
+        to = getattr(self.manifest.contracts, address)
+        message = interface(f"reference/{contract}").function(name).packed(to, *arguments)
+        self.batch.add(OWNER, message, name, gas=SENT_GAS)
 
-    # ---- setting up ----
-
-    def _deploy(self) -> None:
-        self.addresses: dict[str, str] = {}
-        self._nonce = 0
-        self._warp(START)
-        token = self._create("demo/MintableToken", ["string", "string", "uint8"], "USD Coin", "USDC", 6)
-        extra = [
-            self._create("demo/MintableToken", ["string", "string", "uint8"], f"T{n}", f"T{n}", decimals)
-            for n, (decimals, _, _) in enumerate(COLLATERALS)
-        ]
-        self.collaterals = tuple(
-            CollateralType(int(address, 16), decimals, u, haircut, 10**30)
-            for address, (decimals, u, haircut) in zip(extra, COLLATERALS, strict=True)
-        )
-        self.addresses["Token"] = token
-        products = self._create("reference/Products", ["address", "uint16", "address"], token, 500, OWNER)
-        prices = self._create("reference/Prices", ["address", "address"], products, OWNER)
-        arrays = self._create(
-            "reference/RiskArrays",
-            ["address", "address", "address", "(uint40,uint16,uint128,uint40,uint64)", "uint256", "uint256", "address"],
-            prices, products, token, (WINDOW, 5_000, BOND, 10 * DAY, 0), LIMITS.report_age, LIMITS.slice_age, OWNER,
+    def _observed(self, u: int, price: int, at: int) -> Observation:
+        """Remember a report as the store will keep it, and return what the owner says of it."""
+        known = self.known[u]
+        confidence = price // 2_000 + u
+        seen = Observation(u, at, price, confidence)
+        if known.report is not None:
+            last = known.report
+            over = last.fixing_expiry if last.fixed_share == WAD else 0
+            seen = observation(last, min((e for e in known.board if e > over), default=0), at, price, confidence)
+        known.sequence += 1
+        known.report = Report(
+            underlying=u, timestamp=at, fixing_expiry=seen.fixing_expiry, sequence=known.sequence, price=price,
+            confidence=confidence, funding_rate=0, funding_index=0,
+            fixed_share=seen.fixed_share, fixed_average=seen.fixed_average,
         )  # fmt: skip
-        ages = (LIMITS.report_age, LIMITS.epoch_age, LIMITS.slice_age)
-        self._create("reference/Margin", ["address"] * 3 + ["uint256"] * 3, prices, products, arrays, *ages)
-        self._errors = _errors("reference/Margin") | _errors("reference/RiskArrays") | _errors("reference/Prices")
-        self.send("RiskArrays", "wireVenue", OWNER)  # nobody is paid or slashed here
-        self.send("RiskArrays", "setPublisher", OWNER, True)
-        for name, to in (("mint", OWNER), ("approve", arrays)):
-            self._send(token, interface("demo/MintableToken").function(name).selector, ["address", "uint256"], to, BOND)
-        self.send("RiskArrays", "bond", BOND)
-
-    def _open_board(self) -> None:
-        for known, symbol in zip(self.known.values(), (b"ETH", b"BTC", b"USD"), strict=True):
-            self.send("Products", "addUnderlying", symbol, True, astuple(known.scan), astuple(known.margin))
-        for kind in self.collaterals:
-            self.send("Products", "addCollateral", (f"0x{kind.token:040x}", *astuple(kind)[1:]))
-        self.report(dict(enumerate(PRICES)), self.now + 60)
-        for u, offsets in enumerate(EXPIRIES):
-            for offset in offsets:
-                expiry = START + offset
-                self.send("Products", "listExpiry", u, expiry)
-                strikes = [PRICES[u] * percent // 100 // 10**10 for percent in STRIKES for _ in range(2)]
-                calls = [True, False] * len(STRIKES)
-                self.known[u].board[expiry] = tuple(
-                    Instrument(u, expiry, strike, call, row)
-                    for row, (strike, call) in enumerate(zip(strikes, calls, strict=True))
-                )
-        self.fit((0, 1))
-        for u in (0, 1):
-            for expiry, options in self.known[u].board.items():
-                listed = ([o.strike for o in options], [o.is_call for o in options])
-                self.send("Products", "listOptions", u, expiry, *listed)
-
-    def _fixing(self, u: int, at: int) -> tuple[int, int]:
-        """What a report must fix: the oldest expiry inside its averaging window, or over and not settled yet."""
-        last = self.known[u].report
-        over = last.fixing_expiry if last and last.fixed_share == WAD else 0
-        later = [expiry for expiry in self.known[u].board if expiry > over]
-        if not later or at + AVERAGING < later[0]:
-            return 0, 0
-        expiry = later[0]
-        return expiry, WAD if at >= expiry else (at + AVERAGING - expiry) * WAD // AVERAGING
-
-    @staticmethod
-    def _average(last: Report | None, expiry: int, share: int, price: int) -> int:
-        if not share:
-            return 0
-        going_on = last is not None and last.fixing_expiry == expiry
-        before, part = (last.fixed_share, last.fixed_share * last.fixed_average) if going_on else (0, 0)
-        return (part + (share - before) * price) // share
-
-    # ---- the chain ----
-
-    def send(self, contract: str, name: str, *arguments: Any) -> None:
-        """Send one transaction of the owner's and wait for it. Raises Refused when it reverts."""
-        function = interface(f"reference/{contract}").function(name)
-        self._send(self.addresses[contract], function.selector, function.inputs, *arguments)
-
-    def _send(self, to: str, selector: bytes, types: Sequence[str], *arguments: Any) -> None:
-        self._transact({"to": to, "data": "0x" + (selector + encode(types, arguments)).hex()})
-
-    def _create(self, path: str, types: Sequence[str], *arguments: Any) -> str:
-        code = json.loads((ABIS / f"{path}.json").read_text())["bytecode"]
-        address = created_address(OWNER, self._nonce)
-        self._transact({"data": code + encode(types, arguments).hex()})
-        self.addresses[path.rpartition("/")[2]] = address
-        return address
-
-    def _transact(self, message: dict[str, str]) -> None:
-        sent = message | {"from": OWNER, "gas": hex(GAS), "gasPrice": hex(10**12)}
-        mined = self.rpc.call("eth_sendTransactionSync", sent)
-        self._nonce += 1
-        if mined["status"] != "0x1":
-            (answer,) = self.rpc.batch([("eth_call", [sent, "latest"])])
-            revert = answer.revert if isinstance(answer, RpcRefusal) else b""
-            raise Refused(self._errors.get(revert[:4], revert.hex()) if revert else "no reason on the newest state")
-
-    def _warp(self, at: int) -> None:
-        """Let the next block have time `at`, and every later one until the next warp be a second later each."""
-        self.now = at
-        self.rpc.call("evm_setNextBlockTimestamp", hex(at))
-
-    def _id(self, record: Report | Slice) -> bytes:
-        return content_id(record, int(self.addresses["Prices"], 16), self.chain_id, _keccak)
+        return seen
 
 
 def _keccak(message: bytes) -> bytes:
     return bytes(keccak(message))
+
+
+def _check(answer: Any) -> Check | Refused:
+    if isinstance(answer, RpcRefusal):
+        for contract in ("Margin", "RiskArrays", "Prices"):
+            if name := interface(f"reference/{contract}").error_named(answer.revert[:4]):
+                return Refused(name)
+        return Refused(answer.revert.hex())
+    raw = bytes.fromhex(answer[2:])
+    return Check(*(int.from_bytes(raw[at : at + 32], signed=at == 0) for at in (0, 32, 64)))
 
 
 def _book(book: Book, scenarios: int | None) -> bytes:
@@ -310,14 +267,3 @@ def _book(book: Book, scenarios: int | None) -> bytes:
     body = [book.cash, 96, 128 + 32 * len(legs), len(legs), *legs, len(held), *held]
     head = [32] if scenarios is None else [64, scenarios]
     return b"".join((word % 2**256).to_bytes(32) for word in head + body)
-
-
-def _errors(path: str) -> dict[bytes, str]:
-    """Selectors of a contract's custom errors → their names."""
-    entries = json.loads((ABIS / f"{path}.json").read_text())["abi"]
-    found: dict[bytes, str] = {}
-    for entry in entries:
-        if entry["type"] == "error":
-            types = ",".join(i["type"] for i in entry["inputs"])
-            found[keccak(text=f"{entry['name']}({types})")[:4]] = entry["name"]
-    return found

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from reference_world import COLLATERALS, EXPIRIES, LIMITS, PRICES, SHORT, START, ReferenceWorld, Refused
+from reference_world import EXPIRIES, LIMITS, PRICES, STRIKES, TOKENS, ReferenceWorld, Refused
 
 from keeper.demo.anvil import start_anvil
 from keeper.rpc import Rpc
@@ -23,6 +23,7 @@ from keeper.twin.margin import (
     pack_scenarios,
 )
 from keeper.twin.records import MAX_SIZE, Book, Check, Holding, Instrument, Leg
+from keeper.twin.words import packed
 from keeper.twin.world import MarginRefused
 
 EVEN, MOVED, LAST_HOUR = 1_600, 200, 200
@@ -33,10 +34,10 @@ MINUTE = 60
 @pytest.fixture(scope="module")
 def venue() -> Iterator[ReferenceWorld]:
     """An epoch on which the window is over, and a newer one at prices 0.4 % away."""
-    with start_anvil(gas_limit=4_000_000_000, timestamp=START - 10) as anvil:
+    with start_anvil(gas_limit=4_000_000_000) as anvil:
         world = ReferenceWorld(Rpc(anvil.url, timeout_s=60.0))
-        publish(world)
-        renewed(world, START + 12 * MINUTE, {0: 1_004, 1: 996, 2: 1_000})
+        renewed(world, world.start + MINUTE, {0: 1_000, 1: 1_000, 2: 1_000})
+        renewed(world, world.start + 13 * MINUTE, {0: 1_004, 1: 996, 2: 1_000})
         yield world
 
 
@@ -46,16 +47,12 @@ def world(venue: ReferenceWorld) -> Iterator[ReferenceWorld]:
         yield venue
 
 
-def publish(world: ReferenceWorld) -> None:
-    for u in (0, 1):
-        world.publish(u)
-
-
 def renewed(world: ReferenceWorld, at: int, per_mille: dict[int, int]) -> None:
     """Report at these shares of the first prices, fit and publish."""
     world.report({u: PRICES[u] * share // 1_000 for u, share in per_mille.items()}, at)
     world.fit((0, 1))
-    publish(world)
+    for u in (0, 1):
+        world.publish(u)
 
 
 # ---- books ----
@@ -74,8 +71,8 @@ def drawn(rng: random.Random, options: Sequence[Instrument], rich: bool, must: S
     held: tuple[Holding, ...] = ()
     if rich:
         legs += [Leg(Instrument(0), size(rng)), Leg(Instrument(1), size(rng))]
-        kinds = rng.sample(range(len(COLLATERALS)), rng.randint(2, 3))
-        held = tuple(Holding(n, rng.randint(1, 10 ** rng.randint(1, 6 + COLLATERALS[n][0]))) for n in kinds)
+        kinds = rng.sample(range(len(TOKENS)), rng.randint(2, 3))
+        held = tuple(Holding(n, rng.randint(1, 10 ** rng.randint(1, 6 + TOKENS[n][0].decimals))) for n in kinds)
     rng.shuffle(legs)
     return Book(rng.choice((-1, 1)) * rng.randint(0, 10 ** rng.randint(1, 26)), tuple(legs), held)
 
@@ -134,8 +131,18 @@ def worst_or_any(book: Book, world: ReferenceWorld, rng: random.Random) -> int:
 def test_the_board_is_priced_alike(world):
     every = [i for u in (0, 1) for expiry in world.live(u) for i in world.known[u].board[expiry]] + [Instrument(1)]
     picture = world.world()
-    assert len(every) == 2 * len(EXPIRIES[0]) * 20 + 1
+    assert len(every) == 2 * len(EXPIRIES[0]) * 2 * len(STRIKES) + 1
     assert world.marks(every) == [mark_of(i, picture) for i in every]
+
+
+def test_every_published_array_is_what_the_contract_recomputes(world):
+    """Bytes as a challenge would compare them, inside and outside an averaging window, on ids that the twin hashed."""
+    for at in (world.now, world.expiry(0, 0) - 10 * MINUTE):
+        if at > world.now:
+            renewed(world, at, {0: 1_010, 1: 990, 2: 1_000})
+        arrays = {u: world.known[u].epochs[-1][1].arrays for u in (0, 1)}
+        options = [i for u in (0, 1) for expiry in world.live(u) for i in world.known[u].board[expiry]]
+        assert world.recomputed(options) == [packed(arrays[i.underlying][i.expiry][i.index]) for i in options]
 
 
 def test_sixteen_hundred_books_on_an_even_keel(world):
@@ -162,7 +169,7 @@ def test_two_hundred_books_after_moves_inside_the_limit(world):
 def test_two_hundred_books_in_the_last_hour_of_an_expiry(world):
     """50 and 38 minutes before it, then 12 minutes before, when six tenths of its average are fixed."""
     rng = random.Random(3)
-    expiry = START + SHORT[0]
+    expiry = world.expiry(0, 0)
     soon = [i for u in (0, 1) for i in world.known[u].board[expiry]]
     renewed(world, expiry - 50 * MINUTE, {0: 1_001, 1: 1_002, 2: 1_000})
     for before, count in ((38, LAST_HOUR // 2), (25, 0), (12, LAST_HOUR // 2)):
@@ -186,7 +193,7 @@ def test_refusals_have_the_same_names(world):
     assert moved["byArrays"] < 40
     assert moved["bySettledArrays"] == moved["byArraysRegardless"] == moved["byScenario"] == 40
 
-    added = world.list_later(1, START + EXPIRIES[1][-1], 77_777 * 10**8)
+    added = world.list_later(1, world.expiry(1, -1), 77_777 * 10**8)
     later = [Book(0, (*book.legs[:100], Leg(added, 10**18))) for book in books]
     missing = compared(world, later, rng)
     assert missing == {"byArrays": 0, "bySettledArrays": 0, "byArraysRegardless": 0, "byScenario": 40}
@@ -204,7 +211,7 @@ def test_refusals_have_the_same_names(world):
 
 def test_an_expired_leg_is_unsettled_on_every_path(world):
     rng = random.Random(5)
-    expiry = START + SHORT[0]
+    expiry = world.expiry(0, 0)
     soon = [i for u in (0, 1) for i in world.known[u].board[expiry]]
     books = many(rng, world, 20, soon)
     renewed(world, expiry - 20 * MINUTE, {0: 1_000, 1: 1_000, 2: 1_000})
