@@ -1,9 +1,9 @@
 # Every target sets up what it needs; nothing outside the repository is written.
-# Reserved for when there is something to run: chaos study fuzz docs.
+# Reserved for when there is something to run: chaos study docs.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check bench abis fmt
+.PHONY: setup demo test check bench abis fmt fuzz
 
 BIN := .venv/bin
 READY := .venv/.installed node_modules/.installed
@@ -24,10 +24,7 @@ demo: $(READY)  ## 12-13 March 2020 on Perp Curie, with the keeper at work
 	$(BIN)/keeper demo
 
 test: $(READY)  ## every test: contracts with forge, the rest with pytest on real Anvil nodes
-	cd contracts && $(abspath $(FORGE)) test --offline
-	$(BIN)/python -m pytest
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(KERNELS)
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNELS)
+	scripts/test.sh $(abspath $(FORGE)) $(KERNELS)
 
 check: $(READY)  ## lint, format, types, compiled contracts
 	$(BIN)/ruff check .
@@ -42,6 +39,17 @@ bench: .venv/.bench-installed  ## speed against named peers, into build/bench.js
 
 .venv/.bench-installed: $(READY) requirements/bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	touch $@
+
+fuzz: $(READY) build/contract-tools/.installed  ## contracts at length: fuzzing, symbolic checks, slither, seeded bugs
+	cd contracts && FOUNDRY_PROFILE=fuzz $(abspath $(FORGE)) test --offline
+	$(BIN)/python -m tests.symbolic
+	$(BIN)/python -m tests.static
+	$(BIN)/python -m tests.mutants
+
+build/contract-tools/.installed: $(READY) requirements/contracts.txt
+	$(BIN)/python -m venv build/contract-tools
+	build/contract-tools/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/contracts.txt
 	touch $@
 
 abis: $(READY)  ## rebuild abis/ from contracts/ and the npm packages

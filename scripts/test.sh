@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Every test. The contracts' run beside Python's, at the lowest priority: some Python tests drive a live chain whose
+# blocks do not wait. Kernel tests run again with bounds checks on and with the JIT off.
+#   scripts/test.sh FORGE KERNEL_TEST…
+set -uo pipefail
+cd "$(dirname "$0")/.."
+forge=$1
+shift
+log=build/test
+mkdir -p "$log"
+failed=()
+
+(cd contracts && nice -n 19 "$forge" test --offline) >"$log/forge.log" 2>&1 &
+contracts=$!
+trap 'kill "$contracts" 2>/dev/null' EXIT
+
+.venv/bin/python -m pytest || failed+=("pytest")
+
+NUMBA_BOUNDSCHECK=1 .venv/bin/python -m pytest "$@" >"$log/boundscheck.log" 2>&1 &
+bounds=$!
+NUMBA_DISABLE_JIT=1 .venv/bin/python -m pytest "$@" || failed+=("kernels interpreted")
+wait "$bounds" || failed+=("kernels bounds-checked")
+tail -n 3 "$log/boundscheck.log"
+
+echo "contracts: forge test, $log/forge.log"
+wait "$contracts" || failed+=("forge test")
+trap - EXIT
+if [[ " ${failed[*]} " == *" forge test "* ]]; then
+    grep -E -A 8 '\[FAIL|Error|panicked' "$log/forge.log" | tail -n 200
+fi
+tail -n 2 "$log/forge.log"
+if [[ " ${failed[*]} " == *bounds-checked* ]]; then
+    tail -n 100 "$log/boundscheck.log"
+fi
+
+if [ "${#failed[@]}" -gt 0 ]; then
+    printf 'test: failed: %s\n' "${failed[@]}" >&2
+    exit 1
+fi
