@@ -329,6 +329,27 @@ contract MarginTest is MarginWorld {
         margin.byArrays(_one(perpetual(7), 1e18, 0));
     }
 
+    function test_beyond_the_bounds_of_its_arithmetic_it_reverts() public {
+        int128 most = int128(1 << 120);
+        margin.byArrays(_one(perpetual(USDX), most - 1, 0));
+        margin.byArrays(_one(perpetual(USDX), 1 - most, 0));
+        bytes memory beyond = abi.encodeWithSelector(IMargin.OutOfBounds.selector, USDX, 1e18, most, 0);
+        vm.expectRevert(beyond);
+        margin.byArrays(_one(perpetual(USDX), most, 0));
+        vm.expectRevert(beyond);
+        margin.byScenario(_one(perpetual(USDX), most, 0), 12 << 16);
+        vm.expectPartialRevert(IMargin.OutOfBounds.selector);
+        margin.byArrays(_one(perpetual(USDX), -most, 0));
+        _byHand();
+        most = int128(1 << 100);
+        margin.byArrays(_one(_option(0), 1 - most, 0));
+        vm.expectPartialRevert(IMargin.OutOfBounds.selector);
+        margin.byArrays(_one(_option(0), -most, 0));
+        report(ETH, 1 << 100);
+        vm.expectPartialRevert(IMargin.OutOfBounds.selector);
+        margin.byArrays(_one(perpetual(ETH), 1, 0));
+    }
+
     function test_parameters_of_the_epoch_not_of_today() public {
         _byHand();
         ScanParameters memory p = coinScan();

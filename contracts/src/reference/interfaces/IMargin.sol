@@ -12,7 +12,7 @@ interface IMargin {
     error ArrayMissing(uint128 instrument, uint256 epoch);
     error Unsettled(uint8 underlying, uint40 expiry);
     error UnknownRow(uint8 underlying, uint256 row);
-    error OutOfBounds(uint8 underlying, uint256 price, int256 linear);
+    error OutOfBounds(uint8 underlying, uint256 price, int256 linear, uint256 options);
 
     /// @notice Margin by the newest epochs' arrays.
     function byArrays(Book calldata book) external view returns (Check memory);

@@ -48,11 +48,13 @@ library Requirements {
         mm = _max(worst * m.mmScalar, shorts * m.shortMmRate) + common;
     }
 
-    /// What the unchecked sums below rest on. A row's price is below 2¹⁰⁰ · 2⁶⁷ / WAD < 2¹⁰⁸, so linear legs are worth
-    /// less than 2²²⁸; sums of words are below 2²⁰⁰ / UNIT (checked sums of `markValue`, one unit is 2⁴⁰).
+    /// What the unchecked sums below rest on: a row's price is below 2¹⁰⁰ · 2⁶⁷ / WAD < 2¹⁰⁸, so linear legs are worth less
+    /// than 2²²⁸; options below 2¹⁰⁰ · 2⁸⁹ units (a word, or a value of a forward below 2¹²⁸ wad), each 2⁴⁰, so 2²²⁹; and
+    /// any loss, by BPS, less than 2²⁴⁶. The largest legal account has 1.3·10²⁸ < 2⁹⁴ contracts.
     function _requireBounded(Group memory g) private pure {
-        if (g.epochPrice >> 100 != 0 || uint256(g.linear < 0 ? -g.linear : g.linear) >> 120 != 0) {
-            revert IMargin.OutOfBounds(uint8(g.underlying), g.epochPrice, g.linear);
+        uint256 linear = uint256(g.linear < 0 ? -g.linear : g.linear);
+        if (g.epochPrice >> 100 != 0 || linear >> 120 != 0 || g.options >> 100 != 0) {
+            revert IMargin.OutOfBounds(uint8(g.underlying), g.epochPrice, g.linear, g.options);
         }
     }
 
