@@ -151,9 +151,16 @@ abstract contract Ledger is VenueRules, ReentrancyGuardTransient {
         return Book(_cash(account), _legsOf(account), _collateralOf(account));
     }
 
-    /// @dev Where the leg of an instrument is; the number of legs if there is none.
+    /// @dev Where the leg of an instrument is among the first `count`; `count` if it is not.
     function _find(uint256[] memory legs, uint256 count, uint128 id) internal pure returns (uint256 at) {
-        while (at < count && legs[at].idOf() != id) ++at;
+        // In assembly because a take searches once a leg: 8,128 steps for two accounts of 128.
+        assembly ("memory-safe") {
+            let place := add(legs, 0x20)
+            for {} lt(at, count) { at := add(at, 1) } {
+                if eq(shr(128, mload(place)), id) { break }
+                place := add(place, 0x20)
+            }
+        }
     }
 
     function _requireFewLegs(uint256 account) internal view {

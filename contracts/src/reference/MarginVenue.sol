@@ -40,17 +40,21 @@ contract MarginVenue is Swaps, Orders {
         _requireFewLegs(to);
     }
 
-    /// @dev `owned` mirrors the taker's stored legs: searching it costs a tenth of searching storage.
+    /// @dev `owned` mirrors the taker's stored legs: searching it costs a tenth of searching storage, and only those
+    /// he had before can be met, because an account has one leg an instrument.
     function _moveLegs(uint256 from, uint256 to, int256 fraction) private {
         uint256[] memory legs = _legsOf(from);
         (uint256[] memory owned, uint256 count) = _roomy(_legsOf(to), legs.length);
+        uint256 had = count;
         for (uint256 i = legs.length; i > 0;) {
             --i;
             uint128 id = legs[i].idOf();
             int256 part = legs[i].sizeOf() * fraction / int256(WAD);
             if (part == 0) continue;
             _changeLeg(from, i, id, -part, Cause.Take);
-            uint256 at = _find(owned, count, id);
+            if (had > count) had = count;
+            uint256 at = _find(owned, had, id);
+            if (at == had) at = count;
             int256 size = _changeLeg(to, at, id, part, Cause.Take);
             if (size == 0) owned[at] = owned[--count];
             else if (at == count) owned[count++] = legs[i];

@@ -25,6 +25,7 @@ abstract contract Settlement is Ledger {
         uint256[] memory legs = _legsOf(account);
         for (uint256 i = legs.length; i > 0;) {
             --i;
+            if (_quiet(legs[i].idOf())) continue;
             Due memory due = _due(account, legs[i]);
             if (due.expired) _settle(account, i, legs[i], due.fine);
             else if (due.moved) _fund(account, legs[i].idOf().underlyingOf(), due);
@@ -48,6 +49,11 @@ abstract contract Settlement is Ledger {
         _changeDust(fine - wad * int256(WAD), cause);
     }
 
+    /// @dev An option alive: time has done nothing to it yet.
+    function _quiet(uint128 id) private view returns (bool) {
+        return id.expiryOf() > block.timestamp;
+    }
+
     function _due(uint256 account, uint256 leg) private view returns (Due memory due) {
         uint128 id = leg.idOf();
         if (!id.isOption()) {
@@ -55,7 +61,7 @@ abstract contract Settlement is Ledger {
             int256 delta = int256(due.index) - _paid(account, id.underlyingOf());
             due.moved = delta != 0;
             due.fine = -leg.sizeOf() * delta; // bound: 1e26 · 2¹²⁸ < 2²⁵⁵
-        } else if (id.expiryOf() <= block.timestamp) {
+        } else if (!_quiet(id)) {
             // No price yet: the leg stays, and the margin rules refuse the account until it has one.
             try PRICES.settlement(id.underlyingOf(), id.expiryOf()) returns (uint256 price) {
                 due.expired = true;

@@ -22,6 +22,7 @@ contract VenueTest is VenueBase {
         perp = _perpetual(ETH);
         (alice, bob, carol) = (_account(ALICE), _account(BOB), _account(CAROL));
         rule.setRates(0, 0);
+        desk.setLimits(VenueRules.Limits(2_000, 100, 10e18));
         _put(alice, USDC, 1_000e6);
         _put(bob, USDC, 100_000e6);
         _put(carol, USDC, 50_000e6);
@@ -104,6 +105,77 @@ contract VenueTest is VenueBase {
         hall.seize(desk, alice, carol, 0.5e18, 0, 0, 0);
         (Book memory b,) = desk.recorded(carol);
         assertEq(b.legs.length, 128);
+    }
+
+    /// Whatever both hold, each instrument moves by its own fraction: legs meet, end, open and change places.
+    function testFuzz_seize_moves_each_leg_by_its_fraction(uint256 seed, uint256 fraction) public {
+        fraction = seed % 4 == 0 ? 1e18 : seed % 4 == 1 ? 0.5e18 : bound(fraction, 0, 1e18);
+        uint256 dave = _account(DAVE);
+        rule.setMark(_call(), 0);
+        _put(dave, USDC, 1e6);
+        for (uint256 i; i < 18; ++i) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            uint128 id = _option(ETH, i / 6, i / 2 % 3, i % 2 == 0);
+            uint256 size = bound(seed >> 8, 1, 4) * 1e18 + seed % 2;
+            if (seed >> 16 & 1 == 0) _deal(ALICE, DAVE, id, size, 0);
+            if (seed >> 17 & 1 == 0) _deal(DAVE, CAROL, id, (seed >> 18 & 1 == 0 ? size : 2e18) / 2, 0);
+            if (seed >> 19 & 3 == 0) _deal(CAROL, DAVE, id, 3e18, 0);
+        }
+        int256[18] memory hers;
+        int256[18] memory his;
+        for (uint256 i; i < 18; ++i) {
+            uint128 id = _option(ETH, i / 6, i / 2 % 3, i % 2 == 0);
+            (hers[i], his[i]) = (_size(alice, id), _size(carol, id));
+        }
+        hall.seize(desk, alice, carol, fraction, 0, 0, 0);
+        uint256 legs;
+        for (uint256 i; i < 18; ++i) {
+            uint128 id = _option(ETH, i / 6, i / 2 % 3, i % 2 == 0);
+            int256 part = hers[i] * int256(fraction) / 1e18;
+            assertEq(_size(alice, id), hers[i] - part);
+            assertEq(_size(carol, id), his[i] + part);
+            if (his[i] + part != 0) ++legs;
+        }
+        (Book memory b,) = desk.recorded(carol);
+        assertEq(b.legs.length, legs);
+    }
+
+    /// The dearest account there may be, taken by one of the same size: together with its margin checks a take must
+    /// stay within 10M gas.
+    function test_gas_of_taking_half_of_128_legs_and_8_collaterals() public {
+        desk.setLimits(VenueRules.Limits(500, 25, 0));
+        uint64[] memory strikes = new uint64[](64);
+        for (uint256 i; i < 64; ++i) {
+            strikes[i] = uint64((5_000 + 10 * i) * 1e8);
+        }
+        _list(ETH, _expiries(ETH)[2], strikes);
+        _put(_account(DAVE), USDC, 1);
+        for (uint256 i; i < 128; ++i) {
+            uint128 id = _option(ETH, 2, 3 + i / 2, i % 2 == 0);
+            _deal(ALICE, BOB, id, 1e18, 0);
+            // The taker has the opposite of the last 64, in the other order: searches, endings and openings.
+            _deal(DAVE, CAROL, _option(ETH, 2, 3 + (127 - i) / 2, i % 2 == 1), 0.5e18, 0);
+        }
+        for (uint256 i; i < 8; ++i) {
+            if (i > 2) {
+                MintableToken token = new MintableToken("T", "T", 18);
+                products.addCollateral(CollateralType(address(token), 18, ETH, 1_000, 1e18));
+                token.mint(address(this), 2);
+                token.approve(address(desk), 2);
+                desk.deposit(alice, i + 1, 2);
+            } else {
+                _put(alice, i + 1, 2);
+            }
+        }
+        vm.cool(address(desk));
+        hall.seize(desk, alice, carol, 0.5e18, 0, 0, 0);
+        assertLe(vm.snapshotGasLastCall("MarginVenue", "seize half, 128 legs, 8 collaterals"), 4_000_000);
+        (Book memory b,) = desk.recorded(carol);
+        assertEq(b.legs.length, 0);
+        assertEq(b.collateral.length, 8);
+        vm.cool(address(desk));
+        hall.seize(desk, alice, carol, 0.5e18, 0, 0, 0);
+        assertLe(vm.snapshotGasLastCall("MarginVenue", "seize half, 128 new legs"), 5_500_000);
     }
 
     function testFuzz_seize_moves_and_creates_nothing(
