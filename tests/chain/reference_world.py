@@ -169,9 +169,11 @@ class ReferenceWorld:
         """Undo afterwards whatever the test says, on the chain and in the picture."""
         known, now = deepcopy(self.known), self.now
         snapshot = self.rpc.call("evm_snapshot")
-        yield
-        assert self.rpc.call("evm_revert", snapshot) is True
-        self.known, self.now, self.batch = known, now, Batch(self.rpc)
+        try:
+            yield
+        finally:
+            assert self.rpc.call("evm_revert", snapshot) is True
+            self.known, self.now, self.batch = known, now, Batch(self.rpc)
 
     # ---- asking ----
 
