@@ -87,7 +87,8 @@ contract Margin is IMargin {
     /// @inheritdoc IMargin
     function mark(uint128 instrument) external view returns (uint256) {
         uint8 underlying = Instruments.underlyingOf(instrument);
-        Report memory report = _freshReport(underlying);
+        (Report memory report,,) = PRICES.newest(underlying);
+        _requireFresh(underlying, report.timestamp);
         uint40 expiry = Instruments.expiryOf(instrument);
         if (expiry == 0) return report.price;
         return Option.mark(Option.prepare(report, _freshSlice(report, expiry)), instrument);
@@ -126,12 +127,9 @@ contract Margin is IMargin {
     /// Prices of a group; where it has options, its epoch and their blobs.
     function _open(Portfolio memory p, Group memory g, Source source) private view {
         uint8 underlying = uint8(g.underlying);
-        uint256 timestamp;
+        uint256 timestamp = _quote(g);
         g.row = ALL_ROWS;
-        (g.price, g.confidence, timestamp) = PRICES.quote(underlying);
-        _requireFresh(underlying, timestamp);
         if (g.expiries == 0) {
-            g.epochPrice = g.price;
             g.scan = PRODUCTS.scanParameters(underlying, PRODUCTS.scanVersion(underlying));
             return;
         }
@@ -178,23 +176,33 @@ contract Margin is IMargin {
 
     /// Prices of every group, and what the options of every expiry share; for marks alone the rows are left out.
     function _prepare(Portfolio memory p, bool rows) private view returns (Option.Expiry[] memory prepared) {
-        prepared = new Option.Expiry[](p.expiries.length);
+        uint256 n = p.expiries.length;
+        assembly ("memory-safe") {
+            // Every place is filled below; `new` would fill each with an empty struct first.
+            prepared := mload(0x40)
+            mstore(prepared, n)
+            mstore(0x40, add(prepared, shl(5, add(n, 1))))
+        }
         for (uint256 i; i < p.groups.length; ++i) {
             Group memory g = p.groups[i];
-            Report memory report = _price(g);
-            if (rows) g.scan = PRODUCTS.scanParameters(report.underlying, PRODUCTS.scanVersion(report.underlying));
-            for (uint256 j; j < prepared.length; ++j) {
-                uint256 key = p.expiries[j].key;
-                if (key >> 40 != g.underlying) continue;
-                Slice memory slice = _freshSlice(report, uint40(key));
-                prepared[j] = rows ? Option.prepare(report, slice, g.scan) : Option.prepare(report, slice);
-            }
+            uint8 underlying = uint8(g.underlying);
+            if (rows) g.scan = PRODUCTS.scanParameters(underlying, PRODUCTS.scanVersion(underlying));
+            _quote(g);
+            if (g.expiries != 0) _prepareOptions(p, g, rows, prepared);
         }
     }
 
-    function _price(Group memory g) private view returns (Report memory report) {
-        report = _freshReport(uint8(g.underlying));
-        (g.price, g.epochPrice, g.confidence) = (report.price, report.price, report.confidence);
+    function _prepareOptions(Portfolio memory p, Group memory g, bool rows, Option.Expiry[] memory prepared)
+        private
+        view
+    {
+        (Report memory report,,) = PRICES.newest(uint8(g.underlying));
+        for (uint256 i; i < prepared.length; ++i) {
+            uint256 key = p.expiries[i].key;
+            if (key >> 40 != g.underlying) continue;
+            Slice memory slice = _freshSlice(report, uint40(key));
+            prepared[i] = rows ? Option.prepare(report, slice, g.scan) : Option.prepare(report, slice);
+        }
     }
 
     /// The words that the proof needs, recomputed leg by leg.
@@ -244,9 +252,11 @@ contract Margin is IMargin {
         check.mm = Rounding.cdiv(check.mm, WAD * BPS * BPS);
     }
 
-    function _freshReport(uint8 underlying) private view returns (Report memory report) {
-        (report,,) = PRICES.newest(underlying);
-        _requireFresh(underlying, report.timestamp);
+    /// Price and confidence of the newest report, and the price as its own reference until an epoch says another.
+    function _quote(Group memory g) private view returns (uint256 timestamp) {
+        (g.price, g.confidence, timestamp) = PRICES.quote(uint8(g.underlying));
+        g.epochPrice = g.price;
+        _requireFresh(uint8(g.underlying), timestamp);
     }
 
     function _freshSlice(Report memory report, uint40 expiry) private view returns (Slice memory slice) {

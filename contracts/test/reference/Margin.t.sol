@@ -199,8 +199,9 @@ contract MarginTest is MarginWorld {
         arrays.settle(BTC, 1);
         Book memory book = _one(_option(0), 1e18, 0);
         report(BTC, 64_500e18);
-        // 5,000 · 7.5 % on top of 100
+        // 5,000 · 7.5 % on top of 100. A short one of mark 50 gains 4,000 · 7.5 % and pays six bends of 4: the same line.
         assertEq(margin.bySettledArrays(book).equity, int256(475e18));
+        assertEq(margin.bySettledArrays(_one(_option(1), -1e18, 0)).equity, int256(-50e18 + 300e18 - 24e18));
         report(BTC, 64_500e18 + 1);
         vm.expectPartialRevert(IMargin.MovedTooFar.selector);
         margin.bySettledArrays(book);

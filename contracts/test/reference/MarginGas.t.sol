@@ -65,22 +65,22 @@ contract MarginGasTest is MarginWorld {
     }
 
     function test_gas_16_options() public view {
-        assertLe(_byArrays(_sixteen), 140_000);
+        assertLe(_byArrays(_sixteen), 135_000);
     }
 
     function test_gas_126_options() public view {
-        assertLe(_byArrays(_many), 500_000);
+        assertLe(_byArrays(_many), 475_000);
     }
 
     function test_gas_128_options_8_collaterals() public view {
-        assertLe(_byArrays(_most), 850_000);
+        assertLe(_byArrays(_most), 805_000);
     }
 
     function test_gas_scenario_16_options() public view {
-        assertLe(_byScenario(_sixteen), 450_000);
+        assertLe(_byScenario(_sixteen), 425_000);
     }
 
     function test_gas_scenario_128_options_8_collaterals() public view {
-        assertLe(_byScenario(_most), 2_800_000);
+        assertLe(_byScenario(_most), 2_650_000);
     }
 }
