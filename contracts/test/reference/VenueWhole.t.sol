@@ -138,7 +138,9 @@ contract VenueWholeTest is Fixture {
     }
 
     function testFuzz_no_withdrawal_ends_below_initial_margin(uint256 amount) public {
-        _sixteen();
+        uint128 call = _option(ETH, 1, 5, true);
+        _trade(BOB, ALICE, call, 20e18, margin.mark(call));
+        _trade(ALICE, BOB, _perpetual(ETH), 5e18, ETH_PRICE);
         amount = bound(amount, 1, 60_000e6);
         uint256 free = _free(alice);
         try this.withdraw(ALICE, amount) {
