@@ -17,8 +17,13 @@ abstract contract Admission is Settlement {
     /// @dev For actions that are also allowed below IM, or while arrays are stale, if the account is no worse off.
     function _requireInitialOrNoWorse(uint256 account, Book memory before, Book memory afterwards) internal view {
         if (_met(IMargin.byArrays.selector, afterwards) && _met(IMargin.bySettledArrays.selector, afterwards)) return;
-        int256 was = _excess(before);
-        int256 left = _excess(afterwards);
+        _requireNotLess(account, _excess(before), _excess(afterwards));
+        // Excess alone would let a failing account close below the mark, to a friend, and leave a deficit behind.
+        int256 left = _check(IMargin.byMarks.selector, afterwards).equity;
+        if (left < 0) _requireNotLess(account, _check(IMargin.byMarks.selector, before).equity, left);
+    }
+
+    function _requireNotLess(uint256 account, int256 was, int256 left) private pure {
         if (left < was) revert ExcessFell(account, was, left);
     }
 

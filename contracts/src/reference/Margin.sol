@@ -75,6 +75,15 @@ contract Margin is IMargin {
 
     /// @inheritdoc IMargin
     function byScenario(Book calldata book, uint256 scenarios) external view returns (Check memory) {
+        return _byScenario(book, scenarios);
+    }
+
+    /// @inheritdoc IMargin
+    function byMarks(Book calldata book) external view returns (Check memory) {
+        return _byScenario(book, type(uint256).max);
+    }
+
+    function _byScenario(Book calldata book, uint256 scenarios) private view returns (Check memory) {
         Portfolio memory p = Portfolios.gather(book.legs, book.collateral.length);
         _addCollateral(p, book.collateral);
         for (uint256 i; i < p.groups.length; ++i) {

@@ -28,6 +28,10 @@ interface IMargin {
     /// `scenarios` holds 8 bits an underlying; 255 = none.
     function byScenario(Book calldata book, uint256 scenarios) external view returns (Check memory);
 
+    /// @notice byScenario with no row: its equity is the account's worth at marks recomputed from the newest report
+    /// and slices, which no array can falsify.
+    function byMarks(Book calldata book) external view returns (Check memory);
+
     /// @notice Mark of one instrument from the newest report and slice, USD, wad (not floored to units).
     function mark(uint128 instrument) external view returns (uint256);
 
