@@ -11,7 +11,7 @@ from typing import Final
 
 from keeper.twin.black76 import black, black_at, log_forward, put_of
 from keeper.twin.fixed import WAD, cdiv, exp_wad, ln_wad, sdiv, sqrt
-from keeper.twin.records import UNIT, Instrument, Report, ScanParameters, Slice
+from keeper.twin.records import BPS, UNIT, Instrument, Report, ScanParameters, Slice
 
 ROWS: Final = 18
 GRID_ROWS: Final = 14

@@ -21,7 +21,7 @@ import {IPrices} from "./interfaces/IPrices.sol";
 import {IProducts} from "./interfaces/IProducts.sol";
 import {IRiskArrays} from "./interfaces/IRiskArrays.sol";
 import {ArraySums} from "./margin/ArraySums.sol";
-import {ALL_ROWS, Expiry, Group, Portfolio, Portfolios} from "./margin/Portfolios.sol";
+import {ALL_ROWS, Expiry, Group, LEGS_ALONE, Portfolio, Portfolios} from "./margin/Portfolios.sol";
 import {Requirements} from "./margin/Requirements.sol";
 import {Option} from "./math/Option.sol";
 import {Rounding} from "./math/Rounding.sol";
@@ -90,6 +90,17 @@ contract Margin is IMargin {
             p.groups[i].row = _row(p.groups[i], scenarios);
         }
         _addProven(p, book.legs);
+        return _check(p, book.cash);
+    }
+
+    /// @inheritdoc IMargin
+    function byLegs(Book calldata book) external view returns (Check memory) {
+        Portfolio memory p = Portfolios.gather(book.legs, book.collateral.length);
+        _addCollateral(p, book.collateral);
+        for (uint256 i; i < p.groups.length; ++i) {
+            p.groups[i].row = LEGS_ALONE;
+        }
+        _addAlone(p, book.legs);
         return _check(p, book.cash);
     }
 
@@ -229,6 +240,22 @@ contract Margin is IMargin {
                 g.words[Words.DELTA] += size * delta;
                 if (g.row != NO_SCENARIO) g.words[Words.FIRST_ROW + g.row] += size * (atRow - marked);
             }
+        }
+    }
+
+    /// What each option can lose with nothing beside it, leg by leg.
+    function _addAlone(Portfolio memory p, uint256[] calldata legs) private view {
+        Option.Expiry[] memory prepared = _prepare(p, true);
+        for (uint256 i; i < legs.length; ++i) {
+            uint256 at = p.expiryOf[i];
+            if (at == 0) continue;
+            Group memory g = p.groups[p.expiries[--at].group];
+            int256 size = Legs.sizeOf(legs[i]);
+            (int256 marked, int256 delta, uint256 loss) =
+                Option.alone(prepared[at], g.scan, Legs.idOf(legs[i]), size < 0);
+            g.words[Words.MARK] += size * marked;
+            g.words[Words.DELTA] += size * delta;
+            g.words[Words.FIRST_ROW] += (size < 0 ? -size : size) * int256(loss);
         }
     }
 

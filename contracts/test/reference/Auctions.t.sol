@@ -30,6 +30,7 @@ contract AuctionsTest is Test {
         margin.set("newest", 10e18);
         margin.set("settled", 10e18);
         margin.set("scenario", 10e18);
+        margin.set("alone", 30e18);
         // Equity 1000 − 940 = 60, MM 100.
         ledger.set(WEAK, -940e18, 10e18, 0);
         ledger.set(TAKER, 10_000e18, 0, 0);
@@ -353,6 +354,34 @@ contract AuctionsTest is Test {
         margin.set("newest", 10e18);
         vm.expectPartialRevert(IAuctions.TakerBelowInitialMargin.selector);
         auctions.take(call);
+    }
+
+    /// Without arrays he needs 2 × 30 for each of 5.27 contracts, 316.
+    function test_a_silent_publisher_does_not_stop_a_taker_with_enough() public {
+        auctions.startAuction(_start(false));
+        margin.setStale("newest", true);
+        margin.setStale("settled", true);
+        IAuctions.TakeCall memory call = _take();
+        (call.byArrays, call.scenarios) = (false, 0);
+        ledger.set(TAKER, 280e18, 0, 0);
+        vm.expectPartialRevert(IAuctions.TakerBelowInitialMargin.selector);
+        auctions.take(call);
+        ledger.set(TAKER, 330e18, 0, 0);
+        auctions.take(call);
+        assertLe(int256(316e18), _equity(TAKER));
+    }
+
+    /// Who deposits a unit before every take cannot hold it up, and the event still says which state was found.
+    function test_any_sequence() public {
+        auctions.startAuction(_start(true));
+        IAuctions.TakeCall memory call = _take();
+        uint64 found = call.expectedSequence;
+        call.expectedSequence = type(uint64).max;
+        vm.recordLogs();
+        auctions.take(call);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        (uint64 said,,,,) = abi.decode(logs[0].data, (uint64, uint256, int256, uint256, uint256));
+        assertEq(uint256(said), uint256(found));
     }
 
     /// Charged 5 % beyond 6 contracts, 20 of the MM of 100: after the take the linear formula's 54 % would leave MM

@@ -32,6 +32,10 @@ interface IMargin {
     /// and slices, which no array can falsify.
     function byMarks(Book calldata book) external view returns (Check memory);
 
+    /// @notice A bound that needs no arrays: every leg by what it can lose with nothing beside it, recomputed from the
+    /// newest report and slices. Never below full revaluation of the book, often far above.
+    function byLegs(Book calldata book) external view returns (Check memory);
+
     /// @notice Mark of one instrument from the newest report and slice, USD, wad (not floored to units).
     function mark(uint128 instrument) external view returns (uint256);
 

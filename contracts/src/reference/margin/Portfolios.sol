@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {Legs, ScanParameters, WORDS} from "../Types.sol";
 
 uint256 constant ALL_ROWS = 256;
+uint256 constant LEGS_ALONE = 257;
 
 /// One underlying's part of a book. Names in brackets are those of docs/risk-arrays.md, "Margin of an account".
 struct Group {
@@ -17,7 +18,7 @@ struct Group {
     uint256 perpetual; // Σ |size|
     uint256 options; // Σ |size|
     uint256 shorts; // Σ |size|, size < 0
-    uint256 row; // the one that counts, NO_SCENARIO or ALL_ROWS
+    uint256 row; // the one that counts, NO_SCENARIO, ALL_ROWS or LEGS_ALONE
     int256 drift; // of the mark since the epoch, units × wad [corr]
     ScanParameters scan;
     int256[WORDS] words; // Σ size × word [m, D, B, P, row_s]

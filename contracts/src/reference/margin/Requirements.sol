@@ -6,7 +6,7 @@ import {IMargin} from "../interfaces/IMargin.sol";
 import {Rounding} from "../math/Rounding.sol";
 import {Scan} from "../math/Scan.sol";
 import {Words} from "../math/Words.sol";
-import {ALL_ROWS, Group} from "./Portfolios.sol";
+import {ALL_ROWS, Group, LEGS_ALONE} from "./Portfolios.sol";
 
 /// From a group's sums to its requirement: docs/risk-arrays.md, "Margin of an account". Exact integers throughout; the
 /// account is rounded once, by the caller. Fine units are 10⁻³⁶ USD.
@@ -31,6 +31,7 @@ library Requirements {
         if (g.row == NO_SCENARIO) return 0;
         _requireBounded(g);
         uint256[ROWS] memory factors = Scan.prices(g.scan);
+        if (g.row == LEGS_ALONE) return uint256(g.words[Words.FIRST_ROW]) * UNIT + _worstLinear(g, factors);
         int256 worst = g.row == ALL_ROWS ? _worst(g, marked, factors) : _loss(g, marked, factors, g.row);
         return worst > 0 ? uint256(worst) : 0;
     }
@@ -93,6 +94,17 @@ library Requirements {
             int256 options = g.words[Words.MARK] + g.words[Words.FIRST_ROW + row];
             int256 worth = options * int256(UNIT) + _linear(g, factors[row]);
             return (marked - worth) * int256(Scan.cover(g.scan, row));
+        }
+    }
+
+    /// Of the linear legs alone, >= 0.
+    function _worstLinear(Group memory g, uint256[ROWS] memory factors) private pure returns (uint256 worst) {
+        for (uint256 row; row < ROWS; ++row) {
+            unchecked {
+                int256 loss = g.linear * int256(g.price) - _linear(g, factors[row]);
+                loss *= int256(Scan.cover(g.scan, row));
+                if (loss > int256(worst)) worst = uint256(loss);
+            }
         }
     }
 

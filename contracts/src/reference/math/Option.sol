@@ -2,7 +2,19 @@
 pragma solidity 0.8.30;
 
 import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
-import {GRID_ROWS, Instruments, NO_SCENARIO, ROWS, Report, ScanParameters, Slice, UNIT, WAD, WORDS} from "../Types.sol";
+import {
+    BPS,
+    GRID_ROWS,
+    Instruments,
+    NO_SCENARIO,
+    ROWS,
+    Report,
+    ScanParameters,
+    Slice,
+    UNIT,
+    WAD,
+    WORDS
+} from "../Types.sol";
 import {Black76} from "./Black76.sol";
 import {Rounding} from "./Rounding.sol";
 import {Scan} from "./Scan.sol";
@@ -103,8 +115,32 @@ library Option {
         mark_ = _units(_worth(t, call, e.forward));
         delta = _delta(t, n1, e.forward);
         if (row == NO_SCENARIO) return (mark_, delta, mark_);
-        (call,) = _call(e.forwards[row], t.strike, _shocked(e, t.sd, row));
-        atRow = _units(_worth(t, call, e.forwards[row]));
+        atRow = _atRow(e, t, row);
+    }
+
+    /// Mark, delta, and what one contract can lose with nothing beside it, units × BPS, each row by its cover: a long
+    /// option its whole mark; a short one, whose worth rises with the price (a put's falls) and with volatility, the
+    /// most of three rows.
+    function alone(Expiry memory e, ScanParameters memory p, uint128 instrument, bool short)
+        internal
+        pure
+        returns (int256 mark_, int256 delta, uint256 loss)
+    {
+        Terms memory t = terms(e, instrument);
+        (uint256 call, uint256 n1) = _call(e.forward, t.strike, t.sd);
+        mark_ = _units(_worth(t, call, e.forward));
+        delta = _delta(t, n1, e.forward);
+        if (!short) return (mark_, delta, uint256(mark_) * BPS);
+        uint256[3] memory rows = t.call ? [uint256(10), 14, 16] : [uint256(12), 15, 17];
+        for (uint256 i; i < 3; ++i) {
+            int256 there = _atRow(e, t, rows[i]);
+            if (there > mark_) loss = FixedPointMathLib.max(loss, uint256(there - mark_) * Scan.cover(p, rows[i]));
+        }
+    }
+
+    function _atRow(Expiry memory e, Terms memory t, uint256 row) private pure returns (int256) {
+        (uint256 call,) = _call(e.forwards[row], t.strike, _shocked(e, t.sd, row));
+        return _units(_worth(t, call, e.forwards[row]));
     }
 
     /// All 22 words.
