@@ -20,7 +20,7 @@ from keeper.twin.records import (
     Leg,
     ScanParameters,
 )
-from keeper.twin.words import GRID_ROWS, ROWS, NoArray, Terms, mark, mark_delta_row, price_factors, terms
+from keeper.twin.words import GRID_ROWS, ROWS, NoArray, Terms, mark, mark_delta_alone, mark_delta_row, price_factors, terms
 from keeper.twin.world import (
     ArrayMissing,
     Epoch,
@@ -97,6 +97,19 @@ def by_arrays_regardless(book: Book, world: World) -> Check:
 def by_scenario(book: Book, world: World, scenarios: int) -> Check:
     """Return the statement by one recomputed row an underlying, 8 bits each (255: none). Raises MarginRefused."""
     return statement(book, groups_by_scenario(book, world, scenarios))
+
+
+def by_legs(book: Book, world: World) -> Check:
+    """Return the bound that needs no arrays and believes no netting, recomputed from newest report and slices.
+
+    Raises MarginRefused where the contract reverts.
+    """
+    found = []
+    for u, exposure in _exposures(book, world):
+        known = _known(u, world)
+        alone = _add_alone(exposure, u, known, world)
+        found.append(_margin(u, exposure, known, _Basis(known.report.price, known.scan), (), alone))
+    return statement(book, found)
 
 
 def pack_scenarios(rows: Mapping[int, int]) -> int:
@@ -250,6 +263,22 @@ def _add_scenario(exposure: _Exposure, u: int, known: Underlying, world: World, 
         exposure.rows = {row: moved}
 
 
+def _add_alone(exposure: _Exposure, u: int, known: Underlying, world: World) -> int:
+    """Add marks and deltas; return what legs lose one by one, fine × BPS."""
+    cover = covers(known.scan)
+    factors = price_factors(known.scan)
+    price = known.report.price
+    alone = 0
+    for leg in exposure.legs:
+        t = _terms(u, leg.instrument.expiry, known, world)
+        now, delta, loss = mark_delta_alone(t, leg.instrument.strike_wad, leg.instrument.is_call, leg.size < 0, cover)
+        exposure.mark += leg.size * now
+        exposure.delta += leg.size * delta
+        alone += abs(leg.size) * loss
+    linear = max(exposure.linear * (price - price * g // WAD) * c for g, c in zip(factors, cover, strict=True))
+    return alone * UNIT + max(0, linear)
+
+
 def _terms(u: int, expiry: int, known: Underlying, world: World) -> Terms:
     slice_ = known.slices.get(expiry)
     if slice_ is None:
@@ -263,12 +292,14 @@ def _terms(u: int, expiry: int, known: Underlying, world: World) -> Terms:
         raise Unsettled(f"underlying {u}, expiry {expiry}: over; touch the account first") from error
 
 
-def _margin(u: int, e: _Exposure, known: Underlying, basis: _Basis, rows: Iterable[int]) -> GroupMargin:
+def _margin(
+    u: int, e: _Exposure, known: Underlying, basis: _Basis, rows: Iterable[int], alone: int = 0
+) -> GroupMargin:
     price, rules = known.report.price, known.margin
     moved = sdiv((price - basis.reference) * WAD, basis.reference)
     shift = e.delta * moved // WAD - cdiv(e.bend * abs(moved), basis.parameters.move)
     worth = (e.mark + shift) * UNIT + e.linear * price
-    scan, worst = _worst(e, worth, basis, rows)
+    scan, worst = (alone, NO_SCENARIO) if alone else _worst(e, worth, basis, rows)
     short = e.short * price * BPS
     concentration = rules.concentration_rate * price * max(0, e.concentrated - rules.concentration_from)
     net = abs(e.delta * UNIT + e.linear * price)

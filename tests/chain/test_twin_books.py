@@ -16,6 +16,7 @@ from keeper.rpc import Rpc
 from keeper.twin.margin import (
     by_arrays,
     by_arrays_regardless,
+    by_legs,
     by_scenario,
     by_settled_arrays,
     groups_by_arrays,
@@ -97,12 +98,13 @@ def said(answer: Check | Refused) -> Check | str:
 
 
 def compared(world: ReferenceWorld, books: Sequence[Book], rng: random.Random) -> dict[str, int]:
-    """Compare all four readings of every book; returns how many of each gave a statement."""
+    """Compare all five readings of every book; returns how many of each gave a statement."""
     picture = world.world()
     rows = [worst_or_any(book, world, rng) for book in books]
     given: dict[str, int] = {}
     for name, margin in (
-        ("byArrays", by_arrays), ("bySettledArrays", by_settled_arrays), ("byArraysRegardless", by_arrays_regardless)
+        ("byArrays", by_arrays), ("bySettledArrays", by_settled_arrays), ("byArraysRegardless", by_arrays_regardless),
+        ("byLegs", by_legs),
     ):  # fmt: skip
         found = [said(answer) for answer in world.checks(name, books)]
         for book, ours in zip(books, found, strict=True):
@@ -196,7 +198,7 @@ def test_refusals_have_the_same_names(world):
     added = world.list_later(1, world.expiry(1, -1), 77_777 * 10**8)
     later = [Book(0, (*book.legs[:100], Leg(added, 10**18))) for book in books]
     missing = compared(world, later, rng)
-    assert missing == {"byArrays": 0, "bySettledArrays": 0, "byArraysRegardless": 0, "byScenario": 40}
+    assert missing == {"byArrays": 0, "bySettledArrays": 0, "byArraysRegardless": 0, "byLegs": 40, "byScenario": 40}
 
     row = pack_scenarios({0: 18, 1: 18})
     perpetual = Book(0, (Leg(Instrument(0), 1),))
@@ -205,7 +207,7 @@ def test_refusals_have_the_same_names(world):
 
     world.report({0: PRICES[0], 1: PRICES[1], 2: PRICES[2]}, world.now + LIMITS.epoch_age + 30)
     stale = compared(world, books, rng)
-    assert stale["byArrays"] == stale["byScenario"] == 0
+    assert stale["byArrays"] == stale["byScenario"] == stale["byLegs"] == 0
     assert stale["byArraysRegardless"] == 40
 
 

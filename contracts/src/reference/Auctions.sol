@@ -21,6 +21,7 @@ contract Auctions is IAuctions {
     error GasTooLow(uint256 left, uint256 needed);
 
     uint256 private constant NO_SCENARIOS = type(uint256).max;
+    uint64 private constant ANY_SEQUENCE = type(uint64).max;
     uint256 private constant FIRST_ACCOUNT = 1 << 96; // ids below are the venue's own
     // Truncating one size by 1 wei, or one amount by a base unit, moves MM by less than 20 × price of it: scan (at most
     // the deep tail, eleven times the epoch's price), gap, concentration and confidence are at most one price each.
@@ -90,7 +91,7 @@ contract Auctions is IAuctions {
     /// @inheritdoc IAuctions
     function startAuction(StartCall calldata call) public returns (uint64 auctionId) {
         _requireTime(call.deadline);
-        _requireSequence(call.account, call.expectedSequence);
+        uint64 sequence = _sequence(call.account, call.expectedSequence);
         if (call.account < FIRST_ACCOUNT) revert NothingToTake(call.account);
         auctionId = _auctions[call.account].id;
         if (auctionId != 0) revert AlreadyInAuction(call.account, auctionId);
@@ -99,7 +100,7 @@ contract Auctions is IAuctions {
         (int256 equity, uint256 mm) = _shortfall(call.account, book, call.byArrays, call.scenarios);
         auctionId = ++_lastId;
         _auctions[call.account] = Auction(auctionId, uint40(block.timestamp));
-        emit AuctionStarted(call.account, auctionId, call.expectedSequence, equity, mm);
+        emit AuctionStarted(call.account, auctionId, sequence, equity, mm);
     }
 
     /// @inheritdoc IAuctions
@@ -155,7 +156,7 @@ contract Auctions is IAuctions {
 
     /// @inheritdoc IAuctions
     function take(TakeCall calldata call) external returns (uint256 fraction, int256 price) {
-        _requireExpected(call);
+        uint64 sequence = _requireExpected(call);
         venue.touch(call.account);
         venue.touch(call.taker);
         Take memory taken = _plan(call);
@@ -163,21 +164,14 @@ contract Auctions is IAuctions {
         _requireInitialMargin(call.taker);
         (fraction, price) = (taken.fraction, taken.paid.price);
         emit Taken(
-            call.account,
-            call.auctionId,
-            call.expectedSequence,
-            call.taker,
-            fraction,
-            price,
-            taken.paid.fromFund,
-            taken.paid.shared
+            call.account, call.auctionId, sequence, call.taker, fraction, price, taken.paid.fromFund, taken.paid.shared
         );
         if (!taken.restored) return (fraction, price);
         delete _auctions[call.account];
         emit AuctionEnded(call.account, call.auctionId, true);
     }
 
-    function _requireExpected(TakeCall calldata call) private view {
+    function _requireExpected(TakeCall calldata call) private view returns (uint64 sequence) {
         _requireTime(call.deadline);
         uint64 id = _auctions[call.account].id;
         if (id == 0 || id != call.auctionId) revert UnexpectedAuction(call.account, id, call.auctionId);
@@ -185,8 +179,8 @@ contract Auctions is IAuctions {
         if (!venue.mayAct(call.taker, msg.sender, IAuctions.take.selector)) {
             revert IMarginVenue.NotAuthorised(call.taker, msg.sender, IAuctions.take.selector);
         }
-        _requireSequence(call.account, call.expectedSequence);
-        _requireSequence(call.taker, call.takerSequence);
+        sequence = _sequence(call.account, call.expectedSequence);
+        _sequence(call.taker, call.takerSequence);
     }
 
     function _plan(TakeCall calldata call) private view returns (Take memory taken) {
@@ -318,8 +312,11 @@ contract Auctions is IAuctions {
         if (block.timestamp > deadline) revert IMarginVenue.DeadlinePassed(deadline);
     }
 
-    function _requireSequence(uint256 account, uint64 expected) private view {
-        uint64 found = venue.sequence(account);
-        if (found != expected) revert IMarginVenue.UnexpectedSequence(account, found, expected);
+    /// @dev The one found, which must be the one expected if one is.
+    function _sequence(uint256 account, uint64 expected) private view returns (uint64 found) {
+        found = venue.sequence(account);
+        if (found != expected && expected != ANY_SEQUENCE) {
+            revert IMarginVenue.UnexpectedSequence(account, found, expected);
+        }
     }
 }

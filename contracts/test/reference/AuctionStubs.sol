@@ -39,6 +39,10 @@ contract LinearMargin {
         return _check(book, "settled");
     }
 
+    function byLegs(Book calldata book) external view returns (Check memory) {
+        return _check(book, "alone");
+    }
+
     function byScenario(Book calldata book, uint256 scenarios) external view returns (Check memory) {
         return _check(book, scenarios == type(uint256).max ? bytes32("none") : bytes32("scenario"));
     }

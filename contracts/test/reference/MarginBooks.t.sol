@@ -72,6 +72,17 @@ contract MarginBooksTest is MarginWorld {
         assertLe(proof.im, whole.im);
     }
 
+    /// A sum of worsts is at least the worst of the sum, at any row of either coin.
+    function testFuzz_legs_alone_need_at_least_any_scenario(uint256 seed, uint256 btcRow, uint256 ethRow) public {
+        _allRules();
+        Book memory book = _book(seed, 16);
+        uint256 rows = bound(btcRow, 0, 17) | bound(ethRow, 0, 17) << 8;
+        (Check memory alone, Check memory proof) = (margin.byLegs(book), margin.byScenario(book, rows));
+        assertEq(alone.equity, proof.equity);
+        assertLe(proof.im, alone.im);
+        assertLe(proof.mm, alone.mm);
+    }
+
     /// What is short only pays no gap, so the worst row, recomputed, is the whole requirement: to the last integer.
     /// forge-config: default.fuzz.runs = 64
     function testFuzz_worst_row_of_a_short_book_is_its_margin(uint256 seed) public {

@@ -16,7 +16,8 @@ interface IAuctions {
         uint256 scenarios; // as IMargin.byScenario
     }
 
-    /// What the taker expects; anything else reverts early with a named error.
+    /// What the taker expects; anything else reverts early with a named error. A sequence of 2⁶⁴ − 1 means any: who
+    /// deposits a unit before each take cannot hold it up, and price limit and fraction still bind.
     struct TakeCall {
         uint256 account;
         uint256 taker; // an account the caller may act for
