@@ -20,7 +20,17 @@ from keeper.twin.records import (
     Leg,
     ScanParameters,
 )
-from keeper.twin.words import GRID_ROWS, ROWS, NoArray, Terms, mark, mark_delta_alone, mark_delta_row, price_factors, terms
+from keeper.twin.words import (
+    GRID_ROWS,
+    ROWS,
+    NoArray,
+    Terms,
+    mark,
+    mark_delta_alone,
+    mark_delta_row,
+    price_factors,
+    terms,
+)
 from keeper.twin.world import (
     ArrayMissing,
     Epoch,
@@ -292,9 +302,7 @@ def _terms(u: int, expiry: int, known: Underlying, world: World) -> Terms:
         raise Unsettled(f"underlying {u}, expiry {expiry}: over; touch the account first") from error
 
 
-def _margin(
-    u: int, e: _Exposure, known: Underlying, basis: _Basis, rows: Iterable[int], alone: int = 0
-) -> GroupMargin:
+def _margin(u: int, e: _Exposure, known: Underlying, basis: _Basis, rows: Iterable[int], alone: int = 0) -> GroupMargin:
     price, rules = known.report.price, known.margin
     moved = sdiv((price - basis.reference) * WAD, basis.reference)
     shift = e.delta * moved // WAD - cdiv(e.bend * abs(moved), basis.parameters.move)
