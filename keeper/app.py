@@ -23,7 +23,7 @@ from keeper.oracles.base import Feed
 from keeper.perpetuals import PerpetualLine
 from keeper.plans import Liquidate, PublishArrays, SetParameters, StartAuction, TakeAuction
 from keeper.portfolios import Memory, PortfolioLine, PortfolioPolicy
-from keeper.publish import Publishing
+from keeper.publish import PPM, Publishing
 from keeper.rpc import Rpc
 from keeper.submit import ROUTES
 from keeper.submit.signer import Allowed, Signer, SignerPolicy, unlock
@@ -103,7 +103,7 @@ def portfolio_policy_of(config: Config) -> PortfolioPolicy:
             max_a_tick=policy.max_liquidations_per_tick,
             deadline_s=rules.deadline_seconds,
         ),
-        publishing=Publishing(rules.publish, rules.publish_after_move, rules.publish_after_seconds),
+        publishing=Publishing(rules.publish, round(rules.publish_after_move * PPM), rules.publish_after_seconds),
         publisher=config.signer.address or NOBODY,
         plan_lifetime_blocks=policy.plan_lifetime_blocks,
     )

@@ -15,6 +15,7 @@ from keeper.twin.records import Instrument, Report, ScanParameters, Slice
 from keeper.twin.words import NoArray, WordOutOfRange, Words, expiry_words, packed, terms
 from keeper.venues.portfolio import Line, PortfolioState, Published
 
+PPM: Final = 10**6
 MEMO: Final = 512
 """Expiries whose arrays are remembered; a memo of a pure function, so a reorg cannot make it wrong."""
 
@@ -24,7 +25,7 @@ class Publishing:
     """When the operator publishes."""
 
     on: bool
-    after_move: float  # share of the move limit that the price may have moved, in (0, 1]
+    after_move: int  # share of the move limit at which a move of the price is published, parts per million
     after_seconds: int  # age of the current epoch's report
 
 
@@ -44,10 +45,8 @@ def publications(state: PortfolioState, rules: Publishing, lifetime_blocks: int)
         if not line.series:
             continue
         reason = _due(state, line, rules)
-        waits = "" if rules.on else "policy.publish is off"
-        waits = (
-            waits or _left_alone(state, line) or ("" if reason else "arrays are recent and the price is near theirs")
-        )
+        waits = "" if reason else "arrays are recent and the price is near theirs"
+        waits = waits or _left_alone(state, line) or ("" if rules.on else "portfolio.publish is off")
         if waits:
             holds.append(Held(f"arrays:{line.underlying}", waits))
             continue
@@ -69,9 +68,9 @@ def _due(state: PortfolioState, line: Line, rules: Publishing) -> str:
     held = known.current.arrays if known.current is not None else {}
     if any(len(held.get(s.expiry, ())) < len(s.instruments) for s in line.series):
         return "an option has no array"
-    moved = abs(known.report.price - current.price) * WAD
-    if moved >= rules.after_move * known.scan.move * current.price:
-        return f"price moved {moved / current.price / WAD:.2%} since epoch {current.epoch}"
+    moved = abs(known.report.price - current.price)
+    if moved * WAD * PPM >= rules.after_move * known.scan.move * current.price:
+        return f"price moved {moved / current.price:.2%} since epoch {current.epoch}"
     age = state.block.timestamp - current.reported_at
     if age >= rules.after_seconds:
         return f"epoch {current.epoch} rests on a report {age} s old"
