@@ -1,15 +1,16 @@
 """Whose auction to start and what to buy: from standings to plans, with a reason for everybody left alone."""
 
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from keeper.plans import Held, Plan, StartAuction, TakeAuction, start_effect
 from keeper.twin.auction import NO_SCENARIOS, NotBelowMaintenance, NothingToTake, Take, after, discount, take
 from keeper.twin.fixed import WAD
-from keeper.twin.margin import by_arrays, by_scenario, by_settled_arrays
+from keeper.twin.margin import by_arrays, by_legs, by_scenario, by_settled_arrays
 from keeper.twin.records import Book, Check
-from keeper.twin.world import MarginRefused
+from keeper.twin.world import MarginRefused, World
 from keeper.units import WAD_DECIMALS, to_float
 from keeper.venues.portfolio import PortfolioAccount, PortfolioState
 
@@ -187,7 +188,7 @@ def _take(
         max_price=taken.quote,
         by_arrays=path is None,
         scenarios=NO_SCENARIOS if path is None else path,
-        legs=len(found.account.book.legs),
+        legs=len(found.account.book.legs) + len(taker.account.book.legs),
         profit=profit,
         deadline=deadline,
         expires_at=expires_at,
@@ -195,7 +196,7 @@ def _take(
 
 
 def affordable(state: PortfolioState, account: PortfolioAccount, taker: Book, path: int | None) -> Take | str:
-    """Return the largest of the takes φ, φ/2, φ/4 … that leaves the taker at IM under both sets of arrays, or why none.
+    """Return the largest of the takes φ, φ/2, φ/4 … that leaves the taker covered, or why none.
 
     `path` is the scenarios that show the shortfall, None for the arrays. The take is the contract's own to the last
     integer; in a later block its discount has grown, and the taker pays less.
@@ -211,12 +212,23 @@ def affordable(state: PortfolioState, account: PortfolioAccount, taker: Book, pa
                 discount_bps=share, buffer=state.auctions.buffer, most=most, fund=state.fund,
             )  # fmt: skip
             _, mine = after(account.book, taker, taken)
-            checks = by_arrays(mine, state.world), by_settled_arrays(mine, state.world)
+            if covered(mine, state.world):
+                return taken
         except (NotBelowMaintenance, NothingToTake) as error:
             return why or str(error)
         except MarginRefused as error:
             return f"the taker's margin cannot be shown: {error}"
-        if all(check.equity >= check.im for check in checks):
-            return taken
         most, why = taken.fraction // 2, "capacity: the taker would be below IM"
     return why
+
+
+def covered(taker: Book, world: World) -> bool:
+    """Return whether a taker may hold this: IM under both sets of arrays, or by the bound that needs none (ADR 17).
+
+    Raises MarginRefused where not even the bound says anything.
+    """
+    with suppress(MarginRefused):
+        if all(check.equity >= check.im for check in (by_arrays(taker, world), by_settled_arrays(taker, world))):
+            return True
+    bound = by_legs(taker, world)
+    return bound.equity >= bound.im

@@ -22,7 +22,7 @@ NAME: Final = "reference"
 OWN_IDS: Final = 1 << 96
 """Accounts below belong to the venue itself: insurance fund, rounding dust, bad debt."""
 
-GAS: Final = {"publish": (900_000, 40_000), "start": (900_000, 75_000), "take": (2_500_000, 200_000)}
+GAS: Final = {"publish": (900_000, 40_000), "start": (900_000, 75_000), "take": (2_000_000, 110_000)}
 """Gas limits, not costs: a flat part, and what each array or leg may add."""
 
 

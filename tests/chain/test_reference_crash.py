@@ -48,7 +48,7 @@ BLOCK_S, BLOCKS = 60, 60  # an hour
 QUIET = 14  # blocks after it, in which what is left is auctioned
 OUTAGE = range(35, 45)
 FALL = 0.20
-JUMPS = {40: 0.04, 55: 0.09}  # one while no arrays come, and one that leaves bad debt
+JUMPS = {40: 0.07}  # while no arrays come: a loss that some cannot carry
 MANY_LEGS, ACCOUNTS = 12, 40
 TAKERS = tuple(named(KEEPER, sub) for sub in range(12))
 MAKERS = tuple(named(MAKER, sub) for sub in range(2))
@@ -72,7 +72,7 @@ def anvil() -> Iterator[Anvil]:
 @pytest.fixture(scope="module")
 def market(anvil: Anvil) -> Market:
     rpc = Rpc(anvil.url, timeout_s=60.0)
-    margins = {"im_scalar": 10_000, "mm_scalar": 5_000}
+    margins = {"im_scalar": 10_000, "mm_scalar": 4_000}
     tails = {"extreme_cover": 1_000, "deep_up_cover": 500, "deep_down_cover": 500}
     thin = tuple(
         replace(u, margin=replace(u.margin, **margins), scan=replace(u.scan, **tails)) for u in DEMO.underlyings

@@ -1,6 +1,7 @@
 """The configuration: the example is valid, and whatever is wrong with a file is said by key, never by traceback."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -194,7 +195,7 @@ def test_everything_wrong_is_said_at_once(write):
 
 def test_repeated_tables(write):
     oracle = TEXT[TEXT.index("[[oracle]]\n") : TEXT.index("[policy]")]
-    parameter = TEXT[TEXT.index("[[parameter]]\nname") : TEXT.index("[signer]")]
+    parameter = TEXT[TEXT.index("[[parameter]]\nname") : TEXT.index("[portfolio]")]
     with pytest.raises(ConfigError, match=r"oracle\.address: expected each once"):
         load(write(TEXT.replace("[policy]", oracle + "[policy]")), environ={})
     with pytest.raises(ConfigError, match=r"parameter\.name: expected each once, found mm_ratio_buffer"):
@@ -294,3 +295,33 @@ def test_the_process_environment_is_what_counts_by_default():
         check=True,
     )
     assert told.stdout.strip() == "http://other:1"
+
+
+# --- portfolio venues --------------------------------------------------------------------------------
+
+
+def test_a_venue_with_its_own_prices_needs_no_oracle(write):
+    bare = re.sub(r"\[\[oracle\]\].*?(?=\n\[policy\])", "", TEXT, flags=re.DOTALL)
+    bare = re.sub(r"\[\[parameter\]\].*?(?=\n\[portfolio\])", "", bare, flags=re.DOTALL)
+    with pytest.raises(ConfigError, match="at least one"):
+        load(write(bare), environ={})
+    assert load(write(bare.replace('"perp_curie"', '"reference"')), environ={}).oracle == ()
+
+
+def test_takers_are_owners_or_sub_accounts_of_owners(write):
+    named = changed("# takers = []", f'takers = ["{VITALIK.lower()}/12", "{VITALIK}"]')
+    assert load(write(named), environ={}).portfolio.takers == (f"{VITALIK}/12", VITALIK)
+    for wrong in (f"{VITALIK}/0", f"{VITALIK}/", f"{VITALIK}/x", "12"):
+        with pytest.raises(ConfigError, match=r"portfolio\.takers\[0\]"):
+            load(write(changed("# takers = []", f'takers = ["{wrong}"]')), environ={})
+
+
+def test_taking_without_a_taker_is_refused(write):
+    with pytest.raises(ConfigError, match="takers"):
+        load(write(changed("# take = false ", "take = true ")), environ={})
+
+
+@pytest.mark.parametrize("share", ["0.0", "1.01"])
+def test_arrays_are_published_within_the_move_limit(write, share):
+    with pytest.raises(ConfigError, match="publish_after_move"):
+        load(write(changed("# publish_after_move = 0.5", f"publish_after_move = {share}")), environ={})
