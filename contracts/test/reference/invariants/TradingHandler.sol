@@ -18,7 +18,7 @@ contract TradingHandler is Market {
     /// @notice Tokens in, always accepted.
     function deposit(uint256 who, uint256 asset, uint256 amount) public {
         asset = bound(asset, 0, 3);
-        uint256 most = [uint256(300_000e6), 100e18, 5e8, 300_000e18][asset];
+        uint256 most = [uint256(1_000_000e6), 100e18, 5e8, 300_000e18][asset];
         _pay(_account(bound(who, 1, TRADERS), 0), asset, bound(amount, 1, most));
         ++successes["deposit"];
     }
@@ -229,9 +229,13 @@ contract TradingHandler is Market {
 
     /// @notice Whatever has happened, each of these can still be done; what chance left out is done now.
     function checkAlive() external {
-        deposit(0, 0, 300_000e6);
-        deposit(1, 0, 300_000e6);
+        for (uint256 i; i < TRADERS; ++i) {
+            deposit(i, 0, 999_999e6); // the largest would wrap to 1
+            end(i);
+        }
         move(60, 300, 300, 0, 1);
+        _tick(WINDOW / 2, price[ETH], price[BTC], 0);
+        _tick(WINDOW / 2, price[ETH], price[BTC], 0);
         for (uint256 seed; successes["trade"] == 0 && seed < 20; ++seed) {
             trade(seed, seed, seed, 0, seed);
         }
