@@ -1,17 +1,36 @@
 """The adapter of the reference venue and what is decided from it, against the deployed contracts themselves."""
 
+import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
-from reference_market import KEEPER, MAKER, OWNER, TRADERS, USDC, WAD, Market, Wish, fill, named, open_market
+from reference_market import (
+    KEEPER,
+    MAKER,
+    OWNER,
+    TRADERS,
+    USDC,
+    WAD,
+    Market,
+    Wish,
+    fill,
+    named,
+    open_market,
+    write_config,
+)
 
 from keeper.abi import interface
 from keeper.accounts import Accounts, Glance
 from keeper.auctions import AuctionPolicy, Standing
 from keeper.chain import Block, Call, Receipt
-from keeper.demo.anvil import start_anvil
+from keeper.demo.anvil import REPO, Anvil, start_anvil
 from keeper.demo.transactions import FUNDS, Batch
 from keeper.plans import PublishArrays, SetParameters, StartAuction
 from keeper.portfolios import Memory, PortfolioLine, PortfolioPolicy, PortfolioSight
@@ -28,9 +47,14 @@ GAS = 16_000_000
 
 
 @pytest.fixture(scope="module")
-def rpc() -> Iterator[Rpc]:
-    with start_anvil(gas_limit=400_000_000) as anvil:
-        yield Rpc(anvil.url, timeout_s=60.0)
+def anvil() -> Iterator[Anvil]:
+    with start_anvil(gas_limit=400_000_000) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def rpc(anvil: Anvil) -> Rpc:
+    return Rpc(anvil.url, timeout_s=60.0)
 
 
 @pytest.fixture(scope="module")
@@ -345,3 +369,30 @@ def test_what_an_account_holds_adds_up_to_its_equity(market: Market, names: tupl
     for name in names:
         total = sum(part.value for part in sight.parts(name))
         assert total == pytest.approx(marks[name].equity / WAD, abs=1e-6)
+
+
+# --- the command line --------------------------------------------------------------------------------
+
+
+def keeper(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run a command as an operator would; returns the JSON it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "keeper", *arguments, "--json"],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(REPO)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_the_commands_know_the_venue(anvil: Anvil, market: Market, names: tuple[str, ...], tmp_path: Path) -> None:
+    path = write_config(tmp_path, anvil.url, market, MAKERS, mode="shadow")
+    assert keeper(tmp_path, "check-config", str(path))["ok"]
+    listed = keeper(tmp_path, "accounts", "--config", str(path))["accounts"]
+    assert {row["account"]: row["status"] for row in listed} == dict.fromkeys(names, "healthy")
+    sub = next(name for name in names if "/" in name)
+    explained = keeper(tmp_path, "explain", sub, "--config", str(path))
+    assert sum(p["value"] for p in explained["positions"]) == pytest.approx(explained["equity"], abs=1e-6)
+    moved(market)
+    once = keeper(tmp_path, "once", "--config", str(path))
+    assert [plan["kind"] for plan in once["plans"]] == ["publish_arrays"] * 6
