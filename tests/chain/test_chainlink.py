@@ -18,6 +18,7 @@ from keeper.demo.transactions import Batch, call, role
 from keeper.loop import Stages, Tick, look, tick
 from keeper.oracles.base import Feed, Quote
 from keeper.oracles.chainlink import Chainlink
+from keeper.perpetuals import PerpetualSight
 from keeper.rpc import Rpc
 
 HEARTBEAT_S = 3_600
@@ -183,7 +184,8 @@ def test_without_a_bitcoin_price_every_trader_is_unknown_and_nothing_is_planned(
 @pytest.mark.parametrize("way", ["zero", "negative", "no contract"])
 def test_without_an_ether_price_only_its_holders_are_unknown(rpc: Rpc, world: Deployment, app: App, way: str) -> None:
     before = see(app)
-    holders = {a.address for a in before.state.accounts if a.balances}
+    assert isinstance(before.sight, PerpetualSight)
+    holders = {a.address for a in before.sight.state.accounts if a.balances}
     assert len(holders) >= 10 and holders & planned(before)
     break_feed(rpc, world.collaterals[0].aggregator, way)
     seen = see(app)
