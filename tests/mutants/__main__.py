@@ -88,7 +88,7 @@ def try_one(bug: Bug) -> Finding:
     shutil.copytree(CONTRACTS, folder, symlinks=False, ignore=shutil.ignore_patterns("lib", "snapshots"))
     (folder / "lib").symlink_to(ROOT / "node_modules")
     (folder.parent / "scripts").symlink_to(ROOT / "scripts")
-    source = folder / bug.source
+    source = folder / "src/reference" / bug.source
     text = source.read_text()
 
     def finding(outcome: str, by: tuple[str, ...] = ()) -> Finding:

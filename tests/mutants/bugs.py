@@ -1,15 +1,217 @@
 """The seeded bugs: one line each, as a tired programmer would write it."""
 
 from dataclasses import dataclass
+from typing import Final
+
+KINDS: Final = (
+    "sign",
+    "rounding",
+    "equality",
+    "missing check",
+    "stale accepted",
+    "wrong epoch or id",
+    "payout cap",
+    "funding index",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Bug:
     name: str
-    kind: str  # sign, rounding, equality, missing check, stale accepted, wrong id, payout cap, funding index
-    source: str  # under contracts/
+    kind: str
+    source: str  # under contracts/src/reference
     line: str  # occurs exactly once
     wrong: str
 
 
-BUGS: tuple[Bug, ...] = ()
+BUGS: tuple[Bug, ...] = (
+    Bug(
+        "put delta keeps the call's",
+        "sign",
+        "math/Option.sol",
+        "if (!t.call) dollars -= int256(forward);",
+        "if (!t.call) dollars += int256(forward);",
+    ),
+    Bug(
+        "funding paid by the wrong side",
+        "sign",
+        "Settlement.sol",
+        "due.fine = -leg.sizeOf() * delta;",
+        "due.fine = leg.sizeOf() * delta;",
+    ),
+    Bug(
+        "fund grows by what it pays",
+        "sign",
+        "MarginVenue.sol",
+        "_changeCash(FUND, -int256(fromFund), Cause.Fund);",
+        "_changeCash(FUND, int256(fromFund), Cause.Fund);",
+    ),
+    Bug(
+        "word truncated toward zero",
+        "rounding",
+        "math/Option.sol",
+        "dollars = Rounding.fdiv(dollars, int256(UNIT));",
+        "dollars = dollars / int256(UNIT);",
+    ),
+    Bug(
+        "settlement rounds in the account's favour",
+        "rounding",
+        "Settlement.sol",
+        "if (fine % int256(WAD) < 0) --wad;",
+        "if (fine % int256(WAD) > 0) ++wad;",
+    ),
+    Bug(
+        "maintenance rounded down",
+        "rounding",
+        "Margin.sol",
+        "check.mm = Rounding.cdiv(check.mm, WAD * BPS * BPS);",
+        "check.mm = check.mm / (WAD * BPS * BPS);",
+    ),
+    Bug(
+        "shared loss rounded for who leaves",
+        "rounding",
+        "Custody.sol",
+        "(amount * debt).ceilDiv(uint256(claims))",
+        "(amount * debt) / uint256(claims)",
+    ),
+    Bug(
+        "equity equal to MM starts an auction",
+        "equality",
+        "Auctions.sol",
+        "if (equity >= int256(mm)) revert NotBelowMaintenance(account, equity, mm);",
+        "if (equity > int256(mm)) revert NotBelowMaintenance(account, equity, mm);",
+    ),
+    Bug(
+        "equity equal to IM is not enough",
+        "equality",
+        "Admission.sol",
+        "if (check.equity < int256(check.im)) revert BelowInitialMargin(account, check.equity, check.im);",
+        "if (check.equity <= int256(check.im)) revert BelowInitialMargin(account, check.equity, check.im);",
+    ),
+    Bug(
+        "order dies a second early",
+        "equality",
+        "Orders.sol",
+        "if (block.timestamp > order.deadline) revert DeadlinePassed(order.deadline);",
+        "if (block.timestamp >= order.deadline) revert DeadlinePassed(order.deadline);",
+    ),
+    Bug(
+        "only one array set for IM",
+        "missing check",
+        "Admission.sol",
+        "        _requireMet(account, _check(IMargin.bySettledArrays.selector, b));\n",
+        "\n",
+    ),
+    Bug(
+        "anyone seizes",
+        "missing check",
+        "MarginVenue.sol",
+        "        _requireCaller(address(auctions));\n",
+        "\n",
+    ),
+    Bug(
+        "sequence not looked at",
+        "missing check",
+        "Custody.sol",
+        "        _expectSequence(account, expectedSequence);\n",
+        "        expectedSequence;\n",
+    ),
+    Bug(
+        "overfilled order",
+        "missing check",
+        "Orders.sol",
+        'if (done > whole || size > whole - done) revert OrderRefused(hash, "filled");',
+        'if (done > whole || size > whole) revert OrderRefused(hash, "filled");',
+    ),
+    Bug(
+        "old report priced",
+        "stale accepted",
+        "Margin.sol",
+        "if (age > MAX_REPORT_AGE) revert StaleReport(underlying, age, MAX_REPORT_AGE);",
+        "if (age > MAX_EPOCH_AGE) revert StaleReport(underlying, age, MAX_REPORT_AGE);",
+    ),
+    Bug(
+        "old slice published",
+        "stale accepted",
+        "RiskArrays.sol",
+        "        _checkAge(slice.timestamp, MAX_SLICE_AGE);\n",
+        "\n",
+    ),
+    Bug(
+        "price moved beyond the limit",
+        "stale accepted",
+        "Margin.sol",
+        "limit = settled ? g.scan.scan / 2 : Scan.moveLimit(g.scan);",
+        "limit = g.scan.scan / 2;",
+    ),
+    Bug(
+        "settled means newest",
+        "wrong epoch or id",
+        "Epochs.sol",
+        "(id, found) = ofSettled ? settled(underlying) : current(underlying);",
+        "(id, found) = current(underlying);",
+    ),
+    Bug(
+        "an epoch settles a second early",
+        "wrong epoch or id",
+        "Epochs.sol",
+        "return uint40(entry >> 64) + uint256(_WINDOW) <= block.timestamp;",
+        "return uint40(entry >> 64) + uint256(_WINDOW) <= block.timestamp + 1;",
+    ),
+    Bug(
+        "void leaves the last unsettled epoch",
+        "wrong epoch or id",
+        "Epochs.sol",
+        "(line.settled, line.complete) = (uint32(places), uint32(places));",
+        "(line.settled, line.complete) = (uint32(places), line.complete);",
+    ),
+    Bug(
+        "slice of another expiry",
+        "wrong epoch or id",
+        "RiskArrays.sol",
+        "|| slice.expiry != Instruments.expiryOf(instrument)",
+        "|| slice.expiry == 0",
+    ),
+    Bug(
+        "small payouts are not counted",
+        "payout cap",
+        "Payouts.sol",
+        "_countPayout(uint256 amount) internal {",
+        "_countPayout(uint256 amount) internal { if (amount < 1e18) return;",
+    ),
+    Bug(
+        "swap's loss is no payout",
+        "payout cap",
+        "Swaps.sol",
+        "if (sold > got) _countPayout(sold - got);",
+        "if (sold > 2 * got) _countPayout(sold - got);",
+    ),
+    Bug(
+        "an account with positions counts as idle",
+        "payout cap",
+        "Payouts.sol",
+        "return _legCount(account) == 0 && block.timestamp",
+        "return block.timestamp",
+    ),
+    Bug(
+        "new perpetual pays from the beginning",
+        "funding index",
+        "Ledger.sol",
+        "if (!id.isOption()) _setPaidIndex(account, id.underlyingOf(), _fundingIndex(id.underlyingOf()));",
+        "if (!id.isOption()) _setPaidIndex(account, id.underlyingOf(), 0);",
+    ),
+    Bug(
+        "funding accrues at the new price",
+        "funding index",
+        "Prices.sol",
+        "fundingIndex: _accrued(previous, seen.timestamp),",
+        "fundingIndex: _accrued(previous, seen.timestamp) - _accrued(previous, seen.timestamp) % 1e6,",
+    ),
+    Bug(
+        "index of the touch not kept",
+        "funding index",
+        "Settlement.sol",
+        "        _setPaidIndex(account, underlying, due.index);\n",
+        "        if (due.fine > 0) _setPaidIndex(account, underlying, due.index);\n",
+    ),
+)
