@@ -210,9 +210,12 @@ contract Prices is IPrices, Ownable2Step {
         _checkFixing(seen, previous);
     }
 
+    /// @dev The step counts from the nearest rate that the cap allows, or a cap lowered by more than a step would let
+    /// no report through.
     function _checkFunding(uint8 underlying, int256 rate, int256 before) private view {
         FundingLimits memory limits = fundingLimits[underlying];
         int256 cap = int256(uint256(limits.cap));
+        before = FixedPointMathLib.clamp(before, -cap, cap);
         int256 step = int256(uint256(limits.step));
         _within("fundingRate", rate, -cap, cap);
         _within("fundingStep", rate - before, -step, step);

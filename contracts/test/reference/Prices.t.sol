@@ -109,6 +109,20 @@ contract PricesTest is Fixture {
         prices.setFundingLimits(ETH, 1e13 + 1, 0);
     }
 
+    /// A cap lowered by more than a step: the step counts from the new cap.
+    function test_funding_can_be_switched_off_at_once() public {
+        _skip(1);
+        _report(ETH, ETH_PRICE, 1e11);
+        prices.setFundingLimits(ETH, 3e9, 1e9);
+        _skip(1);
+        Prices.Observation memory seen = _observation(ETH, ETH_PRICE, 2e9 - 1);
+        _refused(seen, "fundingStep", -1e9 - 1, -1e9, 1e9);
+        _report(ETH, ETH_PRICE, 2e9);
+        prices.setFundingLimits(ETH, 0, 0);
+        _skip(1);
+        _report(ETH, ETH_PRICE, 0);
+    }
+
     function test_without_limits_there_is_no_funding() public {
         _skip(1);
         _refused(_observation(DAI, WAD, 1), "fundingRate", 1, 0, 0);
