@@ -150,6 +150,7 @@ class PublishArrays:
     expiry: int
     report_id: str  # 0x and 64 hexadecimal digits
     slice_id: str
+    version: int  # of the scan parameters
     arrays: str  # 0x and hexadecimal digits: 132 bytes an option, in the expiry's row order
     reason: str
     expires_at: int
@@ -163,7 +164,7 @@ class PublishArrays:
     @property
     def epoch(self) -> str:
         """What the plans of one epoch share: they only succeed one after the other, by expiry."""
-        return f"{self.venue}:publish_arrays:{self.underlying}:{self.report_id}"
+        return f"{self.venue}:publish_arrays:{self.underlying}:{self.report_id}:{self.version}"
 
     @property
     def subject(self) -> str:

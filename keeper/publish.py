@@ -13,7 +13,7 @@ from keeper.plans import Held, Plan, PublishArrays
 from keeper.twin.fixed import WAD
 from keeper.twin.records import Instrument, Report, ScanParameters, Slice
 from keeper.twin.words import NoArray, WordOutOfRange, Words, expiry_words, packed, terms
-from keeper.venues.portfolio import Line, PortfolioState, Published
+from keeper.venues.portfolio import Line, PortfolioState
 
 PPM: Final = 10**6
 MEMO: Final = 512
@@ -95,7 +95,7 @@ def _left_alone(state: PortfolioState, line: Line) -> str:
 def _epoch(state: PortfolioState, line: Line, reason: str, expires_at: int) -> Sequence[Plan]:
     """Return one plan an expiry that the epoch on the newest report still lacks."""
     known = state.world.underlyings[line.underlying]
-    done_to = line.draft_to if _goes_on(line.draft, line.report_id) else 0
+    done_to = line.draft_to if _goes_on(line) else 0
     plans = []
     for series in line.series:
         if series.expiry <= done_to:
@@ -108,6 +108,7 @@ def _epoch(state: PortfolioState, line: Line, reason: str, expires_at: int) -> S
                 expiry=series.expiry,
                 report_id="0x" + line.report_id.hex(),
                 slice_id="0x" + series.slice_id.hex(),
+                version=line.version,
                 arrays="0x" + b"".join(map(packed, words)).hex(),
                 reason=reason,
                 expires_at=expires_at,
@@ -116,5 +117,6 @@ def _epoch(state: PortfolioState, line: Line, reason: str, expires_at: int) -> S
     return plans
 
 
-def _goes_on(draft: Published | None, report_id: bytes) -> bool:
-    return draft is not None and draft.report_id == report_id
+def _goes_on(line: Line) -> bool:
+    """Say whether the draft rests on the newest report and the parameters in force: only then are their words right."""
+    return line.draft is not None and (line.draft.report_id, line.draft.version) == (line.report_id, line.version)

@@ -28,6 +28,7 @@ class Published:
     price: int  # of its report, wad
     reported_at: int  # block time of its report
     completed_at: int
+    version: int  # of the scan parameters
 
 
 @dataclass(frozen=True, slots=True)

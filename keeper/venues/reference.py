@@ -117,7 +117,7 @@ class Reference:
         arrays = bytes.fromhex(plan.arrays[2:])
         ids = (bytes.fromhex(plan.report_id[2:]), bytes.fromhex(plan.slice_id[2:]))
         publish = interface(RISK_ARRAYS).function("publish")
-        encoded = publish.packed(self.contracts.risk_arrays, plan.underlying, plan.expiry, *ids, arrays)
+        encoded = publish.packed(self.contracts.risk_arrays, plan.underlying, plan.expiry, *ids, plan.version, arrays)
         return _with_gas(encoded, "publish", plan.options)
 
     def confirm(self, plan: Plan, receipt: Receipt) -> Effect:

@@ -300,8 +300,8 @@ def _epoch(
 def _published(struct: tuple[Any, ...] | None) -> Published | None:
     if struct is None:
         return None
-    number, (report_id, _, reported_at, _, completed_at, _, price) = struct
-    return Published(number, report_id, price, reported_at, completed_at)
+    number, (report_id, _, reported_at, _, completed_at, version, price) = struct
+    return Published(number, report_id, price, reported_at, completed_at, version)
 
 
 def _says(answer: Answer, error: str) -> bool:

@@ -145,7 +145,7 @@ class ReferenceWorld:
         for expiry in self.live(u):
             words = expiry_words(terms(known.report, known.slices[expiry], known.scan), known.board[expiry])
             ids = (self.id(known.report), self.id(known.slices[expiry]))
-            self._say("risk_arrays", "RiskArrays", "publish", u, expiry, *ids, b"".join(packed(w) for w in words))
+            self._say("risk_arrays", "RiskArrays", "publish", u, expiry, *ids, 1, b"".join(packed(w) for w in words))
             arrays[expiry] = words
         self.batch.mine()
         epoch = Epoch(known.report.price, known.report.timestamp, known.scan, arrays)

@@ -6,7 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +243,29 @@ def test_an_epoch_left_half_published_is_completed_from_where_it_stands(market: 
     assert [plan.effect for plan in published(look(market))] == [plan.effect for plan in plans[1:]]
     send(market, plans[1:])
     assert published(look(market)) == []
+
+
+def test_new_parameters_in_mid_epoch_start_it_anew(market: Market) -> None:
+    """Words of one version under the header of another would cost the bond, though every one of them is right."""
+    moved(market)
+    send(market, [plan for plan in published(look(market)) if plan.underlying == 0][:1])
+    setting = interface("reference/Products").function("setScanParameters")
+    scan = replace(market.board.underlyings[0].scan, scan=market.board.underlyings[0].scan.scan + WAD // 100)
+    call = setting.packed(market.manifest.contracts.products, 0, astuple(scan))
+    market.batch.add(OWNER, call, "scan", gas=1_000_000)
+    market.batch.mine()
+    plans = [plan for plan in published(look(market)) if plan.underlying == 0]
+    assert [(p.version, p.expiry) for p in plans] == [(2, e) for e in market.manifest.underlyings[0].expiries]
+    receipts = send(market, plans)
+    assert all(market.venue.confirm(p, r).achieved for p, r in zip(plans, receipts, strict=True))
+    challenge = interface("reference/RiskArrays").function("challenge")
+    epoch = look(market).state.lines[0].current
+    assert epoch is not None and epoch.version == 2
+    block = market.rpc.block()
+    calls = [challenge.packed(market.manifest.contracts.risk_arrays, 0, epoch.epoch, p.expiry, 0) for p in plans]
+    for answer in market.rpc.simulate(calls, KEEPER.address, block, block.timestamp + 12, GAS):
+        assert isinstance(answer, RpcRefusal)
+        assert interface("reference/RiskArrays").error_named(answer.revert[:4]) == "ArrayCorrect"
 
 
 def test_publications_succeed_in_turn_and_not_alone(market: Market) -> None:

@@ -152,7 +152,8 @@ def take() -> TakeAuction:
 
 
 def publication(expiry: int, report: str = "11") -> PublishArrays:
-    return PublishArrays("reference", 0, expiry, "0x" + report * 32, "0x" + "22" * 32, "0x" + "00" * 264, "moved", 103)
+    ids = ("0x" + report * 32, "0x" + "22" * 32)
+    return PublishArrays("reference", 0, expiry, *ids, 1, "0x" + "00" * 264, "moved", 103)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
         bool suspended; // for good: who wants to go on needs a new address
         uint128 owed; // fines the bond could not pay without falling below the minimum
         uint32 underlyings; // bit u: has completed an epoch of u
+        uint40 liableFrom; // could not have published just before: not late until then
     }
 
     IERC20Metadata public immutable TOKEN;
@@ -41,6 +42,8 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
 
     IMarginVenue public venue;
     mapping(address => Publisher) internal _publishers;
+    /// Shares of slashed bonds that the token refused to move at the proof; the venue's are the fund's.
+    mapping(address => uint256) public unpaid;
 
     event PublisherAllowed(address indexed publisher, bool allowed);
     event VenueWired(address venue);
@@ -75,8 +78,10 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
 
     /// @notice Let an address publish, or no longer. One that was proven wrong never may again.
     function setPublisher(address who, bool allowed) external onlyOwner {
-        if (_publishers[who].suspended) revert Suspended(who);
-        _publishers[who].allowed = allowed;
+        Publisher storage theirs = _publishers[who];
+        if (theirs.suspended) revert Suspended(who);
+        if (allowed && !theirs.allowed) theirs.liableFrom = uint40(block.timestamp);
+        theirs.allowed = allowed;
         emit PublisherAllowed(who, allowed);
     }
 
@@ -85,6 +90,7 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
         Publisher storage mine = _publishers[msg.sender];
         if (mine.suspended) revert Suspended(msg.sender);
         if (!mine.allowed) revert NotPublisher(msg.sender);
+        if (mine.bond == 0) mine.liableFrom = uint40(block.timestamp);
         uint256 bonded = mine.bond + amount;
         _within("bond", bonded, 1, type(uint128).max);
         mine.bond = uint128(bonded);
@@ -101,12 +107,13 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
         emit UnbondRequested(msg.sender, _availableAt(mine));
     }
 
-    /// @notice Take the caller's bond, less fines owed, out.
+    /// @notice Take the caller's bond, less fines owed and those nobody has asked for yet, out.
     function finishUnbond() external {
         Publisher storage mine = _publishers[msg.sender];
         if (mine.bond == 0) revert BondTooSmall(0, 1);
         uint256 availableAt = _availableAt(mine);
         if (block.timestamp < availableAt) revert BondLocked(availableAt);
+        _chargeAll(msg.sender);
         uint256 fines = mine.owed < mine.bond ? mine.owed : mine.bond;
         uint256 left = mine.bond - fines;
         mine.bond = 0;
@@ -144,6 +151,9 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
         return _SLASHABLE;
     }
 
+    /// @dev Charges a publisher for all lateness up to now.
+    function _chargeAll(address who) internal virtual;
+
     function _checkMayPublish(address who) internal view {
         if (address(venue) == address(0)) revert NotWired();
         Publisher storage theirs = _publishers[who];
@@ -159,7 +169,8 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
         emit Fined(who, underlying, amount, lateSeconds);
     }
 
-    /// @dev The whole bond: rounding favours the fund. Fines owed die with the bond they would have come from.
+    /// @dev The whole bond: rounding favours the fund. Fines owed die with the bond they would have come from. A proof
+    /// does not wait for the token: while transfers fail, the share is only noted.
     function _slash(address who, address challenger) internal {
         Publisher storage theirs = _publishers[who];
         uint256 amount = theirs.bond;
@@ -167,8 +178,17 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
         uint256 toChallenger = amount * (BPS - FUND_SHARE) / BPS;
         uint256 toFund = amount - toChallenger;
         emit Slashed(who, amount, toChallenger, toFund);
-        if (toChallenger > 0) TOKEN.safeTransfer(challenger, toChallenger);
-        _credit(toFund);
+        if (toChallenger > 0 && !TOKEN.trySafeTransfer(challenger, toChallenger)) unpaid[challenger] += toChallenger;
+        if (TOKEN.trySafeTransfer(address(venue), toFund)) venue.creditFund(toFund);
+        else unpaid[address(venue)] += toFund;
+    }
+
+    /// @notice Pay what could not be paid at a proof: to a challenger, or to the insurance fund (the venue).
+    function payUnpaid(address to) external {
+        uint256 amount = unpaid[to];
+        unpaid[to] = 0;
+        if (to == address(venue)) _credit(amount);
+        else TOKEN.safeTransfer(to, amount);
     }
 
     function _toFund(address from, uint256 fines) private {

@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {SSTORE2} from "solady/utils/SSTORE2.sol";
 import {Bonds} from "./Bonds.sol";
 import {Epochs} from "./Epochs.sol";
@@ -39,21 +40,19 @@ contract RiskArrays is Epochs {
     }
 
     /// @inheritdoc IRiskArrays
-    function publish(uint8 underlying, uint40 expiry, bytes32 reportId, bytes32 sliceId, bytes calldata arrays)
-        external
-        returns (uint256 id)
-    {
+    function publish(
+        uint8 underlying,
+        uint40 expiry,
+        bytes32 reportId,
+        bytes32 sliceId,
+        uint32 version,
+        bytes calldata arrays
+    ) external returns (uint256 id) {
         _checkMayPublish(msg.sender);
-        Report memory report = _recentReport(underlying, reportId);
+        id = _draftOn(underlying, expiry, reportId, version);
         _checkRecentSlice(underlying, expiry, sliceId);
-        Draft storage mine = _drafts[underlying][msg.sender];
-        id = mine.id;
-        if (id == 0 || _epochs[underlying][id].reportId != reportId) id = _open(underlying, reportId, report);
-        uint40 after_ = mine.publishedTo > report.timestamp ? mine.publishedTo : report.timestamp;
-        uint40 expected = _nextWithOptions(underlying, after_);
-        if (expiry != expected) revert WrongOrder(expiry, expected);
         _store(underlying, id, expiry, sliceId, arrays);
-        mine.publishedTo = expiry;
+        _drafts[underlying][msg.sender].publishedTo = expiry;
         _publishers[msg.sender].publishedAt = uint40(block.timestamp);
         if (_nextWithOptions(underlying, expiry) == 0) _complete(underlying, id);
     }
@@ -77,28 +76,59 @@ contract RiskArrays is Epochs {
     /// newer report, and collect what his bond can pay above the minimum. Anyone may call; the next completion charges
     /// what is left. Reverts NotLate.
     function fine(uint8 underlying) external {
-        (address late, uint256 time) = lateness(underlying);
-        if (time == 0) revert NotLate(underlying);
-        _lines[underlying].chargedTo = uint40(block.timestamp);
-        _owe(late, underlying, time);
+        address late = _charge(underlying);
+        if (late == address(0)) revert NotLate(underlying);
         collect(late);
     }
 
     /// @notice Who is late on an underlying, and seconds not charged yet. 0 where no newer report or no live option is
-    /// there to publish on, or where the publisher may publish no more.
+    /// there to publish on, or where the publisher may publish no more. Time counts only while it was possible to
+    /// publish: not while the newest report, or the slice of a live expiry, was too old or missing.
     function lateness(uint8 underlying) public view returns (address late, uint256 time) {
+        (late, time,) = _lateness(underlying);
+    }
+
+    function _lateness(uint8 underlying) private view returns (address late, uint256 time, uint256 resumed) {
         Line memory line = _lines[underlying];
         Epoch memory last = _epochs[underlying][line.current];
         uint256 since = PRICES.supersededAt(last.reportId);
-        if (line.current == 0 || since == 0) return (address(0), 0);
+        if (line.current == 0 || since == 0) return (address(0), 0, 0);
         late = last.publisher;
         Publisher memory duty = _publishers[late];
-        if (!duty.allowed || duty.suspended || duty.bond == 0) return (late, 0);
-        (,, uint40 newestTime) = PRICES.quote(underlying);
-        if (_nextWithOptions(underlying, newestTime) == 0) return (late, 0);
-        since = _later(since, _later(last.completedAt, line.excusedTo)) + HEARTBEAT;
+        if (!duty.allowed || duty.suspended || duty.bond == 0) return (late, 0, 0);
+        since = _later(_later(since, last.completedAt), _later(line.excusedTo, duty.liableFrom)) + HEARTBEAT;
         since = _later(since, line.chargedTo);
-        if (block.timestamp > since) time = block.timestamp - since;
+        if (block.timestamp <= since) return (late, 0, 0);
+        uint256 until;
+        (resumed, until) = _publishable(underlying);
+        since = _later(since, resumed + HEARTBEAT);
+        if (until > since) time = until - since;
+    }
+
+    /// @dev The last stretch of time in which an epoch could be published. Where a stretch began is known as long as
+    /// the report or slice before the gap is the one before the newest: whoever opens an epoch then writes it down.
+    function _publishable(uint8 underlying) private view returns (uint256 resumed, uint256 until) {
+        (Report memory report,, bytes32 before) = PRICES.newest(underlying);
+        uint40 expiry = _nextWithOptions(underlying, report.timestamp);
+        if (expiry == 0) return (0, 0);
+        until = FixedPointMathLib.min(block.timestamp, report.timestamp + MAX_REPORT_AGE);
+        if (before != 0) {
+            uint256 at = PRICES.supersededAt(before);
+            if (at > PRICES.report(before).timestamp + MAX_REPORT_AGE) resumed = at;
+        }
+        for (; expiry != 0; expiry = _nextWithOptions(underlying, expiry)) {
+            (uint256 from, uint256 to) = _fitted(underlying, expiry);
+            (resumed, until) = (_later(resumed, from), FixedPointMathLib.min(until, to));
+        }
+    }
+
+    function _fitted(uint8 underlying, uint40 expiry) private view returns (uint256 from, uint256 until) {
+        try PRICES.newestSlice(underlying, expiry) returns (Slice memory slice, bytes32, bytes32 before) {
+            until = slice.timestamp + MAX_SLICE_AGE;
+            if (before == 0 || slice.timestamp > PRICES.slice(before).timestamp + MAX_SLICE_AGE) {
+                from = slice.timestamp;
+            }
+        } catch {} // none yet: no epoch can be completed
     }
 
     /// @inheritdoc IRiskArrays
@@ -112,8 +142,30 @@ contract RiskArrays is Epochs {
         return RECOMPUTATION.array(report, slice, scan, instrument);
     }
 
-    function _open(uint8 underlying, bytes32 reportId, Report memory report) private returns (uint256 id) {
-        id = ++_lines[underlying].opened;
+    /// @dev The caller's epoch on that report and version, opened if need be; `expiry` must be its next. A publisher
+    /// names the version, or parameters set just before his transaction would make a right array wrong.
+    function _draftOn(uint8 underlying, uint40 expiry, bytes32 reportId, uint32 version) private returns (uint256 id) {
+        Report memory report = _recentReport(underlying, reportId);
+        Draft storage mine = _drafts[underlying][msg.sender];
+        id = mine.id;
+        Epoch storage open = _epochs[underlying][id];
+        if (id == 0 || open.reportId != reportId || open.version != version) {
+            id = _open(underlying, reportId, report, version);
+        }
+        uint40 expected = _nextWithOptions(underlying, uint40(_later(mine.publishedTo, report.timestamp)));
+        if (expiry != expected) revert WrongOrder(expiry, expected);
+    }
+
+    function _open(uint8 underlying, bytes32 reportId, Report memory report, uint32 version)
+        private
+        returns (uint256 id)
+    {
+        uint32 inForce = PRODUCTS.scanVersion(underlying);
+        if (version != inForce) revert VersionNotInForce(version, inForce);
+        Line storage line = _lines[underlying];
+        (,, uint256 resumed) = _lateness(underlying);
+        if (resumed > line.excusedTo) line.excusedTo = uint40(resumed);
+        id = ++line.opened;
         Draft storage mine = _drafts[underlying][msg.sender];
         (mine.id, mine.publishedTo) = (uint32(id), 0);
         _epochs[underlying][id] = Epoch({
@@ -122,7 +174,7 @@ contract RiskArrays is Epochs {
             reportTimestamp: report.timestamp,
             openedAt: uint40(block.timestamp),
             completedAt: 0,
-            version: PRODUCTS.scanVersion(underlying),
+            version: version,
             price: report.price
         });
         emit EpochOpened(underlying, id, reportId, msg.sender);
@@ -150,6 +202,23 @@ contract RiskArrays is Epochs {
         (mine.id, mine.publishedTo, mine.completedAt) = (0, 0, uint40(block.timestamp));
         _publishers[msg.sender].underlyings |= uint32(1 << underlying);
         _append(underlying, id);
+    }
+
+    /// @dev Writes down what the publisher of the current epoch owes up to now; 0 where no one is late.
+    function _charge(uint8 underlying) private returns (address) {
+        (address late, uint256 time) = lateness(underlying);
+        if (time == 0) return address(0);
+        _lines[underlying].chargedTo = uint40(block.timestamp);
+        _owe(late, underlying, time);
+        return late;
+    }
+
+    /// @dev Only where the current epoch is his: another's lateness is not his to pay.
+    function _chargeAll(address who) internal override {
+        uint256 left = _publishers[who].underlyings;
+        for (uint8 underlying; left != 0; (left >>= 1, ++underlying)) {
+            if (left & 1 == 1 && _epochs[underlying][_lines[underlying].current].publisher == who) _charge(underlying);
+        }
     }
 
     /// @dev Strictly later than the current epoch's report: a second epoch on one report could only hide the first,
@@ -234,6 +303,6 @@ contract RiskArrays is Epochs {
     }
 
     function _later(uint256 left, uint256 right) private pure returns (uint256) {
-        return left > right ? left : right;
+        return FixedPointMathLib.max(left, right);
     }
 }

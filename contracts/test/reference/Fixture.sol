@@ -301,8 +301,9 @@ abstract contract Fixture is Test {
         returns (uint256)
     {
         (, bytes32 sliceId,) = prices.newestSlice(underlying, expiry);
+        uint32 version = products.scanVersion(underlying);
         vm.prank(who);
-        return riskArrays.publish(underlying, expiry, reportId, sliceId, arrays);
+        return riskArrays.publish(underlying, expiry, reportId, sliceId, version, arrays);
     }
 
     /// @dev What the contract itself computes for each option, in row order.

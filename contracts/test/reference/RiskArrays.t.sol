@@ -116,7 +116,7 @@ contract RiskArraysTest is RiskArraysBase {
         bytes32 sliceId = _sliceId(ETH, SECOND);
         vm.prank(RIVAL);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.ReportNotLater.selector, START + 10, START + 10));
-        riskArrays.publish(ETH, SECOND, reportId, sliceId, arrays);
+        riskArrays.publish(ETH, SECOND, reportId, sliceId, 1, arrays);
     }
 
     function test_scan_version_is_fixed_at_opening() public {
@@ -134,6 +134,29 @@ contract RiskArraysTest is RiskArraysBase {
         _skip(1);
         _refresh(ETH, ETH_PRICE);
         assertEq(riskArrays.epoch(ETH, 3).version, 2);
+    }
+
+    /// Parameters set after the words were computed, before they were mined: refused, never proven wrong.
+    function test_new_parameters_never_make_an_honest_array_wrong() public {
+        _skip(10);
+        bytes32 reportId = _news(ETH, ETH_PRICE);
+        bytes memory first = _right(ETH, FIRST);
+        ScanParameters memory scan = _scan(ETH);
+        scan.scan = 0.2e18;
+        products.setScanParameters(ETH, scan);
+        _refused(FIRST, reportId, first, abi.encodeWithSelector(IRiskArrays.VersionNotInForce.selector, 1, 2));
+    }
+
+    function test_a_new_version_opens_a_new_epoch_on_the_same_report() public {
+        _skip(10);
+        bytes32 reportId = _news(ETH, ETH_PRICE);
+        assertEq(_publish(PUBLISHER, ETH, FIRST, reportId), 2);
+        products.setScanParameters(ETH, _scan(ETH));
+        assertEq(_publish(PUBLISHER, ETH, FIRST, reportId), 3);
+        _publish(PUBLISHER, ETH, SECOND, reportId);
+        assertEq(_currentId(ETH), 3);
+        assertEq(riskArrays.epoch(ETH, 3).version, 2);
+        assertEq(riskArrays.epoch(ETH, 2).completedAt, 0);
     }
 
     function test_expiries_without_options_need_no_arrays() public {
@@ -191,8 +214,8 @@ contract RiskArraysTest is RiskArraysBase {
         bytes memory arrays = _arrays(ETH, FIRST, reportId, slices[0]);
         vm.startPrank(PUBLISHER);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.SliceNotRecent.selector, slices[0], slices[2], slices[1]));
-        riskArrays.publish(ETH, FIRST, reportId, slices[0], arrays);
-        riskArrays.publish(ETH, FIRST, reportId, slices[1], arrays);
+        riskArrays.publish(ETH, FIRST, reportId, slices[0], 1, arrays);
+        riskArrays.publish(ETH, FIRST, reportId, slices[1], 1, arrays);
         vm.stopPrank();
     }
 
@@ -205,7 +228,7 @@ contract RiskArraysTest is RiskArraysBase {
         bytes32 sliceId = _sliceId(ETH, FIRST - 2 hours);
         vm.prank(PUBLISHER);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.SliceNotRecent.selector, bytes32(0), sliceId, bytes32(0)));
-        riskArrays.publish(ETH, FIRST - 2 hours, reportId, 0, new bytes(4 * 132));
+        riskArrays.publish(ETH, FIRST - 2 hours, reportId, 0, 1, new bytes(4 * 132));
     }
 
     function test_report_age_limit_with_equality() public {
@@ -281,20 +304,20 @@ contract RiskArraysTest is RiskArraysBase {
         bytes32 sliceId = _sliceId(ETH, FIRST);
         vm.startPrank(RIVAL);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.NotPublisher.selector, RIVAL));
-        riskArrays.publish(ETH, FIRST, reportId, sliceId, arrays);
+        riskArrays.publish(ETH, FIRST, reportId, sliceId, 1, arrays);
         vm.stopPrank();
         _bond(RIVAL, MINIMUM_BOND - 1);
         vm.startPrank(RIVAL);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.BondTooSmall.selector, MINIMUM_BOND - 1, MINIMUM_BOND));
-        riskArrays.publish(ETH, FIRST, reportId, sliceId, arrays);
+        riskArrays.publish(ETH, FIRST, reportId, sliceId, 1, arrays);
         vm.stopPrank();
         _bond(RIVAL, 1); // equality: exactly the minimum
         vm.prank(RIVAL);
-        riskArrays.publish(ETH, FIRST, reportId, sliceId, arrays);
+        riskArrays.publish(ETH, FIRST, reportId, sliceId, 1, arrays);
         riskArrays.setPublisher(RIVAL, false);
         vm.startPrank(RIVAL);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.NotPublisher.selector, RIVAL));
-        riskArrays.publish(ETH, SECOND, reportId, sliceId, arrays);
+        riskArrays.publish(ETH, SECOND, reportId, sliceId, 1, arrays);
         vm.stopPrank();
     }
 
@@ -304,7 +327,7 @@ contract RiskArraysTest is RiskArraysBase {
         unwired.setPublisher(PUBLISHER, true);
         vm.prank(PUBLISHER);
         vm.expectRevert(Bonds.NotWired.selector);
-        unwired.publish(ETH, FIRST, 0, 0, "");
+        unwired.publish(ETH, FIRST, 0, 0, 1, "");
     }
 
     // ---- settled ----
@@ -366,12 +389,12 @@ contract RiskArraysTest is RiskArraysBase {
         (, bytes32 sliceId,) = prices.newestSlice(ETH, expiry);
         vm.prank(PUBLISHER);
         vm.expectRevert(reason);
-        riskArrays.publish(ETH, expiry, reportId, sliceId, arrays);
+        riskArrays.publish(ETH, expiry, reportId, sliceId, 1, arrays);
     }
 
     function _publishNow(uint40 expiry, bytes32 reportId, bytes memory arrays) private {
         (, bytes32 sliceId,) = prices.newestSlice(ETH, expiry);
         vm.prank(PUBLISHER);
-        riskArrays.publish(ETH, expiry, reportId, sliceId, arrays);
+        riskArrays.publish(ETH, expiry, reportId, sliceId, 1, arrays);
     }
 }

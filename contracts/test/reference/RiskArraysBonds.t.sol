@@ -79,7 +79,7 @@ contract RiskArraysBondsTest is RiskArraysBase {
         bytes32 reportId = _news(ETH, ETH_PRICE);
         vm.prank(PUBLISHER);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.BondTooSmall.selector, 0, MINIMUM_BOND));
-        riskArrays.publish(ETH, FIRST, reportId, 0, "");
+        riskArrays.publish(ETH, FIRST, reportId, 0, 1, "");
         _bond(PUBLISHER, MINIMUM_BOND);
         _skip(WINDOW);
         vm.prank(PUBLISHER);
@@ -145,10 +145,9 @@ contract RiskArraysBondsTest is RiskArraysBase {
         (first, second) = (bound(first, 1, 1000), bound(second, 1, 1000));
         _skip(1);
         _report(ETH, ETH_PRICE);
-        _skip(HEARTBEAT + first);
+        _reporting(HEARTBEAT + first);
         riskArrays.fine(ETH);
-        _skip(second);
-        _news(ETH, ETH_PRICE);
+        _reporting(second);
         _publishAll(ETH); // charges the rest
         riskArrays.collect(PUBLISHER);
         assertEq(riskArrays.publisher(PUBLISHER).bond, BOND - (first + second) * FINE_PER_SECOND);
@@ -177,7 +176,7 @@ contract RiskArraysBondsTest is RiskArraysBase {
     function test_fines_stop_at_the_minimum_bond_and_wait_there() public {
         _skip(1);
         _report(ETH, ETH_PRICE);
-        _skip(HEARTBEAT + 6_000); // 12,000 USD, 10,000 above the minimum
+        _reporting(HEARTBEAT + 6_000); // 12,000 USD, 10,000 above the minimum
         riskArrays.fine(ETH);
         assertEq(riskArrays.publisher(PUBLISHER).bond, MINIMUM_BOND);
         assertEq(riskArrays.publisher(PUBLISHER).owed, 2_000e6);
@@ -189,6 +188,7 @@ contract RiskArraysBondsTest is RiskArraysBase {
         assertEq(riskArrays.publisher(PUBLISHER).bond, MINIMUM_BOND + 1_000e6);
         assertEq(venue.fund(), 12_000e18);
         vm.revertToState(snapshot);
+        riskArrays.setPublisher(PUBLISHER, false); // no later than this
         vm.prank(PUBLISHER);
         riskArrays.requestUnbond();
         _skip(WINDOW);
@@ -201,7 +201,7 @@ contract RiskArraysBondsTest is RiskArraysBase {
     function test_fines_beyond_the_whole_bond_take_it_and_no_more() public {
         _skip(1);
         _report(ETH, ETH_PRICE);
-        vm.warp(START + 6 days);
+        _reporting(6 days - 1);
         uint256 owed = (6 days - 1 - HEARTBEAT) * FINE_PER_SECOND;
         riskArrays.fine(ETH);
         assertEq(riskArrays.publisher(PUBLISHER).owed, owed - 10_000e6);
@@ -211,7 +211,7 @@ contract RiskArraysBondsTest is RiskArraysBase {
         vm.prank(PUBLISHER);
         riskArrays.finishUnbond();
         assertEq(usdc.balanceOf(PUBLISHER), 0);
-        assertEq(riskArrays.publisher(PUBLISHER).owed, owed - BOND);
+        assertEq(riskArrays.publisher(PUBLISHER).owed, owed - BOND + MAX_REPORT_AGE * FINE_PER_SECOND);
         assertEq(venue.fund(), int256(BOND * 1e12));
     }
 
@@ -222,14 +222,108 @@ contract RiskArraysBondsTest is RiskArraysBase {
         riskArrays.setPublisher(PUBLISHER, false);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.NotLate.selector, ETH));
         riskArrays.fine(ETH);
-        riskArrays.setPublisher(PUBLISHER, true);
+        _skip(100);
+        _report(ETH, ETH_PRICE);
+        riskArrays.setPublisher(PUBLISHER, true); // a heartbeat's time from here
+        riskArrays.setPublisher(PUBLISHER, true); // and saying it again changes nothing
+        _skip(HEARTBEAT);
         (, uint256 time) = riskArrays.lateness(ETH);
-        assertEq(time, 5);
+        assertEq(time, 0);
+        _skip(1);
+        riskArrays.setPublisher(PUBLISHER, true);
+        (, time) = riskArrays.lateness(ETH);
+        assertEq(time, 1);
+    }
+
+    /// Time without a bond is not time in which he could have published.
+    function test_who_comes_back_is_not_late_for_the_time_away() public {
+        vm.prank(PUBLISHER);
+        riskArrays.requestUnbond();
+        _skip(WINDOW);
+        vm.prank(PUBLISHER);
+        riskArrays.finishUnbond();
+        _skip(1 hours);
+        _report(ETH, ETH_PRICE);
+        _skip(1 hours);
+        _news(ETH, ETH_PRICE);
+        _bond(PUBLISHER, MINIMUM_BOND);
+        (, uint256 time) = riskArrays.lateness(ETH);
+        assertEq(time, 0);
+    }
+
+    function test_leaving_pays_what_nobody_has_asked_for() public {
+        _skip(1);
+        _report(ETH, ETH_PRICE);
+        _skip(HEARTBEAT);
+        vm.prank(PUBLISHER);
+        riskArrays.requestUnbond();
+        _reporting(WINDOW);
+        _report(BTC, BTC_PRICE); // the first newer one: not late on it
+        vm.prank(PUBLISHER);
+        riskArrays.finishUnbond();
+        assertEq(usdc.balanceOf(PUBLISHER), BOND - uint256(WINDOW) * FINE_PER_SECOND);
+        assertEq(venue.fund(), int256(uint256(WINDOW) * FINE_PER_SECOND * 1e12));
+    }
+
+    // ---- no fine for what nobody could do ----
+
+    function test_late_only_until_the_newest_report_is_too_old() public {
+        _skip(1);
+        _report(ETH, ETH_PRICE);
+        _skip(MAX_REPORT_AGE);
+        (, uint256 time) = riskArrays.lateness(ETH);
+        assertEq(time, MAX_REPORT_AGE - HEARTBEAT);
+        _skip(12 hours);
+        (, time) = riskArrays.lateness(ETH);
+        assertEq(time, MAX_REPORT_AGE - HEARTBEAT);
+    }
+
+    /// Reports come back after hours: a heartbeat's time from the first of them, also for who completes after the third.
+    function test_silence_of_the_price_store_is_nobodys_fault() public {
+        _skip(1);
+        _report(ETH, ETH_PRICE);
+        _skip(6 hours);
+        bytes32 reportId = _news(ETH, ETH_PRICE);
+        uint256 back = block.timestamp;
+        _skip(10);
+        _publish(PUBLISHER, ETH, FIRST, reportId);
+        _skip(10);
+        _report(ETH, ETH_PRICE);
+        _skip(10);
+        _report(ETH, ETH_PRICE);
+        vm.warp(back + HEARTBEAT);
+        (, uint256 time) = riskArrays.lateness(ETH);
+        assertEq(time, 0);
+        _skip(7);
+        (, time) = riskArrays.lateness(ETH);
+        assertEq(time, 7);
+    }
+
+    function test_an_expiry_without_a_young_slice_stops_the_clock() public {
+        vm.warp(START + MAX_SLICE_AGE - 100);
+        _report(ETH, ETH_PRICE);
+        _skip(100 + 50); // the slices of both expiries are 50 s too old
+        (, uint256 time) = riskArrays.lateness(ETH);
+        assertEq(time, 100 - HEARTBEAT);
+        _fit(ETH, FIRST);
+        (, time) = riskArrays.lateness(ETH);
+        assertEq(time, 0); // the other one is still missing
+        _report(ETH, ETH_PRICE);
+        _fit(ETH, SECOND);
+        _skip(HEARTBEAT + 3);
+        (, time) = riskArrays.lateness(ETH);
+        assertEq(time, 3);
+        uint40 added = FIRST + 1 days;
+        products.listExpiry(ETH, added);
+        _list(ETH, added, _strikes(ETH)); // before its first slice, though the list asks for it
+        (, time) = riskArrays.lateness(ETH);
+        assertEq(time, 0);
     }
 
     function test_without_live_options_nobody_is_late() public {
         vm.warp(SECOND - 1);
         _report(ETH, ETH_PRICE);
+        _fit(ETH, SECOND);
         _skip(HEARTBEAT + 5);
         (, uint256 time) = riskArrays.lateness(ETH); // the newest report is from before the last expiry
         assertEq(time, 5);
@@ -254,6 +348,15 @@ contract RiskArraysBondsTest is RiskArraysBase {
         _skip(1);
         (, time) = riskArrays.lateness(ETH);
         assertEq(time, 1);
+    }
+
+    /// @dev That much time in which anyone could publish on ETH and nobody does.
+    function _reporting(uint256 time) private {
+        for (uint256 step; time > 0; time -= step) {
+            step = time < MAX_REPORT_AGE ? time : MAX_REPORT_AGE;
+            _skip(step);
+            _news(ETH, ETH_PRICE);
+        }
     }
 
     // ---- terms ----

@@ -128,6 +128,30 @@ contract RiskArraysChallengeTest is RiskArraysBase {
         assertEq(challenger, CHALLENGER);
     }
 
+    /// While the token moves nothing, a proof still slashes and voids; the shares are paid later.
+    function test_a_proof_does_not_wait_for_the_token() public {
+        _skip(1);
+        _news(ETH, ETH_PRICE);
+        uint256 id = _publishWrong(PUBLISHER, ETH, 0, 0, 1);
+        bytes memory code = address(usdc).code;
+        vm.etch(address(usdc), hex"60006000fd");
+        vm.prank(CHALLENGER);
+        riskArrays.challenge(ETH, id, FIRST, 0);
+        assertTrue(riskArrays.publisher(PUBLISHER).suspended && !riskArrays.valid(ETH, id), "proven");
+        vm.etch(address(usdc), code);
+        uint256 whole = usdc.balanceOf(address(riskArrays));
+        uint256 toFund = riskArrays.unpaid(address(venue));
+        assertEq(riskArrays.unpaid(CHALLENGER) + toFund, whole);
+        riskArrays.payUnpaid(CHALLENGER);
+        riskArrays.payUnpaid(CHALLENGER); // nothing is paid twice
+        riskArrays.payUnpaid(address(venue));
+        riskArrays.payUnpaid(address(venue));
+        assertEq(usdc.balanceOf(CHALLENGER), whole * (10_000 - FUND_SHARE) / 10_000);
+        assertEq(usdc.balanceOf(CHALLENGER) + toFund, whole);
+        assertEq(venue.fund(), int256(toFund * 1e12));
+        assertEq(usdc.balanceOf(address(riskArrays)), 0);
+    }
+
     // ---- what it leaves ----
 
     function test_a_proof_voids_every_unsettled_epoch_of_the_publisher_on_every_underlying() public {
@@ -196,7 +220,7 @@ contract RiskArraysChallengeTest is RiskArraysBase {
         riskArrays.setPublisher(PUBLISHER, true);
         vm.startPrank(PUBLISHER);
         vm.expectRevert(suspended);
-        riskArrays.publish(ETH, FIRST, reportId, 0, "");
+        riskArrays.publish(ETH, FIRST, reportId, 0, 1, "");
         vm.expectRevert(suspended);
         riskArrays.bond(1);
         vm.stopPrank();

@@ -59,9 +59,12 @@ contract RiskArraysExtremesTest is RiskArraysBase {
         if (knows & 4 == 4) sliceId = _sliceId(ETH, FIRST);
         bytes memory arrays = new bytes(knows & 8 == 8 ? 528 : length % 30_000);
         vm.prank(PUBLISHER);
-        try riskArrays.publish(u, expiry, reportId, sliceId, arrays) returns (uint256 id) {
+        try riskArrays.publish(u, expiry, reportId, sliceId, knows & 32 == 32 ? 1 : uint32(length), arrays) returns (
+            uint256 id
+        ) {
             assertEq(id, 2);
             assertEq(reportId, right);
+            assertTrue(knows & 32 == 32 || uint32(length) == 1, "the version in force");
             assertEq(expiry, FIRST);
             assertEq(arrays.length, 528);
             assertEq(riskArrays.blob(ETH, 2, FIRST).code.length, 1 + 96 + 528);

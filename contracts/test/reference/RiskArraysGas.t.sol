@@ -79,7 +79,7 @@ contract RiskArraysGasTest is RiskArraysBase {
     {
         bytes32 sliceId = _sliceId(underlying, expiry);
         vm.prank(PUBLISHER);
-        riskArrays.publish(underlying, expiry, reportId, sliceId, arrays);
+        riskArrays.publish(underlying, expiry, reportId, sliceId, 1, arrays);
         return vm.snapshotGasLastCall("RiskArrays", string.concat("publish ", vm.toString(arrays.length / 132)));
     }
 }

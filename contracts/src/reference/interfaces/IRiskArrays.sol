@@ -39,6 +39,7 @@ interface IRiskArrays {
     error BondTooSmall(uint256 found, uint256 needed);
     error ReportNotRecent(bytes32 found, bytes32 newest, bytes32 before);
     error ReportNotLater(uint40 found, uint40 current);
+    error VersionNotInForce(uint32 found, uint32 inForce);
     error SliceNotRecent(bytes32 found, bytes32 newest, bytes32 before);
     error TooOld(uint256 age, uint256 limit);
     error WrongOrder(uint40 found, uint40 expected);
@@ -53,12 +54,18 @@ interface IRiskArrays {
     error NotLate(uint8 underlying);
 
     /// @notice Publish the arrays of the next live expiry with options (ascending) of the caller's epoch on `reportId`;
-    /// the first opens the epoch and fixes its scan version, the last completes it and makes it current. Each publisher
-    /// has at most one epoch open: opening another abandons it. The report must be later than the current epoch's.
-    /// `arrays` holds count(expiry) × 132 bytes.
-    function publish(uint8 underlying, uint40 expiry, bytes32 reportId, bytes32 sliceId, bytes calldata arrays)
-        external
-        returns (uint256 epoch);
+    /// the first opens the epoch, the last completes it and makes it current. `version` is that of the scan parameters
+    /// the arrays were computed with: in force as the epoch opens, the epoch's own afterwards. Each publisher has at
+    /// most one epoch open: opening another (on another report or version) abandons it. The report must be later than
+    /// the current epoch's. `arrays` holds count(expiry) × 132 bytes.
+    function publish(
+        uint8 underlying,
+        uint40 expiry,
+        bytes32 reportId,
+        bytes32 sliceId,
+        uint32 version,
+        bytes calldata arrays
+    ) external returns (uint256 epoch);
 
     /// @notice Recompute one array. If any word differs: the publisher's whole bond is slashed, he is suspended, and
     /// every unsettled epoch of his is void. Reverts ArrayCorrect otherwise.
