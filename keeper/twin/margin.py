@@ -104,6 +104,11 @@ def by_arrays_regardless(book: Book, world: World) -> Check:
     return statement(book, groups_by_arrays(book, world, regardless=True))
 
 
+def by_settled_arrays_regardless(book: Book, world: World) -> Check:
+    """Return the statement by the settled epochs whatever their age and the move: only to compare two states."""
+    return statement(book, groups_by_arrays(book, world, settled=True, regardless=True))
+
+
 def by_scenario(book: Book, world: World, scenarios: int) -> Check:
     """Return the statement by one recomputed row an underlying, 8 bits each (255: none). Raises MarginRefused."""
     return statement(book, groups_by_scenario(book, world, scenarios))

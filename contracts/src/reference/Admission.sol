@@ -17,7 +17,9 @@ abstract contract Admission is Settlement {
     /// @dev For actions that are also allowed below IM, or while arrays are stale, if the account is no worse off.
     function _requireInitialOrNoWorse(uint256 account, Book memory before, Book memory afterwards) internal view {
         if (_met(IMargin.byArrays.selector, afterwards) && _met(IMargin.bySettledArrays.selector, afterwards)) return;
-        _requireNotLess(account, _excess(before), _excess(afterwards));
+        // Under both sets: a false newest one would let a hedge be closed away.
+        _requireExcessKept(account, IMargin.byArraysRegardless.selector, before, afterwards);
+        _requireExcessKept(account, IMargin.bySettledArraysRegardless.selector, before, afterwards);
         // Excess alone would let a failing account close below the mark, to a friend, and leave a deficit behind.
         int256 left = _check(IMargin.byMarks.selector, afterwards).equity;
         if (left < 0) _requireNotLess(account, _check(IMargin.byMarks.selector, before).equity, left);
@@ -39,8 +41,12 @@ abstract contract Admission is Settlement {
         return check.equity >= int256(check.im);
     }
 
-    function _excess(Book memory b) private view returns (int256) {
-        Check memory check = _check(IMargin.byArraysRegardless.selector, b);
+    function _requireExcessKept(uint256 account, bytes4 rule, Book memory before, Book memory afterwards) private view {
+        _requireNotLess(account, _excess(rule, before), _excess(rule, afterwards));
+    }
+
+    function _excess(bytes4 rule, Book memory b) private view returns (int256) {
+        Check memory check = _check(rule, b);
         return check.equity - int256(check.mm);
     }
 

@@ -50,6 +50,8 @@ contract Auctions is IAuctions {
     uint256 public immutable startGas;
 
     mapping(uint256 account => Auction) private _auctions;
+    /// The rows that proved the shortfall, as a complement: 0 where arrays did, which costs no slot.
+    mapping(uint256 account => uint256) private _proof;
     uint64 private _lastId;
 
     constructor(IMarginVenue venue_, IMargin margin_, IPrices prices_, IProducts products_, Settings memory settings) {
@@ -100,6 +102,7 @@ contract Auctions is IAuctions {
         (int256 equity, uint256 mm) = _shortfall(call.account, book, call.byArrays, call.scenarios);
         auctionId = ++_lastId;
         _auctions[call.account] = Auction(auctionId, uint40(block.timestamp));
+        if (!call.byArrays) _proof[call.account] = ~call.scenarios;
         emit AuctionStarted(call.account, auctionId, sequence, equity, mm);
     }
 
@@ -126,12 +129,23 @@ contract Auctions is IAuctions {
         if (id == 0) revert UnexpectedAuction(account, 0, 0);
         venue.touch(account);
         Book memory book = venue.book(account);
-        // Both sets where both can be read: a false newest array must not restart the discount's clock.
+        // Both sets where both can be read, and what proved the shortfall, which no publisher can age or falsify: nothing
+        // but a change of the account or of the world may restart the discount's clock.
         (bool fresh, bytes memory reason) = _requireAtMaintenance(account, IMargin.byArrays.selector, book);
         (bool settledFresh,) = _requireAtMaintenance(account, IMargin.bySettledArrays.selector, book);
         if (!fresh && !settledFresh) _bubble(reason);
+        _requireMaintenance(account, margin.byScenario(book, ~_proof[account]));
+        _close(account, id, false);
+    }
+
+    function _close(uint256 account, uint64 id, bool byTake) private {
         delete _auctions[account];
-        emit AuctionEnded(account, id, false);
+        delete _proof[account];
+        emit AuctionEnded(account, id, byTake);
+    }
+
+    function _requireMaintenance(uint256 account, Check memory check) private pure {
+        if (check.equity < int256(check.mm)) revert StillBelowMaintenance(account, check.equity, check.mm);
     }
 
     /// @dev Whether the arrays can be read, and why not; reverts where they show less than MM.
@@ -142,8 +156,7 @@ contract Auctions is IAuctions {
     {
         (readable, answer) = address(margin).staticcall(abi.encodeWithSelector(path, book));
         if (!readable) return (false, answer);
-        Check memory check = abi.decode(answer, (Check));
-        if (check.equity < int256(check.mm)) revert StillBelowMaintenance(account, check.equity, check.mm);
+        _requireMaintenance(account, abi.decode(answer, (Check)));
     }
 
     function _bubble(bytes memory reason) private pure {
@@ -166,9 +179,7 @@ contract Auctions is IAuctions {
         emit Taken(
             call.account, call.auctionId, sequence, call.taker, fraction, price, taken.paid.fromFund, taken.paid.shared
         );
-        if (!taken.restored) return (fraction, price);
-        delete _auctions[call.account];
-        emit AuctionEnded(call.account, call.auctionId, true);
+        if (taken.restored) _close(call.account, call.auctionId, true);
     }
 
     function _requireExpected(TakeCall calldata call) private view returns (uint64 sequence) {

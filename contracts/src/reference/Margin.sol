@@ -36,7 +36,8 @@ contract Margin is IMargin {
     enum Source {
         Newest,
         Settled,
-        Regardless
+        NewestRegardless,
+        SettledRegardless
     }
 
     IPrices public immutable PRICES;
@@ -70,7 +71,12 @@ contract Margin is IMargin {
 
     /// @inheritdoc IMargin
     function byArraysRegardless(Book calldata book) external view returns (Check memory) {
-        return _byArrays(book, Source.Regardless);
+        return _byArrays(book, Source.NewestRegardless);
+    }
+
+    /// @inheritdoc IMargin
+    function bySettledArraysRegardless(Book calldata book) external view returns (Check memory) {
+        return _byArrays(book, Source.SettledRegardless);
     }
 
     /// @inheritdoc IMargin
@@ -155,10 +161,10 @@ contract Margin is IMargin {
         }
         uint40[] memory expiries = p.expiriesOf(g);
         (uint256 id, IRiskArrays.Epoch memory epoch, address[] memory blobs) =
-            RISK_ARRAYS.blobs(underlying, source == Source.Settled, expiries);
+            RISK_ARRAYS.blobs(underlying, source == Source.Settled || source == Source.SettledRegardless, expiries);
         g.epochPrice = epoch.price;
         g.scan = PRODUCTS.scanParameters(underlying, epoch.version);
-        if (source != Source.Regardless) _requireUsable(g, epoch, source);
+        if (source < Source.NewestRegardless) _requireUsable(g, epoch, source);
         _attach(p, g, timestamp, id, blobs);
     }
 

@@ -62,8 +62,8 @@ interface IAuctions {
     /// @notice Buy a fraction: at most `maxFraction`, never more than restores the account to the buffer above MM.
     function take(TakeCall calldata call) external returns (uint256 fraction, int256 price);
 
-    /// @notice End the auction of an account that is at or above MM again, shown by the newest arrays, or by
-    /// the settled ones where the newest are stale.
+    /// @notice End the auction of an account that is at or above MM again: by both array sets where both can be read, by
+    /// the one that can otherwise, and by the rows that proved the shortfall.
     function endAuction(uint256 account) external;
 
     function auction(uint256 account) external view returns (Auction memory);

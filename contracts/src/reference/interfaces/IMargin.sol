@@ -24,6 +24,9 @@ interface IMargin {
     /// two states of one account (closing trades while arrays are stale).
     function byArraysRegardless(Book calldata book) external view returns (Check memory);
 
+    /// @notice The same by the settled epochs' arrays.
+    function bySettledArraysRegardless(Book calldata book) external view returns (Check memory);
+
     /// @notice Margin by one scenario an underlying, recomputed from the newest report and slices.
     /// `scenarios` holds 8 bits an underlying; 255 = none.
     function byScenario(Book calldata book, uint256 scenarios) external view returns (Check memory);
