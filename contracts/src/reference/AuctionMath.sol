@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {BPS, Book, Legs, WAD} from "./Types.sol";
+import {Rounding} from "./math/Rounding.sol";
 
 /// What a take moves and pays, as pure functions of the state it finds. USD in wad; shares in BPS; fractions in wad.
 ///
@@ -109,6 +110,26 @@ library AuctionMath {
             uint256 amount = uint256(uint128(book.collateral[i])) * fraction / WAD;
             part.collateral[i] = book.collateral[i] >> 128 << 128 | amount;
         }
+    }
+
+    /// Equity of the part that moves, rounded down: what byScenario would say of `moved`, without asking again.
+    /// `values` are the legs' in fine units (10⁻³⁶ USD), exact multiples of their sizes; `units` the price of one base
+    /// unit of each collateral, fine.
+    function worthOf(Book memory book, int256[] memory values, uint256[] memory units, uint256 fraction)
+        internal
+        pure
+        returns (int256)
+    {
+        int256 part = int256(fraction);
+        int256 fine = book.cash * part / int256(WAD) * int256(WAD);
+        for (uint256 i; i < values.length; ++i) {
+            int256 size = book.legs[i].sizeOf();
+            fine += values[i] / size * (size * part / int256(WAD));
+        }
+        for (uint256 i; i < units.length; ++i) {
+            fine += int256(units[i] * (uint256(uint128(book.collateral[i])) * fraction / WAD));
+        }
+        return Rounding.fdiv(fine, int256(WAD));
     }
 
     /// The split of the payment for a part worth `value` (its equity at the marks, rounded down), the fund holding

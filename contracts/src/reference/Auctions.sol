@@ -196,31 +196,38 @@ contract Auctions is IAuctions {
 
     function _plan(TakeCall calldata call) private view returns (Take memory taken) {
         Book memory book = venue.book(call.account);
-        AuctionMath.Terms memory terms;
-        (terms.equity, terms.mm) = _shortfall(call.account, book, call.byArrays, call.scenarios);
-        if (call.byArrays) {
-            // Paid for at the marks of the newest report, whichever set has shown the shortfall.
-            terms.equity = margin.byScenario(book, NO_SCENARIOS).equity;
-            if (terms.equity >= int256(terms.mm)) revert NotBelowMaintenance(call.account, terms.equity, terms.mm);
-        }
-        terms.discount = discount(call.account);
+        (AuctionMath.Terms memory terms, int256[] memory values) = _terms(call, book);
         AuctionMath.Concentration[] memory parts;
         (parts, terms.grain) = _concentrations(book);
         taken.fraction = AuctionMath.largest(terms, parts, buffer);
         if (call.maxFraction < taken.fraction) taken.fraction = call.maxFraction;
         if (!AuctionMath.meaningful(terms, taken.fraction)) revert NothingToTake(call.account);
-        taken.paid = _pay(book, terms, taken.fraction);
+        taken.paid = _pay(terms, taken.fraction, AuctionMath.worthOf(book, values, _units(book), taken.fraction));
         int256 quoted = AuctionMath.quote(terms, taken.fraction, taken.paid.unpaid);
         if (quoted > call.maxPrice) revert PriceAboveLimit(quoted, call.maxPrice);
         taken.restored = _restored(terms, parts, taken.fraction);
     }
 
-    function _pay(Book memory book, AuctionMath.Terms memory terms, uint256 fraction)
+    /// @dev Paid for at the marks of the newest report, whichever set has shown the shortfall.
+    function _terms(TakeCall calldata call, Book memory book)
+        private
+        view
+        returns (AuctionMath.Terms memory terms, int256[] memory values)
+    {
+        if (call.byArrays) (, terms.mm) = _shortfall(call.account, book, true, 0);
+        Check memory check;
+        (check, values) = margin.byScenarioAndValues(book, call.byArrays ? NO_SCENARIOS : call.scenarios);
+        terms.equity = check.equity;
+        if (!call.byArrays) terms.mm = check.mm;
+        if (terms.equity >= int256(terms.mm)) revert NotBelowMaintenance(call.account, terms.equity, terms.mm);
+        terms.discount = discount(call.account);
+    }
+
+    function _pay(AuctionMath.Terms memory terms, uint256 fraction, int256 value)
         private
         view
         returns (AuctionMath.Payment memory)
     {
-        int256 value = margin.byScenario(AuctionMath.moved(book, fraction), NO_SCENARIOS).equity;
         int256 held = venue.fund();
         return AuctionMath.payment(terms, fraction, value, held > 0 ? uint256(held) : 0);
     }
@@ -303,6 +310,16 @@ contract Auctions is IAuctions {
             (uint128 price,,) = prices.quote(uint8(u));
             grain += GRAIN_PRICES * price * grains[u] / WAD + 1;
             parts[u] = _concentration(uint8(u), held[u], price);
+        }
+    }
+
+    /// @dev Price of one base unit of each collateral, 10⁻³⁶ USD.
+    function _units(Book memory book) private view returns (uint256[] memory units) {
+        units = new uint256[](book.collateral.length);
+        for (uint256 i; i < units.length; ++i) {
+            CollateralType memory kind = products.collateral(book.collateral[i] >> 128);
+            (uint128 price,,) = prices.quote(kind.underlying);
+            units[i] = price * 10 ** (18 - kind.decimals);
         }
     }
 

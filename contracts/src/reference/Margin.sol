@@ -80,23 +80,36 @@ contract Margin is IMargin {
     }
 
     /// @inheritdoc IMargin
-    function byScenario(Book calldata book, uint256 scenarios) external view returns (Check memory) {
+    function byScenario(Book calldata book, uint256 scenarios) external view returns (Check memory check) {
+        (check,) = _byScenario(book, scenarios);
+    }
+
+    /// @inheritdoc IMargin
+    function byScenarioAndValues(Book calldata book, uint256 scenarios)
+        external
+        view
+        returns (Check memory check, int256[] memory fine)
+    {
         return _byScenario(book, scenarios);
     }
 
     /// @inheritdoc IMargin
-    function byMarks(Book calldata book) external view returns (Check memory) {
-        return _byScenario(book, type(uint256).max);
+    function byMarks(Book calldata book) external view returns (Check memory check) {
+        (check,) = _byScenario(book, type(uint256).max);
     }
 
-    function _byScenario(Book calldata book, uint256 scenarios) private view returns (Check memory) {
+    function _byScenario(Book calldata book, uint256 scenarios)
+        private
+        view
+        returns (Check memory, int256[] memory fine)
+    {
         Portfolio memory p = Portfolios.gather(book.legs, book.collateral.length);
         _addCollateral(p, book.collateral);
         for (uint256 i; i < p.groups.length; ++i) {
             p.groups[i].row = _row(p.groups[i], scenarios);
         }
-        _addProven(p, book.legs);
-        return _check(p, book.cash);
+        fine = _addProven(p, book.legs);
+        return (_check(p, book.cash), fine);
     }
 
     /// @inheritdoc IMargin
@@ -233,15 +246,22 @@ contract Margin is IMargin {
 
     /// The words that the proof needs, recomputed leg by leg.
     /// @dev Unchecked: |size| <= 2¹²⁷, and words of forwards below 2¹²⁸ wad are below 2⁸⁹ units.
-    function _addProven(Portfolio memory p, uint256[] calldata legs) private view {
+    /// Returns what each leg is worth.
+    function _addProven(Portfolio memory p, uint256[] calldata legs) private view returns (int256[] memory fine) {
         Option.Expiry[] memory prepared = _prepare(p, true);
+        fine = new int256[](legs.length);
         for (uint256 i; i < legs.length; ++i) {
             uint256 at = p.expiryOf[i];
-            if (at == 0) continue;
+            if (at == 0) {
+                uint256 price = p.groups[p.group(Instruments.underlyingOf(Legs.idOf(legs[i])))].price;
+                fine[i] = Legs.sizeOf(legs[i]) * int256(price);
+                continue;
+            }
             Group memory g = p.groups[p.expiries[--at].group];
             (int256 marked, int256 delta, int256 atRow) = Option.leg(prepared[at], Legs.idOf(legs[i]), g.row);
             int256 size = Legs.sizeOf(legs[i]);
             unchecked {
+                fine[i] = size * marked * int256(UNIT);
                 g.words[Words.MARK] += size * marked;
                 g.words[Words.DELTA] += size * delta;
                 if (g.row != NO_SCENARIO) g.words[Words.FIRST_ROW + g.row] += size * (atRow - marked);

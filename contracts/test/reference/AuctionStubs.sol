@@ -47,6 +47,18 @@ contract LinearMargin {
         return _check(book, scenarios == type(uint256).max ? bytes32("none") : bytes32("scenario"));
     }
 
+    function byScenarioAndValues(Book calldata book, uint256 scenarios)
+        external
+        view
+        returns (Check memory check, int256[] memory fine)
+    {
+        check = _check(book, scenarios == type(uint256).max ? bytes32("none") : bytes32("scenario"));
+        fine = new int256[](book.legs.length);
+        for (uint256 i; i < fine.length; ++i) {
+            fine[i] = book.legs[i].sizeOf() * price;
+        }
+    }
+
     function _check(Book calldata book, bytes32 path) private view returns (Check memory check) {
         if (stale[path]) revert Stale(path);
         while (endless[path]) {}

@@ -31,6 +31,12 @@ interface IMargin {
     /// `scenarios` holds 8 bits an underlying; 255 = none.
     function byScenario(Book calldata book, uint256 scenarios) external view returns (Check memory);
 
+    /// @notice byScenario, and the value of each leg as `values` gives it: what a take needs, in one pass.
+    function byScenarioAndValues(Book calldata book, uint256 scenarios)
+        external
+        view
+        returns (Check memory, int256[] memory);
+
     /// @notice byScenario with no row: its equity is the account's worth at marks recomputed from the newest report
     /// and slices, which no array can falsify.
     function byMarks(Book calldata book) external view returns (Check memory);
