@@ -151,7 +151,8 @@ def payment(terms: Terms, fraction: int, worth: int, fund: int) -> Payment:
     else:
         price = worth
     bonus = fraction * (terms.whole - terms.borne) // WAD
-    paid = min(bonus, fund - from_fund)
+    # A bonus on one slice must not use up the cover of the next: the whole account's deficit comes first.
+    paid = min(bonus, max(fund - max(-terms.equity, deficit), 0))
     return Payment(price - deficit - paid, from_fund + paid, shared, bonus - paid)
 
 

@@ -152,11 +152,18 @@ library AuctionMath {
             paid.price = worth;
         }
         uint256 bonus = fraction * (whole - borne) / WAD;
-        uint256 left = fundHeld - paid.fromFund;
-        uint256 paidBonus = bonus < left ? bonus : left;
+        uint256 spare = _spare(terms, deficit, fundHeld);
+        uint256 paidBonus = bonus < spare ? bonus : spare;
         paid.unpaid = bonus - paidBonus;
         paid.fromFund += paidBonus;
         paid.price -= int256(deficit + paidBonus);
+    }
+
+    /// What the fund has beyond the whole account's deficit: a bonus on one slice must not use up the cover of the next.
+    function _spare(Terms memory terms, uint256 deficit, uint256 fundHeld) private pure returns (uint256) {
+        uint256 whole = terms.equity < 0 ? uint256(-terms.equity) : 0;
+        if (whole < deficit) whole = deficit; // by a rounding
+        return fundHeld > whole ? fundHeld - whole : 0;
     }
 
     /// The account's part of the discount: φ·Da, and never so much that truncation could lower equity ÷ MM.

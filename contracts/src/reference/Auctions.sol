@@ -131,9 +131,9 @@ contract Auctions is IAuctions {
         Book memory book = venue.book(account);
         // Both sets where both can be read, and what proved the shortfall, which no publisher can age or falsify: nothing
         // but a change of the account or of the world may restart the discount's clock.
-        (bool fresh, bytes memory reason) = _requireAtMaintenance(account, IMargin.byArrays.selector, book);
-        (bool settledFresh,) = _requireAtMaintenance(account, IMargin.bySettledArrays.selector, book);
-        if (!fresh && !settledFresh) _bubble(reason);
+        bool fresh = _requireAtMaintenance(account, IMargin.byArrays.selector, book);
+        bool settledFresh = _requireAtMaintenance(account, IMargin.bySettledArrays.selector, book);
+        if (!fresh && !settledFresh) _requireMaintenance(account, margin.byLegs(book));
         _requireMaintenance(account, margin.byScenario(book, ~_proof[account]));
         _close(account, id, false);
     }
@@ -148,21 +148,16 @@ contract Auctions is IAuctions {
         if (check.equity < int256(check.mm)) revert StillBelowMaintenance(account, check.equity, check.mm);
     }
 
-    /// @dev Whether the arrays can be read, and why not; reverts where they show less than MM.
+    /// @dev Whether the arrays can be read; reverts where they show less than MM.
     function _requireAtMaintenance(uint256 account, bytes4 path, Book memory book)
         private
         view
-        returns (bool readable, bytes memory answer)
+        returns (bool readable)
     {
+        bytes memory answer;
         (readable, answer) = address(margin).staticcall(abi.encodeWithSelector(path, book));
-        if (!readable) return (false, answer);
+        if (!readable) return false;
         _requireMaintenance(account, abi.decode(answer, (Check)));
-    }
-
-    function _bubble(bytes memory reason) private pure {
-        assembly ("memory-safe") {
-            revert(add(reason, 0x20), mload(reason))
-        }
     }
 
     // ---- take ----

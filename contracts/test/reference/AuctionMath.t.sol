@@ -49,6 +49,17 @@ contract AuctionMathTest is Test {
         assertEq(AuctionMath.quote(terms, WAD, paid.unpaid), -2e18);
     }
 
+    /// Equity −30, discount 10, fund 32: in one piece or two, 30 for the deficit, 2 for the bonus, nothing shared.
+    function test_slices_do_not_turn_the_funds_cover_into_bonus() public pure {
+        AuctionMath.Payment memory paid = AuctionMath.payment(_terms(-30e18, 100e18, 1000), WAD / 2, -15e18 - 1, 32e18);
+        assertEq(paid.fromFund, 17e18);
+        assertEq(paid.unpaid, 3e18);
+        paid = AuctionMath.payment(_terms(-15e18, 50e18, 1000), WAD, -15e18 - 1, 15e18);
+        assertEq(paid.fromFund, 15e18);
+        assertEq(paid.shared, 0);
+        assertEq(paid.price, -15e18);
+    }
+
     /// Equity −30, discount 10, fund 12: 12 of the deficit from the fund, 18 shared, no bonus.
     function test_a_deficit_beyond_the_fund_is_shared() public pure {
         AuctionMath.Terms memory terms = _terms(-30e18, 100e18, 1000);

@@ -424,12 +424,13 @@ contract AuctionsTest is Test {
         assertEq(auctions.startAuction(_start(false)), 2);
     }
 
-    function test_one_readable_set_is_enough_to_end_and_none_is_not() public {
+    function test_one_readable_set_is_enough_to_end_and_where_there_is_none_the_bound_without_netting() public {
         auctions.startAuction(_start(true));
         ledger.set(WEAK, -900e18, 10e18, 0);
         margin.setStale("newest", true);
         margin.setStale("settled", true);
-        vm.expectRevert(abi.encodeWithSelector(LinearMargin.Stale.selector, bytes32("newest")));
+        // Then the bound without netting: 30 a contract.
+        vm.expectRevert(abi.encodeWithSelector(IAuctions.StillBelowMaintenance.selector, WEAK, int256(100e18), 300e18));
         auctions.endAuction(WEAK);
         margin.setStale("settled", false);
         auctions.endAuction(WEAK);
@@ -442,6 +443,8 @@ contract AuctionsTest is Test {
         vm.expectRevert(abi.encodeWithSelector(IAuctions.StillBelowMaintenance.selector, WEAK, int256(100e18), 200e18));
         auctions.endAuction(WEAK);
         margin.set("scenario", 10e18);
+        margin.setStale("newest", true);
+        margin.set("alone", 10e18);
         auctions.endAuction(WEAK);
         assertEq(auctions.auction(WEAK).id, 0);
     }

@@ -63,7 +63,7 @@ interface IAuctions {
     function take(TakeCall calldata call) external returns (uint256 fraction, int256 price);
 
     /// @notice End the auction of an account that is at or above MM again: by both array sets where both can be read, by
-    /// the one that can otherwise, and by the rows that proved the shortfall.
+    /// the one that can otherwise, by the bound without netting where none can; and by the rows that proved the shortfall.
     function endAuction(uint256 account) external;
 
     function auction(uint256 account) external view returns (Auction memory);
