@@ -148,8 +148,8 @@ BUGS: tuple[Bug, ...] = (
         "settled means newest",
         "wrong epoch or id",
         "Epochs.sol",
-        "(id, found) = ofSettled ? settled(underlying) : current(underlying);",
-        "(id, found) = current(underlying);",
+        "id = ofSettled ? _settledId(underlying) : _currentId(underlying);",
+        "id = _currentId(underlying);",
     ),
     Bug(
         "an epoch settles a second early",

@@ -7,7 +7,7 @@ import {IMargin} from "./interfaces/IMargin.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
 import {IPrices} from "./interfaces/IPrices.sol";
 import {IProducts} from "./interfaces/IProducts.sol";
-import {BPS, Book, Check, CollateralType, Instruments, Legs, MarginParameters, WAD} from "./Types.sol";
+import {BPS, Book, Check, Instruments, Legs, MarginParameters, WAD} from "./Types.sol";
 
 /// @title Auctions
 /// @notice Holds nothing but which account is in auction since when; the venue moves what a take moves.
@@ -295,8 +295,8 @@ contract Auctions is IAuctions {
             grains[underlying] += 1;
         }
         for (uint256 i; i < book.collateral.length; ++i) {
-            CollateralType memory kind = products.collateral(book.collateral[i] >> 128);
-            grains[kind.underlying] += 10 ** (18 - kind.decimals);
+            (uint8 underlying, uint8 decimals,) = products.collateralTerms(book.collateral[i] >> 128);
+            grains[underlying] += 10 ** (18 - decimals);
         }
         parts = new AuctionMath.Concentration[](underlyings);
         grain = 10; // cash, payment and the statements' own roundings
@@ -312,9 +312,9 @@ contract Auctions is IAuctions {
     function _units(Book memory book) private view returns (uint256[] memory units) {
         units = new uint256[](book.collateral.length);
         for (uint256 i; i < units.length; ++i) {
-            CollateralType memory kind = products.collateral(book.collateral[i] >> 128);
-            (uint128 price,,) = prices.quote(kind.underlying);
-            units[i] = price * 10 ** (18 - kind.decimals);
+            (uint8 underlying, uint8 decimals,) = products.collateralTerms(book.collateral[i] >> 128);
+            (uint128 price,,) = prices.quote(underlying);
+            units[i] = price * 10 ** (18 - decimals);
         }
     }
 

@@ -33,17 +33,14 @@ abstract contract Epochs is Bonds {
     event EpochsVoided(uint8 indexed underlying, uint256 leftCurrent);
 
     /// @inheritdoc IRiskArrays
-    function current(uint8 underlying) public view returns (uint256 id, Epoch memory) {
-        id = _lines[underlying].current;
-        if (id == 0) revert NoEpoch(underlying);
+    function current(uint8 underlying) external view returns (uint256 id, Epoch memory) {
+        id = _currentId(underlying);
         return (id, _epochs[underlying][id]);
     }
 
     /// @inheritdoc IRiskArrays
-    function settled(uint8 underlying) public view returns (uint256 id, Epoch memory) {
-        uint256 places = _settledPlaces(underlying, _lines[underlying]);
-        if (places == 0) revert NoEpoch(underlying);
-        id = uint64(_entries[underlying][places - 1]);
+    function settled(uint8 underlying) external view returns (uint256 id, Epoch memory) {
+        id = _settledId(underlying);
         return (id, _epochs[underlying][id]);
     }
 
@@ -77,18 +74,32 @@ abstract contract Epochs is Bonds {
     function blobs(uint8 underlying, bool ofSettled, uint40[] calldata expiries)
         external
         view
-        returns (uint256 id, Epoch memory found, address[] memory pointers)
+        returns (uint256 id, Basis memory basis, address[] memory pointers)
     {
-        (id, found) = ofSettled ? settled(underlying) : current(underlying);
+        id = ofSettled ? _settledId(underlying) : _currentId(underlying);
+        Epoch storage found = _epochs[underlying][id];
+        (basis.price, basis.reportTimestamp, basis.version) = (found.price, found.reportTimestamp, found.version);
+        mapping(uint40 expiry => address) storage pointed = _blobs[underlying][id];
         pointers = new address[](expiries.length);
         for (uint256 i; i < expiries.length; ++i) {
-            pointers[i] = _blobs[underlying][id][expiries[i]];
+            pointers[i] = pointed[expiries[i]];
         }
     }
 
     /// @notice A publisher's progress on an underlying.
     function draft(uint8 underlying, address who) external view returns (Draft memory) {
         return _drafts[underlying][who];
+    }
+
+    function _currentId(uint8 underlying) private view returns (uint256 id) {
+        id = _lines[underlying].current;
+        if (id == 0) revert NoEpoch(underlying);
+    }
+
+    function _settledId(uint8 underlying) private view returns (uint256) {
+        uint256 places = _settledPlaces(underlying, _lines[underlying]);
+        if (places == 0) revert NoEpoch(underlying);
+        return uint64(_entries[underlying][places - 1]);
     }
 
     /// @dev Makes an epoch the last entry.

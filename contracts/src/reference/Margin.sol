@@ -1,21 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {
-    BPS,
-    Book,
-    Check,
-    CollateralType,
-    Instruments,
-    Legs,
-    NO_SCENARIO,
-    ROWS,
-    Report,
-    ScanParameters,
-    Slice,
-    UNIT,
-    WAD
-} from "./Types.sol";
+import {BPS, Book, Check, Instruments, Legs, NO_SCENARIO, ROWS, Report, Slice, UNIT, WAD} from "./Types.sol";
 import {IMargin} from "./interfaces/IMargin.sol";
 import {IPrices} from "./interfaces/IPrices.sol";
 import {IProducts} from "./interfaces/IProducts.sol";
@@ -169,19 +155,20 @@ contract Margin is IMargin {
         uint256 timestamp = _quote(g);
         g.row = ALL_ROWS;
         if (g.expiries == 0) {
-            g.scan = PRODUCTS.scanParameters(underlying, PRODUCTS.scanVersion(underlying));
+            _setParameters(g, 0);
             return;
         }
         uint40[] memory expiries = p.expiriesOf(g);
-        (uint256 id, IRiskArrays.Epoch memory epoch, address[] memory blobs) =
+        (uint256 id, IRiskArrays.Basis memory epoch, address[] memory blobs) =
             RISK_ARRAYS.blobs(underlying, source == Source.Settled || source == Source.SettledRegardless, expiries);
         g.epochPrice = epoch.price;
-        g.scan = PRODUCTS.scanParameters(underlying, epoch.version);
+        _setParameters(g, epoch.version);
+        g.factors = Scan.prices(g.scan);
         if (source < Source.NewestRegardless) _requireUsable(g, epoch, source);
         _attach(p, g, timestamp, id, blobs);
     }
 
-    function _requireUsable(Group memory g, IRiskArrays.Epoch memory epoch, Source source) private view {
+    function _requireUsable(Group memory g, IRiskArrays.Basis memory epoch, Source source) private view {
         bool settled = source == Source.Settled;
         uint256 limit = settled ? MAX_EPOCH_AGE + RISK_ARRAYS.window() : MAX_EPOCH_AGE;
         uint256 age = block.timestamp - epoch.reportTimestamp;
@@ -224,10 +211,9 @@ contract Margin is IMargin {
         }
         for (uint256 i; i < p.groups.length; ++i) {
             Group memory g = p.groups[i];
-            uint8 underlying = uint8(g.underlying);
-            if (rows) g.scan = PRODUCTS.scanParameters(underlying, PRODUCTS.scanVersion(underlying));
-            _quote(g);
-            if (g.expiries != 0) _prepareOptions(p, g, rows, prepared);
+            if (rows) _setParameters(g, 0);
+            if (g.expiries == 0) _quote(g);
+            else _prepareOptions(p, g, rows, prepared);
         }
     }
 
@@ -236,11 +222,14 @@ contract Margin is IMargin {
         view
     {
         (Report memory report,,) = PRICES.newest(uint8(g.underlying));
+        (g.price, g.confidence, g.epochPrice) = (report.price, report.confidence, report.price);
+        _requireFresh(uint8(g.underlying), report.timestamp);
+        if (rows) g.factors = Scan.prices(g.scan);
         for (uint256 i; i < prepared.length; ++i) {
             uint256 key = p.expiries[i].key;
             if (key >> 40 != g.underlying) continue;
             Slice memory slice = _freshSlice(report, uint40(key));
-            prepared[i] = rows ? Option.prepare(report, slice, g.scan) : Option.prepare(report, slice);
+            prepared[i] = rows ? Option.prepare(report, slice, g.scan, g.factors) : Option.prepare(report, slice);
         }
     }
 
@@ -289,11 +278,11 @@ contract Margin is IMargin {
 
     function _addCollateral(Portfolio memory p, uint256[] calldata collateral) private view {
         for (uint256 i; i < collateral.length; ++i) {
-            CollateralType memory kind = PRODUCTS.collateral(collateral[i] >> 128);
-            uint256 amount = uint128(collateral[i]) * 10 ** (18 - kind.decimals);
-            Group memory g = p.groups[p.group(kind.underlying)];
+            (uint8 underlying, uint8 decimals, uint16 haircut) = PRODUCTS.collateralTerms(collateral[i] >> 128);
+            uint256 amount = uint128(collateral[i]) * 10 ** (18 - decimals);
+            Group memory g = p.groups[p.group(underlying)];
             g.linear += int256(amount);
-            g.haircut += kind.haircut * amount;
+            g.haircut += haircut * amount;
         }
     }
 
@@ -302,9 +291,7 @@ contract Margin is IMargin {
         for (uint256 i; i < p.groups.length; ++i) {
             Group memory g = p.groups[i];
             int256 marked = Requirements.markValue(g);
-            (uint256 im, uint256 mm) = Requirements.charge(
-                g, PRODUCTS.marginParameters(uint8(g.underlying)), Requirements.worstLoss(g, marked)
-            );
+            (uint256 im, uint256 mm) = Requirements.charge(g, Requirements.worstLoss(g, marked));
             worth += marked;
             check.im += im;
             check.mm += mm;
@@ -312,6 +299,11 @@ contract Margin is IMargin {
         check.equity = Rounding.fdiv(worth, int256(WAD));
         check.im = Rounding.cdiv(check.im, WAD * BPS * BPS);
         check.mm = Rounding.cdiv(check.mm, WAD * BPS * BPS);
+    }
+
+    /// @dev `version` 0: the one in force.
+    function _setParameters(Group memory g, uint32 version) private view {
+        Portfolios.setParameters(g, PRODUCTS.packedParameters(uint8(g.underlying), version));
     }
 
     /// Price and confidence of the newest report, and the price as its own reference until an epoch says another.

@@ -219,9 +219,30 @@ contract Products is IProducts, Ownable2Step {
     }
 
     /// @inheritdoc IProducts
+    function packedParameters(uint8 underlying, uint32 version) external view returns (uint256[4] memory packed) {
+        Underlying storage known = _known(underlying);
+        ScanParameters storage scan = known.scans[version == 0 ? known.version : version];
+        MarginParameters storage margin = known.margin;
+        assembly ("memory-safe") {
+            mstore(packed, sload(scan.slot))
+            mstore(add(packed, 32), sload(add(scan.slot, 1)))
+            mstore(add(packed, 64), sload(add(scan.slot, 2)))
+            mstore(add(packed, 96), sload(margin.slot))
+        }
+        if (packed[0] == 0) revert UnknownVersion(underlying, version); // no scan is 0 (_checkScan)
+    }
+
+    /// @inheritdoc IProducts
     function collateral(uint256 index) external view returns (CollateralType memory) {
         if (index >= _collaterals.length) revert UnknownCollateral(index);
         return _collaterals[index];
+    }
+
+    /// @inheritdoc IProducts
+    function collateralTerms(uint256 index) external view returns (uint8 underlying, uint8 decimals, uint16 haircut) {
+        if (index >= _collaterals.length) revert UnknownCollateral(index);
+        CollateralType storage kind = _collaterals[index];
+        return (kind.underlying, kind.decimals, kind.haircut);
     }
 
     /// @inheritdoc IProducts

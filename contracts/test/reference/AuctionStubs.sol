@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {AuctionMath} from "../../src/reference/AuctionMath.sol";
-import {Book, Check, CollateralType, Legs, MarginParameters} from "../../src/reference/Types.sol";
+import {Book, Check, Legs, MarginParameters} from "../../src/reference/Types.sol";
 
 /// Margin with a price for everything and a requirement linear in size: arithmetic one can do by hand.
 contract LinearMargin {
@@ -87,8 +87,8 @@ contract PlainProducts {
         return 1;
     }
 
-    function collateral(uint256) external pure returns (CollateralType memory kind) {
-        kind.decimals = 18;
+    function collateralTerms(uint256) external pure returns (uint8, uint8, uint16) {
+        return (0, 18, 0);
     }
 
     function marginParameters(uint8) external view returns (MarginParameters memory) {

@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {Book, Check, Legs, MarginParameters} from "../../src/reference/Types.sol";
+import {AuctionMath} from "../../src/reference/AuctionMath.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// Margin on the real stores and arrays as published through them.
@@ -33,6 +34,19 @@ contract MarginFixtureTest is Fixture {
             assertLe(proof.mm, c.mm);
         }
         assertLe(c.mm, c.im);
+    }
+
+    /// What a part of the book is worth follows from its legs' values, to the last integer.
+    function testFuzz_parts_are_worth_what_margin_says(uint256 fraction, uint8 row) public view {
+        fraction = bound(fraction, 0, 1e18);
+        uint256 rows = uint256(bound(row, 0, 17)) * 0x010101;
+        (Check memory c, int256[] memory values) = margin.byScenarioAndValues(_book, rows);
+        assertEq(abi.encode(c), abi.encode(margin.byScenario(_book, rows)));
+        assertEq(abi.encode(values), abi.encode(margin.values(_book.legs)));
+        uint256[] memory units = new uint256[](3);
+        (units[0], units[1], units[2]) = (ETH_PRICE, BTC_PRICE * 1e10, 1e18);
+        int256 worth = AuctionMath.worthOf(_book, values, units, fraction);
+        assertEq(worth, margin.byMarks(AuctionMath.moved(_book, fraction)).equity);
     }
 
     /// After the window the epoch is settled, and says the same as the newest while it is the newest.

@@ -88,8 +88,20 @@ contract ProductsPeer {
         return _margins[underlying];
     }
 
-    function collateral(uint256 index) external view returns (CollateralType memory) {
-        return _collaterals[index];
+    function packedParameters(uint8 underlying, uint32 version) external view returns (uint256[4] memory packed) {
+        ScanParameters storage scan = _scans[underlying][version == 0 ? scanVersion[underlying] : version];
+        MarginParameters storage rates = _margins[underlying];
+        assembly {
+            mstore(packed, sload(scan.slot))
+            mstore(add(packed, 32), sload(add(scan.slot, 1)))
+            mstore(add(packed, 64), sload(add(scan.slot, 2)))
+            mstore(add(packed, 96), sload(rates.slot))
+        }
+    }
+
+    function collateralTerms(uint256 index) external view returns (uint8, uint8, uint16) {
+        CollateralType storage kind = _collaterals[index];
+        return (kind.underlying, kind.decimals, kind.haircut);
     }
 }
 
@@ -120,12 +132,13 @@ contract ArraysPeer {
     function blobs(uint8 underlying, bool ofSettled, uint40[] calldata expiries)
         external
         view
-        returns (uint256 id, IRiskArrays.Epoch memory epoch, address[] memory found)
+        returns (uint256 id, IRiskArrays.Basis memory basis, address[] memory found)
     {
         uint256 n = _epochs[underlying].length;
         id = ofSettled ? _settled[underlying] : n == 0 ? 0 : n - 1;
         if (id == 0) revert IRiskArrays.NoEpoch(underlying);
-        epoch = _epochs[underlying][id];
+        IRiskArrays.Epoch storage epoch = _epochs[underlying][id];
+        basis = IRiskArrays.Basis(epoch.price, epoch.reportTimestamp, epoch.version);
         found = new address[](expiries.length);
         for (uint256 i; i < found.length; ++i) {
             found[i] = _blobs[underlying][id][expiries[i]];

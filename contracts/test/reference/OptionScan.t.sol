@@ -22,7 +22,12 @@ contract OptionScanTest is Test {
         assertEq(g[15], uint256(expected[8]));
         assertEq(g[16], uint256(3.0375e18));
         assertEq(g[17], uint256(0.33575e18));
-        assertEq(Scan.price(p, 16), g[16]);
+        uint256[3] memory up = Scan.ends(p, true);
+        uint256[3] memory down = Scan.ends(p, false);
+        for (uint256 i; i < 3; ++i) {
+            assertEq(up[i], g[[10, 14, 16][i]]);
+            assertEq(down[i], g[[12, 15, 17][i]]);
+        }
     }
 
     /// Odd digits: thirds are rounded down, the ends outwards.

@@ -6,6 +6,7 @@ import {MintableToken} from "../../src/demo/MintableToken.sol";
 import {Products} from "../../src/reference/Products.sol";
 import {IProducts} from "../../src/reference/interfaces/IProducts.sol";
 import {CollateralType, Instruments, MarginParameters, ScanParameters} from "../../src/reference/Types.sol";
+import {Group, Portfolios} from "../../src/reference/margin/Portfolios.sol";
 import {Fixture} from "./Fixture.sol";
 
 contract ProductsTest is Fixture {
@@ -133,6 +134,38 @@ contract ProductsTest is Fixture {
         products.scanParameters(ETH, 0);
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 3));
         products.scanParameters(3, 1);
+    }
+
+    /// Eighteen fields, no two alike: what margin unpacks is what was set.
+    function test_packed_parameters_hold_every_field() public {
+        ScanParameters memory scan =
+            ScanParameters(0.2e18, 0.5e18, 0.4e18, 0.31e18, 0.14e18, 0.5e18, 1.5e18, 0.8e18, 3_100, 2_100, 1_100);
+        MarginParameters memory rates = MarginParameters(13_000, 8_000, 120, 60, 210, 11_000, 900e18);
+        products.setScanParameters(ETH, scan);
+        products.setMarginParameters(ETH, rates);
+        Group memory g;
+        Portfolios.setParameters(g, products.packedParameters(ETH, 2));
+        assertEq(abi.encode(g.scan), abi.encode(scan));
+        assertEq(abi.encode(g.rates), abi.encode(rates));
+        assertEq(products.packedParameters(ETH, 0)[0], products.packedParameters(ETH, 2)[0]);
+        Portfolios.setParameters(g, products.packedParameters(ETH, 1));
+        assertEq(abi.encode(g.scan), abi.encode(products.scanParameters(ETH, 1)));
+        vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownVersion.selector, ETH, 3));
+        products.packedParameters(ETH, 3);
+        vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 3));
+        products.packedParameters(3, 0);
+    }
+
+    function test_collateral_terms_are_those_of_the_type() public {
+        for (uint256 i; i < products.collaterals(); ++i) {
+            (uint8 underlying, uint8 decimals, uint16 haircut) = products.collateralTerms(i);
+            CollateralType memory kind = products.collateral(i);
+            assertEq(underlying, kind.underlying);
+            assertEq(decimals, kind.decimals);
+            assertEq(haircut, kind.haircut);
+        }
+        vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownCollateral.selector, 3));
+        products.collateralTerms(3);
     }
 
     function test_scan_bounds() public {

@@ -47,8 +47,15 @@ interface IProducts {
 
     function marginParameters(uint8 underlying) external view returns (MarginParameters memory);
 
+    /// @notice All that margin reads of an underlying: the three storage words of a version's ScanParameters (0: the
+    /// version in force) and that of its MarginParameters, fields in order from the low end. Reverts UnknownVersion.
+    function packedParameters(uint8 underlying, uint32 version) external view returns (uint256[4] memory);
+
     /// @notice Collateral types are numbered 0, 1, 2, …; the settlement token is not among them.
     function collateral(uint256 index) external view returns (CollateralType memory);
+
+    /// @notice What a collateral type counts as, without its token and cap.
+    function collateralTerms(uint256 index) external view returns (uint8 underlying, uint8 decimals, uint16 haircut);
 
     function collaterals() external view returns (uint256);
 }

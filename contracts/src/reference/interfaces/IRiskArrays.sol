@@ -14,6 +14,13 @@ interface IRiskArrays {
         uint128 price; // the report's, wad
     }
 
+    /// What an epoch's arrays are for, as far as margin asks.
+    struct Basis {
+        uint128 price; // the report's, wad
+        uint40 reportTimestamp;
+        uint32 version; // of the scan parameters
+    }
+
     event EpochOpened(uint8 indexed underlying, uint256 indexed epoch, bytes32 reportId, address publisher);
     event ArraysPublished(
         uint8 indexed underlying, uint256 indexed epoch, uint40 indexed expiry, bytes32 sliceId, address blob
@@ -96,7 +103,7 @@ interface IRiskArrays {
     function blobs(uint8 underlying, bool ofSettled, uint40[] calldata expiries)
         external
         view
-        returns (uint256 id, Epoch memory, address[] memory);
+        returns (uint256 id, Basis memory, address[] memory);
 
     /// @notice Challenge window, seconds.
     function window() external view returns (uint256);

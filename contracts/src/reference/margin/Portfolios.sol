@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {Legs, ScanParameters, WORDS} from "../Types.sol";
+import {Legs, MarginParameters, ROWS, ScanParameters, WORDS} from "../Types.sol";
 
 uint256 constant ALL_ROWS = 256;
 uint256 constant LEGS_ALONE = 257;
@@ -21,6 +21,8 @@ struct Group {
     uint256 row; // the one that counts, NO_SCENARIO, ALL_ROWS or LEGS_ALONE
     int256 drift; // of the mark since the epoch, units × wad [corr]
     ScanParameters scan;
+    MarginParameters rates;
+    uint256[ROWS] factors; // price of each row; set where there are options
     int256[WORDS] words; // Σ size × word [m, D, B, P, row_s]
 }
 
@@ -48,7 +50,7 @@ struct Portfolio {
 library Portfolios {
     using Portfolios for Portfolio;
 
-    uint256 private constant GROUP_WORDS = 14; // fields of Group, `words` the last
+    uint256 private constant GROUP_WORDS = 16; // fields of Group, `words` the last
     uint256 private constant CACHE_WORDS = 61; // a prime: expiries are multiples of days and weeks
 
     /// @param spare underlyings that may join later (one a collateral).
@@ -107,7 +109,7 @@ library Portfolios {
         for (; at < groups.length; ++at) {
             if (groups[at].underlying == underlying) return at;
         }
-        // By hand, as Solidity would fill the scan parameters too, which whoever prices the group sets.
+        // By hand, as Solidity would fill the parameters too, which whoever prices the group sets.
         assembly ("memory-safe") {
             let added := mload(0x40)
             let words := add(added, mul(32, GROUP_WORDS))
@@ -129,6 +131,34 @@ library Portfolios {
             uint256 key = p.expiries[i].key;
             if (key >> 40 == g.underlying) found[n++] = uint40(key);
         }
+    }
+
+    /// Parameters as Products packs them.
+    function setParameters(Group memory g, uint256[4] memory packed) internal pure {
+        (uint256 a, uint256 b, uint256 c) = (packed[0], packed[1], packed[2]);
+        g.scan = ScanParameters({
+            scan: uint64(a),
+            volUp: uint64(a >> 64),
+            volDown: uint64(a >> 128),
+            shortPower: uint64(a >> 192),
+            longPower: uint64(b),
+            extreme: uint64(b >> 64),
+            deepUp: uint64(b >> 128),
+            deepDown: uint64(b >> 192),
+            extremeCover: uint16(c),
+            deepUpCover: uint16(c >> 16),
+            deepDownCover: uint16(c >> 32)
+        });
+        a = packed[3];
+        g.rates = MarginParameters({
+            imScalar: uint16(a),
+            mmScalar: uint16(a >> 16),
+            shortImRate: uint16(a >> 32),
+            shortMmRate: uint16(a >> 48),
+            concentrationRate: uint16(a >> 64),
+            confidenceFactor: uint16(a >> 80),
+            concentrationFrom: uint128(a >> 96)
+        });
     }
 
     /// Index of an expiry, which is made where there is none.

@@ -30,18 +30,16 @@ library Requirements {
     function worstLoss(Group memory g, int256 marked) internal pure returns (uint256) {
         if (g.row == NO_SCENARIO) return 0;
         _requireBounded(g);
-        uint256[ROWS] memory factors = Scan.prices(g.scan);
-        if (g.row == LEGS_ALONE) return uint256(g.words[Words.FIRST_ROW]) * UNIT + _worstLinear(g, factors);
+        if (g.row == LEGS_ALONE) return uint256(g.words[Words.FIRST_ROW]) * UNIT + _worstLinear(g);
+        if (g.row == ALL_ROWS && g.expiries == 0) return _worstLinear(g);
+        uint256[ROWS] memory factors = g.expiries == 0 ? Scan.prices(g.scan) : g.factors;
         int256 worst = g.row == ALL_ROWS ? _worst(g, marked, factors) : _loss(g, marked, factors, g.row);
         return worst > 0 ? uint256(worst) : 0;
     }
 
     /// Requirements of a group, fine × BPS².
-    function charge(Group memory g, MarginParameters memory m, uint256 worst)
-        internal
-        pure
-        returns (uint256 im, uint256 mm)
-    {
+    function charge(Group memory g, uint256 worst) internal pure returns (uint256 im, uint256 mm) {
+        MarginParameters memory m = g.rates;
         uint256 shorts = g.shorts * g.price * BPS;
         uint256 common =
             (_concentration(g, m) + _confidence(g, m) + g.haircut * g.price) * BPS + g.options * UNIT * BPS * BPS; // one unit a leg for the words
@@ -65,13 +63,17 @@ library Requirements {
         // Two rows share each grid price, and all of the grid shares the gap charge and the cover: so the lowest value
         // first, the loss once.
         int256 lowest = type(int256).max;
-        for (uint256 row; row < GRID_ROWS; ++row) {
-            int256 up = words[Words.FIRST_ROW + row];
-            int256 linear = _linear(g, factors[row]);
-            int256 down = words[Words.FIRST_ROW + ++row];
-            unchecked {
-                int256 worth = (up < down ? up : down) * int256(UNIT) + linear;
-                if (worth < lowest) lowest = worth;
+        (int256 linear, uint256 price) = (g.linear, g.epochPrice);
+        assembly ("memory-safe") {
+            let at := add(words, 128) // FIRST_ROW
+            let factor := factors
+            for { let end := add(at, mul(32, GRID_ROWS)) } lt(at, end) { at := add(at, 64) } {
+                let worth := mload(at)
+                let other := mload(add(at, 32))
+                if slt(other, worth) { worth := other }
+                worth := add(mul(worth, UNIT), mul(linear, div(mul(price, mload(factor)), WAD)))
+                if slt(worth, lowest) { lowest := worth }
+                factor := add(factor, 64)
             }
         }
         unchecked {
@@ -97,12 +99,15 @@ library Requirements {
         }
     }
 
-    /// Of the linear legs alone, >= 0.
-    function _worstLinear(Group memory g, uint256[ROWS] memory factors) private pure returns (uint256 worst) {
-        for (uint256 row; row < ROWS; ++row) {
+    /// Of the linear legs alone, >= 0: no row loses more than the outermost one on their side.
+    function _worstLinear(Group memory g) private pure returns (uint256 worst) {
+        if (g.linear == 0) return 0;
+        bool rise = g.linear < 0;
+        uint256[3] memory factors = Scan.ends(g.scan, rise);
+        uint256[3] memory covers = [BPS, uint256(g.scan.extremeCover), rise ? g.scan.deepUpCover : g.scan.deepDownCover];
+        for (uint256 i; i < 3; ++i) {
             unchecked {
-                int256 loss = g.linear * int256(g.price) - _linear(g, factors[row]);
-                loss *= int256(Scan.cover(g.scan, row));
+                int256 loss = (g.linear * int256(g.price) - _linear(g, factors[i])) * int256(covers[i]);
                 if (loss > int256(worst)) worst = uint256(loss);
             }
         }

@@ -20,10 +20,9 @@ library Black76 {
             uint256 moneyness = forward * WAD / strike;
             if (moneyness == 0) return (0, 0);
             int256 d1 = FixedPointMathLib.lnWad(int256(moneyness)) * int256(WAD) / int256(sd) + int256(sd / 2);
-            (n1,) = Normal.normal(d1);
-            (uint256 n2,) = Normal.normal(d1 - int256(sd));
+            n1 = Normal.cumulative(d1);
             uint256 gets = forward * n1;
-            uint256 pays = strike * n2;
+            uint256 pays = strike * Normal.cumulative(d1 - int256(sd));
             call = gets > pays ? (gets - pays) / WAD : 0;
             if (call < intrinsic) call = intrinsic;
             else if (call > forward) call = forward;

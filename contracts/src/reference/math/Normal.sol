@@ -12,39 +12,51 @@ library Normal {
     uint256 private constant SPLIT = 7071067811865475244; // 10 / √2
 
     /// Cumulative probability and density at `x`, wad. Total: never reverts.
-    function normal(int256 x) internal pure returns (uint256 cumulative, uint256 density) {
+    function normal(int256 x) internal pure returns (uint256, uint256 density) {
+        unchecked {
+            uint256 z = x < 0 ? uint256(-x) : uint256(x);
+            if (z <= FAR) density = _exponential(z) * WAD / SQRT_TWO_PI;
+        }
+        return (cumulative(x), density);
+    }
+
+    /// Cumulative probability at `x`, wad: one exponential, and a density only where the tail needs it.
+    function cumulative(int256 x) internal pure returns (uint256) {
         // Unchecked: z ≤ 9e18, so squares stay under 2¹²⁸ and the polynomials under 2¹⁰⁰; −x wraps only at the
         // lowest integer, which as unsigned is its own magnitude.
         unchecked {
             uint256 z = x < 0 ? uint256(-x) : uint256(x);
-            if (z > FAR) return (x > 0 ? WAD : 0, 0);
-            uint256 e = uint256(FixedPointMathLib.expWad(-int256(z * z / WAD / 2)));
-            density = e * WAD / SQRT_TWO_PI;
-            uint256 tail = z < SPLIT ? e * _numerator(z) / _denominator(z) : density * WAD / _fraction(z);
-            cumulative = x > 0 ? WAD - tail : tail;
+            if (z > FAR) return x > 0 ? WAD : 0;
+            uint256 e = _exponential(z);
+            uint256 tail = z < SPLIT ? _hart(e, z) : e * WAD / SQRT_TWO_PI * WAD / _fraction(z);
+            return x > 0 ? WAD - tail : tail;
         }
     }
 
-    function _numerator(uint256 z) private pure returns (uint256 p) {
+    function _exponential(uint256 z) private pure returns (uint256) {
         unchecked {
-            p = z * 35262496599891100 / WAD + 700383064443688000;
-            p = p * z / WAD + 6373962203531650000;
-            p = p * z / WAD + 33912866078383000000;
-            p = p * z / WAD + 112079291497871000000;
-            p = p * z / WAD + 221213596169931000000;
-            p = p * z / WAD + 220206867912376000000;
+            return uint256(FixedPointMathLib.expWad(-int256(z * z / (2 * WAD))));
         }
     }
 
-    function _denominator(uint256 z) private pure returns (uint256 q) {
-        unchecked {
-            q = z * 88388347648318400 / WAD + 1755667163182640000;
-            q = q * z / WAD + 16064177579207000000;
-            q = q * z / WAD + 86780732202946100000;
-            q = q * z / WAD + 296564248779674000000;
-            q = q * z / WAD + 637333633378831000000;
-            q = q * z / WAD + 793826512519948000000;
-            q = q * z / WAD + 440413735824752000000;
+    /// e · P(z) ÷ Q(z), both by Horner. In assembly because two of these are half of what an option costs.
+    function _hart(uint256 e, uint256 z) private pure returns (uint256 tail) {
+        assembly ("memory-safe") {
+            let w := 1000000000000000000
+            let p := add(div(mul(z, 35262496599891100), w), 700383064443688000)
+            p := add(div(mul(p, z), w), 6373962203531650000)
+            p := add(div(mul(p, z), w), 33912866078383000000)
+            p := add(div(mul(p, z), w), 112079291497871000000)
+            p := add(div(mul(p, z), w), 221213596169931000000)
+            p := add(div(mul(p, z), w), 220206867912376000000)
+            let q := add(div(mul(z, 88388347648318400), w), 1755667163182640000)
+            q := add(div(mul(q, z), w), 16064177579207000000)
+            q := add(div(mul(q, z), w), 86780732202946100000)
+            q := add(div(mul(q, z), w), 296564248779674000000)
+            q := add(div(mul(q, z), w), 637333633378831000000)
+            q := add(div(mul(q, z), w), 793826512519948000000)
+            q := add(div(mul(q, z), w), 440413735824752000000)
+            tail := div(mul(e, p), q)
         }
     }
 

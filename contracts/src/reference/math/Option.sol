@@ -51,6 +51,44 @@ library Option {
 
     /// For marks only. The slice must be of the report's underlying. Reverts Expired where expiry <= the report's time.
     function prepare(Report memory report, Slice memory slice) internal pure returns (Expiry memory e) {
+        _setTerms(e, report, slice);
+    }
+
+    /// For marks, deltas, rows and whole arrays.
+    function prepare(Report memory report, Slice memory slice, ScanParameters memory p)
+        internal
+        pure
+        returns (Expiry memory)
+    {
+        return prepare(report, slice, p, Scan.prices(p));
+    }
+
+    /// The same, where the prices of the rows are known.
+    function prepare(Report memory report, Slice memory slice, ScanParameters memory p, uint256[ROWS] memory factors)
+        internal
+        pure
+        returns (Expiry memory e)
+    {
+        uint256 unscaled = _setTerms(e, report, slice);
+        (e.up, e.down) = Scan.vols(p, slice.expiry - report.timestamp);
+        e.above = unscaled * (WAD + Scan.moveLimit(p)) / WAD * e.unfixed / WAD;
+        e.below = unscaled * (WAD - Scan.moveLimit(p)) / WAD * e.unfixed / WAD;
+        uint256[ROWS] memory f = e.forwards;
+        uint256 unfixed = e.unfixed;
+        // Unchecked: unscaled < 2¹²⁸, g < 2⁶⁷ for any parameters, unfixed <= 1.
+        unchecked {
+            for (uint256 row; row < ROWS; ++row) {
+                f[row] = unscaled * factors[row] / WAD * unfixed / WAD;
+            }
+        }
+    }
+
+    /// Returns the forward before any share of it is fixed.
+    function _setTerms(Expiry memory e, Report memory report, Slice memory slice)
+        private
+        pure
+        returns (uint256 unscaled)
+    {
         if (slice.expiry <= report.timestamp) revert Expired(slice.expiry, report.timestamp);
         e.slice = slice;
         e.thirds = Svi.thirds(slice.expiry - report.timestamp);
@@ -59,28 +97,8 @@ library Option {
             e.unfixed = WAD - report.fixedShare;
             e.fixedPart = uint256(report.fixedShare) * report.fixedAverage / WAD;
         }
-        e.forward = _unscaled(report, slice) * e.unfixed / WAD;
-    }
-
-    /// For marks, deltas, rows and whole arrays.
-    function prepare(Report memory report, Slice memory slice, ScanParameters memory p)
-        internal
-        pure
-        returns (Expiry memory e)
-    {
-        e = prepare(report, slice);
-        (e.up, e.down) = Scan.vols(p, slice.expiry - report.timestamp);
-        uint256 unscaled = _unscaled(report, slice);
-        e.above = unscaled * (WAD + Scan.moveLimit(p)) / WAD * e.unfixed / WAD;
-        e.below = unscaled * (WAD - Scan.moveLimit(p)) / WAD * e.unfixed / WAD;
-        uint256[ROWS] memory f = Scan.prices(p); // multiples first, then forwards
-        // Unchecked: unscaled < 2¹²⁸, g < 2⁶⁷ for any parameters, unfixed <= 1.
-        unchecked {
-            for (uint256 row; row < ROWS; ++row) {
-                f[row] = unscaled * f[row] / WAD * e.unfixed / WAD;
-            }
-        }
-        e.forwards = f;
+        unscaled = _unscaled(report, slice);
+        e.forward = unscaled * e.unfixed / WAD;
     }
 
     /// The forward before any share of it is fixed. The unchecked arithmetic of Black76 rests on its bound.
@@ -91,7 +109,11 @@ library Option {
 
     function terms(Expiry memory e, uint128 instrument) internal pure returns (Terms memory t) {
         uint256 strike = Instruments.strikeOf(instrument);
-        t.strike = int256(strike) - int256(e.fixedPart);
+        // Unchecked here and below: strikes are under 2⁹⁸, forwards and the fixed part under 2¹³⁶, n1 is at most 1, and
+        // the deviation times any multiple under 2²²⁶.
+        unchecked {
+            t.strike = int256(strike) - int256(e.fixedPart);
+        }
         t.sd = Svi.deviation(e.slice, strike, e.thirds);
         t.call = Instruments.isCall(instrument);
     }
@@ -134,7 +156,11 @@ library Option {
         uint256[3] memory rows = t.call ? [uint256(10), 14, 16] : [uint256(12), 15, 17];
         for (uint256 i; i < 3; ++i) {
             int256 there = _atRow(e, t, rows[i]);
-            if (there > mark_) loss = FixedPointMathLib.max(loss, uint256(there - mark_) * Scan.cover(p, rows[i]));
+            if (there <= mark_) continue;
+            unchecked {
+                uint256 lost = uint256(there - mark_) * Scan.cover(p, rows[i]);
+                if (lost > loss) loss = lost;
+            }
         }
     }
 
@@ -186,23 +212,31 @@ library Option {
     /// The call on the unfixed part, and N(d1); linear where the strike is used up.
     function _call(uint256 forward, int256 strike, uint256 sd) private pure returns (uint256, uint256) {
         if (strike > 0) return Black76.black(forward, uint256(strike), sd);
-        return (uint256(int256(forward) - strike), WAD);
+        unchecked {
+            return (uint256(int256(forward) - strike), WAD);
+        }
     }
 
     /// Call, or put by parity: never negative, Black76 keeps the call at or above its intrinsic.
     function _worth(Terms memory t, uint256 call, uint256 forward) private pure returns (uint256) {
-        return t.call ? call : uint256(int256(call) + t.strike - int256(forward));
+        unchecked {
+            return t.call ? call : uint256(int256(call) + t.strike - int256(forward));
+        }
     }
 
     function _delta(Terms memory t, uint256 n1, uint256 forward) private pure returns (int256 dollars) {
-        dollars = int256(forward * n1 / WAD);
-        if (!t.call) dollars -= int256(forward);
+        unchecked {
+            dollars = int256(forward * n1 / WAD);
+            if (!t.call) dollars -= int256(forward);
+        }
         dollars = Rounding.fdiv(dollars, int256(UNIT));
     }
 
     function _shocked(Expiry memory e, uint256 sd, uint256 row) private pure returns (uint256) {
         if (row >= GRID_ROWS) return sd;
-        return sd * (row % 2 == 0 ? e.up : e.down) / WAD;
+        unchecked {
+            return sd * (row % 2 == 0 ? e.up : e.down) / WAD;
+        }
     }
 
     function _units(uint256 wad) private pure returns (int256) {

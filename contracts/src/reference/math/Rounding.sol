@@ -6,12 +6,17 @@ library Rounding {
     /// a / b toward −∞.
     function fdiv(int256 a, int256 b) internal pure returns (int256 q) {
         q = a / b;
-        if ((a < 0) != (b < 0) && a % b != 0) --q;
+        // Unchecked: |q·b| <= |a|, and a q at either end of the range leaves no remainder.
+        unchecked {
+            if ((a < 0) != (b < 0) && q * b != a) --q;
+        }
     }
 
     /// a / b toward +∞.
     function cdiv(uint256 a, uint256 b) internal pure returns (uint256 q) {
-        q = a / b;
-        if (a % b != 0) ++q;
+        unchecked {
+            q = a / b;
+            if (q * b != a) ++q;
+        }
     }
 }

@@ -17,14 +17,17 @@ library Scan {
 
     /// Price in each row as a multiple of the price now (the specification's g). Reverts for a fall beyond 1.
     function prices(ScanParameters memory p) internal pure returns (uint256[ROWS] memory g) {
-        uint256 third = p.scan / 3;
-        uint256 thirds2 = 2 * uint256(p.scan) / 3;
-        g[0] = g[1] = WAD;
-        g[2] = g[3] = WAD + third;
-        g[4] = g[5] = WAD - third;
-        g[6] = g[7] = WAD + thirds2;
-        g[8] = g[9] = WAD - thirds2;
         uint256 move = moveLimit(p);
+        // Unchecked: a scan beyond 1 reverts in row 12.
+        unchecked {
+            uint256 third = p.scan / 3;
+            uint256 thirds2 = 2 * uint256(p.scan) / 3;
+            g[0] = g[1] = WAD;
+            g[2] = g[3] = WAD + third;
+            g[4] = g[5] = WAD - third;
+            g[6] = g[7] = WAD + thirds2;
+            g[8] = g[9] = WAD - thirds2;
+        }
         g[10] = g[11] = _above(p.scan, move);
         g[12] = g[13] = _below(p.scan, move);
         g[14] = _above(p.extreme, move);
@@ -33,9 +36,12 @@ library Scan {
         g[17] = _below(p.deepDown, move);
     }
 
-    /// Price in one row as a multiple of the price now.
-    function price(ScanParameters memory p, uint256 row) internal pure returns (uint256) {
-        return prices(p)[row];
+    /// Prices in the three rows that can be the worst of something linear, and the first of them: rows 10, 14 and 16
+    /// if it loses by a rise, 12, 15 and 17 by a fall. Rows of the grid between are nearer the price now.
+    function ends(ScanParameters memory p, bool rise) internal pure returns (uint256[3] memory g) {
+        uint256 move = moveLimit(p);
+        if (rise) return [_above(p.scan, move), _above(p.extreme, move), _above(p.deepUp, move)];
+        return [_below(p.scan, move), _below(p.extreme, move), _below(p.deepDown, move)];
     }
 
     /// Share of a row's loss that counts, BPS.
@@ -58,7 +64,10 @@ library Scan {
 
     // Wider by the move limit, so that the row encloses its price seen from any allowed one.
     function _above(uint256 share, uint256 move) private pure returns (uint256) {
-        return Rounding.cdiv((WAD + share) * (WAD + move), WAD);
+        // Unchecked: both are uint64.
+        unchecked {
+            return Rounding.cdiv((WAD + share) * (WAD + move), WAD);
+        }
     }
 
     function _below(uint256 share, uint256 move) private pure returns (uint256) {

@@ -16,18 +16,25 @@ library Svi {
         return tau > AVERAGING ? 3 * tau - 2 * AVERAGING : tau;
     }
 
-    /// Variance per year at `strike` (wad, > 0), wad, clamped. Checked: a slice too wild for it reverts.
+    /// Variance per year at `strike` (wad, > 0), wad, clamped. Checked where a wild slice could overflow: it reverts.
     function variance(Slice memory slice, uint256 strike) internal pure returns (uint256) {
-        int256 y = FixedPointMathLib.lnWad(int256(strike * WAD / slice.forward)) - slice.m;
-        int256 s = slice.s;
-        int256 root = int256(FixedPointMathLib.sqrt(uint256(y * y + s * s)));
-        int256 v = slice.a + slice.b * (slice.rho * y / ONE + root) / ONE;
+        int256 inner;
+        // Unchecked: strike < 2¹⁰⁰ and |ln| < 2⁶⁸, so |y| < 2¹²⁷ + 2⁶⁸, its square and that of s (int128) fit one word
+        // together, and so does rho · y.
+        unchecked {
+            int256 y = FixedPointMathLib.lnWad(int256(strike * WAD / slice.forward)) - slice.m;
+            int256 s = slice.s;
+            inner = slice.rho * y / ONE + int256(FixedPointMathLib.sqrt(uint256(y * y + s * s)));
+        }
+        int256 v = slice.a + slice.b * inner / ONE;
         if (v < LEAST_VARIANCE) return uint256(LEAST_VARIANCE);
         return uint256(v > MOST_VARIANCE ? MOST_VARIANCE : v);
     }
 
-    /// Total standard deviation at `strike` over `thirds_` of a second, wad.
+    /// Total standard deviation at `strike` over `thirds_` of a second (< 2⁴³), wad.
     function deviation(Slice memory slice, uint256 strike, uint256 thirds_) internal pure returns (uint256) {
-        return FixedPointMathLib.sqrt(variance(slice, strike) * thirds_ * WAD / (3 * YEAR));
+        unchecked {
+            return FixedPointMathLib.sqrt(variance(slice, strike) * thirds_ * WAD / (3 * YEAR));
+        }
     }
 }
