@@ -48,8 +48,9 @@ def prepare() -> Path:
     copy = WORK / "contracts"
     shutil.copytree(ROOT / "contracts", copy, ignore=shutil.ignore_patterns("lib", "out", "cache", "test", "snapshots"))
     (copy / "test").mkdir()
-    (copy / "lib").symlink_to(ROOT / "node_modules")
-    (WORK / "scripts").symlink_to(ROOT / "scripts")
+    (copy / "lib").symlink_to(Path("..", "node_modules"))
+    for folder in ("node_modules", "scripts"):  # the compiler's wrapper looks beside its own folder
+        (WORK / folder).symlink_to(ROOT / folder)
     types = (copy / "src/reference/Types.sol").read_text()
     lengths = dict(re.findall(r"uint256 constant (\w+) = (\d+);", types))
     for source in (copy / "src/reference").rglob("*.sol"):
@@ -57,7 +58,11 @@ def prepare() -> Path:
         for name, number in lengths.items():
             text = text.replace(f"[{name}]", f"[{number}]")
         source.write_text(text)
-    subprocess.run([FORGE, "build", "--offline", "--build-info", "--force"], cwd=copy, check=True, capture_output=True)
+    built = subprocess.run(
+        [FORGE, "build", "--offline", "--build-info", "--force"], cwd=copy, capture_output=True, text=True, check=False
+    )
+    if built.returncode:
+        raise SystemExit(f"the copy in {copy} does not compile:\n{built.stdout[-2000:]}{built.stderr[-2000:]}")
     return copy
 
 
