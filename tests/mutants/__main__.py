@@ -83,11 +83,12 @@ def try_all(bugs: list[Bug], jobs: int, out: Path) -> list[Finding]:
 def try_one(bug: Bug) -> Finding:
     """Copy the contracts, seed the bug, compile, test."""
     begun = time.monotonic()
-    folder = WORK / bug.name / "contracts"
+    folder = WORK / re.sub(r"\W+", "-", bug.name) / "contracts"
     shutil.rmtree(folder.parent, ignore_errors=True)
-    shutil.copytree(CONTRACTS, folder, symlinks=False, ignore=shutil.ignore_patterns("lib", "snapshots"))
+    shutil.copytree(CONTRACTS, folder, ignore=shutil.ignore_patterns("lib", "snapshots", "out", "cache"))
     (folder / "lib").symlink_to(ROOT / "node_modules")
-    (folder.parent / "scripts").symlink_to(ROOT / "scripts")
+    for name in ("scripts", "node_modules", ".venv"):  # what the compiler's wrapper looks for beside contracts/
+        (folder.parent / name).symlink_to(ROOT / name)
     source = folder / "src/reference" / bug.source
     text = source.read_text()
 
