@@ -1,8 +1,8 @@
 """Whose auction to start and what to buy: from standings to plans, with a reason for everybody left alone."""
 
 from collections.abc import Mapping, Sequence, Set
-from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from keeper.plans import Held, Plan, StartAuction, TakeAuction, start_effect
@@ -169,10 +169,10 @@ def _take(
     taker = next((taker for taker in free if taker.account.name != found.account.name), None)
     if taker is None:
         return f"none of the {len(policy.takers)} takers is free and known here"
-    path = None if found.by_arrays else found.scenarios
-    taken = affordable(state, found.account, taker.account.book, path)
-    if isinstance(taken, str):
-        return taken
+    offer = affordable(state, found, taker.account.book)
+    if isinstance(offer, str):
+        return offer
+    taken, way = offer
     worth = by_scenario(taken.part, state.world, NO_SCENARIOS).equity
     profit = to_float(worth - taken.payment.price, WAD_DECIMALS)
     if profit < policy.min_profit_usd:
@@ -186,8 +186,9 @@ def _take(
         taker_sequence=taker.account.sequence,
         max_fraction=taken.fraction,
         max_price=taken.quote,
-        by_arrays=path is None,
-        scenarios=NO_SCENARIOS if path is None else path,
+        by_arrays=way is Way.ARRAYS,
+        scenarios=NO_SCENARIOS if way is Way.ARRAYS else found.scenarios,
+        taker_by_legs=way is Way.PROOF_AND_LEGS,
         legs=len(found.account.book.legs) + len(taker.account.book.legs),
         profit=profit,
         deadline=deadline,
@@ -195,12 +196,35 @@ def _take(
     )
 
 
-def affordable(state: PortfolioState, account: PortfolioAccount, taker: Book, path: int | None) -> Take | str:
-    """Return the largest of the takes φ, φ/2, φ/4 … that leaves the taker covered, or why none.
+class Way(Enum):
+    """How a take shows the account's shortfall and the taker's IM."""
 
-    `path` is the scenarios that show the shortfall, None for the arrays. The take is the contract's own to the last
-    integer; in a later block its discount has grown, and the taker pays less.
+    ARRAYS = "both sets show both"
+    PROOF_AND_ARRAYS = "scenarios the shortfall, both sets the IM"
+    PROOF_AND_LEGS = "scenarios the shortfall, the bound without netting the IM"
+
+
+def affordable(state: PortfolioState, found: Standing, taker: Book) -> tuple[Take, Way] | str:
+    """Return the largest of the takes φ, φ/2, φ/4 … that leaves the taker covered, and how to show it, or why none.
+
+    By arrays where they show the shortfall and the taker's IM, which is cheaper; else by scenarios.
     """
+    why = "nothing shows a shortfall"
+    for way in Way:
+        if found.by_arrays if way is Way.ARRAYS else found.by_proof:
+            answer = _largest(state, found, taker, way)
+            if isinstance(answer, Take):
+                return answer, way
+            why = answer
+    return why
+
+
+def _largest(state: PortfolioState, found: Standing, taker: Book, way: Way) -> Take | str:
+    """Return the largest take that one way shows, or why none.
+
+    It is the contract's own to the last integer; in a later block its discount has grown, and the taker pays less.
+    """
+    account, path = found.account, None if way is Way.ARRAYS else found.scenarios
     share = discount(
         state.block.timestamp - account.auction_started_at, state.auctions.discount_cap, state.auctions.growth
     )
@@ -212,7 +236,7 @@ def affordable(state: PortfolioState, account: PortfolioAccount, taker: Book, pa
                 discount_bps=share, buffer=state.auctions.buffer, most=most, fund=state.fund,
             )  # fmt: skip
             _, mine = after(account.book, taker, taken)
-            if covered(mine, state.world):
+            if covered(mine, state.world, by_legs_alone=way is Way.PROOF_AND_LEGS):
                 return taken
         except (NotBelowMaintenance, NothingToTake) as error:
             return why or str(error)
@@ -222,13 +246,10 @@ def affordable(state: PortfolioState, account: PortfolioAccount, taker: Book, pa
     return why
 
 
-def covered(taker: Book, world: World) -> bool:
-    """Return whether a taker may hold this: IM under both sets of arrays, or by the bound that needs none (ADR 17).
+def covered(taker: Book, world: World, *, by_legs_alone: bool) -> bool:
+    """Return whether a taker may hold this: IM by the bound that needs no arrays, or under both sets (ADR 17).
 
-    Raises MarginRefused where not even the bound says anything.
+    Raises MarginRefused where what is asked says nothing.
     """
-    with suppress(MarginRefused):
-        if all(check.equity >= check.im for check in (by_arrays(taker, world), by_settled_arrays(taker, world))):
-            return True
-    bound = by_legs(taker, world)
-    return bound.equity >= bound.im
+    rules = (by_legs,) if by_legs_alone else (by_arrays, by_settled_arrays)
+    return all(check.equity >= check.im for check in (rule(taker, world) for rule in rules))

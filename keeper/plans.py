@@ -119,6 +119,7 @@ class TakeAuction:
     max_price: int  # USD wad for the whole account, signed: rounded down, so that it binds
     by_arrays: bool
     scenarios: int
+    taker_by_legs: bool  # the taker's IM is shown by the bound that needs no arrays, else by both sets
     legs: int  # of both accounts
     profit: float  # USD expected: what is received less what is paid, at marks
     deadline: int  # last second of block time the call counts

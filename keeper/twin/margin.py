@@ -280,13 +280,13 @@ def _add_scenario(exposure: _Exposure, u: int, known: Underlying, world: World, 
 
 def _add_alone(exposure: _Exposure, u: int, known: Underlying, world: World) -> int:
     """Add marks and deltas; return what legs lose one by one, fine × BPS."""
-    cover = covers(known.scan)
+    cover, deep = covers(known.scan), deep_covers(known.scan)
     factors = price_factors(known.scan)
     price = known.report.price
     alone = 0
     for leg in exposure.legs:
         t = _terms(u, leg.instrument.expiry, known, world)
-        now, delta, loss = mark_delta_alone(t, leg.instrument.strike_wad, leg.instrument.is_call, leg.size < 0, cover)
+        now, delta, loss = mark_delta_alone(t, leg.instrument.strike_wad, leg.instrument.is_call, leg.size < 0, deep)
         exposure.mark += leg.size * now
         exposure.delta += leg.size * delta
         alone += abs(leg.size) * loss
@@ -344,3 +344,11 @@ def _worst(e: _Exposure, worth: int, basis: _Basis, rows: Iterable[int]) -> tupl
 def covers(p: ScanParameters) -> tuple[int, ...]:
     """Return what share of each row's loss counts, BPS."""
     return (BPS,) * GRID_ROWS + (p.extreme_cover, p.extreme_cover, p.deep_up_cover, p.deep_down_cover)
+
+
+def deep_covers(p: ScanParameters) -> tuple[int, int]:
+    """Return what share of the deepest rows' loss, up and down, covers the extreme rows too, BPS (Without arrays)."""
+    extreme_up, extreme_down, deep_up, deep_down = price_factors(p)[GRID_ROWS:]
+    up = cdiv(p.extreme_cover * (extreme_up - WAD), deep_up - WAD)
+    down = cdiv(p.extreme_cover * (WAD - extreme_down), WAD - deep_down)
+    return max(up, p.deep_up_cover), max(down, p.deep_down_cover)

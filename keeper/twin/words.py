@@ -181,17 +181,21 @@ def mark_delta_row(t: Terms, strike: int, is_call: bool, row: int | None) -> tup
     return *units, then // UNIT - now // UNIT
 
 
-def mark_delta_alone(t: Terms, strike: int, is_call: bool, short: bool, covers: Sequence[int]) -> tuple[int, int, int]:
+def mark_delta_alone(
+    t: Terms, strike: int, is_call: bool, short: bool, covers: tuple[int, int]
+) -> tuple[int, int, int]:
     """Return mark word, delta word and what one contract can lose with nothing beside it, units × BPS, >= 0.
 
-    docs/risk-arrays.md, Without arrays: a long option its mark, a short one the most of its three outermost rows.
+    docs/risk-arrays.md, Without arrays: a long option its mark, a short one the larger of two rows; `covers` are those
+    of the deepest rows up and down (`deep_covers`).
     """
     now, delta, _ = mark_delta_row(t, strike, is_call, None)
     if not short:
         return now, delta, now * BPS
-    rows = (10, 14, 16) if is_call else (12, 15, 17)
-    rises = [mark_delta_row(t, strike, is_call, row)[2] * covers[row] for row in rows]
-    return now, delta, max(0, *rises)
+    outer, deepest = (10, 16) if is_call else (12, 17)
+    near, far = (mark_delta_row(t, strike, is_call, row)[2] for row in (outer, deepest))
+    cover = covers[0] if is_call else covers[1]
+    return now, delta, max(0, near * BPS, (far + 2) * cover if far > 0 else 0)
 
 
 def _grid(t: Terms, k: int, sd: int) -> tuple[list[int], list[int]]:

@@ -108,7 +108,7 @@ class Reference:
     def _take(self, plan: TakeAuction) -> Call:
         call = (
             account_id(plan.account), account_id(plan.taker), plan.auction_id, plan.sequence, plan.taker_sequence,
-            plan.max_fraction, plan.max_price, plan.deadline, plan.by_arrays, plan.scenarios,
+            plan.max_fraction, plan.max_price, plan.deadline, plan.by_arrays, plan.scenarios, plan.taker_by_legs,
         )  # fmt: skip
         encoded = interface(AUCTIONS).function("take").packed(self.contracts.auctions, call)
         return _with_gas(encoded, "take", plan.legs)

@@ -293,14 +293,14 @@ def _epoch(
 ) -> Epoch | None:
     if struct is None or arrays is None:
         return None
-    _, (_, _, reported_at, _, _, version, price) = struct
+    _, (_, _, _, _, reported_at, version, price) = struct
     return Epoch(price, reported_at, scans[u, version], arrays)
 
 
 def _published(struct: tuple[Any, ...] | None) -> Published | None:
     if struct is None:
         return None
-    number, (report_id, _, reported_at, _, completed_at, version, price) = struct
+    number, (report_id, _, _, completed_at, reported_at, version, price) = struct
     return Published(number, report_id, price, reported_at, completed_at, version)
 
 

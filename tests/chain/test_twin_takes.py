@@ -97,7 +97,7 @@ class Market:
         """Take; returns the event's fields and the block's time."""
         call = (
             account, taker.account, self.auction(account)[0], self.sequence(account), self.sequence(taker.account),
-            most, 2**255 - 1, FOREVER, False, scenarios,
+            most, 2**255 - 1, FOREVER, False, scenarios, False,
         )  # fmt: skip
         message = interface(AUCTIONS).function("take").packed(self.contracts.auctions, call)
         self.world.batch.add(taker.key.address, message, "take", gas=GAS)

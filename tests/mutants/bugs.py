@@ -197,8 +197,8 @@ BUGS: tuple[Bug, ...] = (
         "new perpetual pays from the beginning",
         "funding index",
         "Ledger.sol",
-        "if (!id.isOption()) _setPaidIndex(account, id.underlyingOf(), _fundingIndex(id.underlyingOf()));",
-        "if (!id.isOption()) _setPaidIndex(account, id.underlyingOf(), 0);",
+        "_setPaidIndex(account, id.underlyingOf(), _fundingIndex(id.underlyingOf()));",
+        "_setPaidIndex(account, id.underlyingOf(), 0);",
     ),
     Bug(
         "funding accrues at the new price",

@@ -148,7 +148,7 @@ def test_a_taker_busy_with_another_auction_buys_nothing_more() -> None:
 
 
 def take() -> TakeAuction:
-    return TakeAuction("reference", BOB, CAROL, 9, 7, 1, WAD, -(10**21), False, ROW_4, 12, 3.5, 1_960, 103)
+    return TakeAuction("reference", BOB, CAROL, 9, 7, 1, WAD, -(10**21), False, ROW_4, True, 12, 3.5, 1_960, 103)
 
 
 def publication(expiry: int, report: str = "11") -> PublishArrays:

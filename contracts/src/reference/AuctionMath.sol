@@ -122,9 +122,13 @@ library AuctionMath {
     {
         int256 part = int256(fraction);
         int256 fine = book.cash * part / int256(WAD) * int256(WAD);
+        uint256[] memory legs = book.legs;
         for (uint256 i; i < values.length; ++i) {
-            int256 size = book.legs[i].sizeOf();
-            fine += values[i] / size * (size * part / int256(WAD));
+            int256 size = legs[i].sizeOf();
+            // Unchecked: a fraction of what margin has multiplied and added without overflow.
+            unchecked {
+                fine += values[i] / size * (size * part / int256(WAD));
+            }
         }
         for (uint256 i; i < units.length; ++i) {
             fine += int256(units[i] * (uint256(uint128(book.collateral[i])) * fraction / WAD));

@@ -165,11 +165,9 @@ contract Auctions is IAuctions {
     /// @inheritdoc IAuctions
     function take(TakeCall calldata call) external returns (uint256 fraction, int256 price) {
         uint64 sequence = _requireExpected(call);
-        venue.touch(call.account);
-        venue.touch(call.taker);
         Take memory taken = _plan(call);
         venue.seize(call.account, call.taker, taken.fraction, taken.paid.price, taken.paid.fromFund, taken.paid.shared);
-        _requireInitialMargin(call.taker);
+        _requireInitialMargin(call.taker, call.takerByLegs && !call.byArrays);
         (fraction, price) = (taken.fraction, taken.paid.price);
         emit Taken(
             call.account, call.auctionId, sequence, call.taker, fraction, price, taken.paid.fromFund, taken.paid.shared
@@ -240,25 +238,17 @@ contract Auctions is IAuctions {
         return equity >= int256(AuctionMath.requirementAfter(terms, parts, fraction));
     }
 
-    /// @dev By both array sets; where those are missing or stale, or say no, by the bound that needs none: a silent
-    /// publisher must not stop liquidation.
-    function _requireInitialMargin(uint256 taker) private view {
+    /// @dev As the caller says, and only so: one way tried after another would make the dearest take too dear. Without
+    /// arrays, so that a silent or lying publisher cannot stop liquidation.
+    function _requireInitialMargin(uint256 taker, bool byLegs) private view {
         Book memory book = venue.book(taker);
-        if (_met(margin.byArrays, book) && _met(margin.bySettledArrays, book)) return;
-        Check memory check = margin.byLegs(book);
-        if (check.equity < int256(check.im)) revert TakerBelowInitialMargin(taker, check.equity, check.im);
+        if (byLegs) return _requireMet(taker, margin.byLegs(book));
+        _requireMet(taker, margin.byArrays(book));
+        _requireMet(taker, margin.bySettledArrays(book));
     }
 
-    function _met(function(Book memory) external view returns (Check memory) rule, Book memory book)
-        private
-        view
-        returns (bool)
-    {
-        try rule(book) returns (Check memory check) {
-            return check.equity >= int256(check.im);
-        } catch {
-            return false;
-        }
+    function _requireMet(uint256 taker, Check memory check) private pure {
+        if (check.equity < int256(check.im)) revert TakerBelowInitialMargin(taker, check.equity, check.im);
     }
 
     // ---- shared ----
@@ -288,11 +278,15 @@ contract Auctions is IAuctions {
         uint256 underlyings = products.underlyings();
         uint256[] memory held = new uint256[](underlyings);
         uint256[] memory grains = new uint256[](underlyings); // amounts of the underlying, wad
-        for (uint256 i; i < book.legs.length; ++i) {
-            uint8 underlying = book.legs[i].idOf().underlyingOf();
-            int256 size = book.legs[i].sizeOf();
-            held[underlying] += uint256(size < 0 ? -size : size);
-            grains[underlying] += 1;
+        uint256[] memory legs = book.legs;
+        for (uint256 i; i < legs.length; ++i) {
+            uint8 underlying = legs[i].idOf().underlyingOf();
+            int256 size = legs[i].sizeOf();
+            // Unchecked: sizes are int128.
+            unchecked {
+                held[underlying] += uint256(size < 0 ? -size : size);
+                grains[underlying] += 1;
+            }
         }
         for (uint256 i; i < book.collateral.length; ++i) {
             (uint8 underlying, uint8 decimals,) = products.collateralTerms(book.collateral[i] >> 128);

@@ -3,7 +3,16 @@ pragma solidity 0.8.30;
 
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Book, Instruments, Legs, MAX_COLLATERALS, MAX_EXPIRIES, MAX_LEGS, MAX_SIZE} from "./Types.sol";
+import {
+    Book,
+    Instruments,
+    Legs,
+    MAX_COLLATERALS,
+    MAX_EXPIRIES,
+    MAX_HELD_UNDERLYINGS,
+    MAX_LEGS,
+    MAX_SIZE
+} from "./Types.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
 import {IProducts} from "./interfaces/IProducts.sol";
 import {VenueRules} from "./VenueRules.sol";
@@ -77,17 +86,28 @@ abstract contract Ledger is VenueRules, ReentrancyGuardTransient {
         returns (int256 size)
     {
         uint256[] storage legs = _legs[account];
-        bool opens = at == legs.length;
-        size = delta + (opens ? int256(0) : legs[at].sizeOf());
+        uint256 count = legs.length;
+        uint256 slot;
+        // By slot: a take comes here 256 times, and each index would read the length again.
+        assembly ("memory-safe") {
+            mstore(0, legs.slot)
+            slot := add(keccak256(0, 32), at)
+            if lt(at, count) { size := signextend(15, sload(slot)) }
+        }
+        size += delta;
         if (size > int256(MAX_SIZE) || size < -int256(MAX_SIZE)) revert SizeOutOfRange(size);
         if (size == 0) {
-            legs[at] = legs[legs.length - 1];
+            legs[at] = legs[count - 1];
             legs.pop();
-        } else if (opens) {
-            legs.push(Legs.pack(id, int128(size)));
-            if (!id.isOption()) _setPaidIndex(account, id.underlyingOf(), _fundingIndex(id.underlyingOf()));
         } else {
-            legs[at] = Legs.pack(id, int128(size));
+            uint256 leg = Legs.pack(id, int128(size));
+            assembly ("memory-safe") {
+                sstore(slot, leg)
+                if eq(at, count) { sstore(legs.slot, add(count, 1)) }
+            }
+            if (at == count && !id.isOption()) {
+                _setPaidIndex(account, id.underlyingOf(), _fundingIndex(id.underlyingOf()));
+            }
         }
         emit BalanceChange(account, id, delta, size, cause);
     }
@@ -168,14 +188,18 @@ abstract contract Ledger is VenueRules, ReentrancyGuardTransient {
         if (legs.length > MAX_LEGS) revert TooManyLegs(account, legs.length, MAX_LEGS);
         uint256[] memory seen = new uint256[](legs.length);
         uint256 count;
+        uint256 underlyings;
         for (uint256 i; i < legs.length; ++i) {
             uint256 group = legs[i] >> 208; // underlying and expiry: one blob each
+            underlyings |= 1 << (group >> 40);
             if (uint40(group) == 0) continue;
-            uint256 j;
-            while (j < count && seen[j] != group) ++j;
-            if (j == count) seen[count++] = group;
+            group <<= 80;
+            uint256 at = _find(seen, count, uint128(group));
+            if (at == count) seen[count++] = group << 128;
         }
         if (count > MAX_EXPIRIES) revert TooManyExpiries(account, count, MAX_EXPIRIES);
+        count = _count(underlyings);
+        if (count > MAX_HELD_UNDERLYINGS) revert TooManyUnderlyings(account, count, MAX_HELD_UNDERLYINGS);
     }
 
     function _count(uint256 types) private pure returns (uint256 count) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {BPS, Book, Check, Instruments, Legs, NO_SCENARIO, ROWS, Report, Slice, UNIT, WAD} from "./Types.sol";
+import {BPS, Book, Check, Instruments, Legs, NO_SCENARIO, ROWS, Report, Slice, UNIT, WAD, WORDS} from "./Types.sol";
 import {IMargin} from "./interfaces/IMargin.sol";
 import {IPrices} from "./interfaces/IPrices.sol";
 import {IProducts} from "./interfaces/IProducts.sol";
@@ -225,6 +225,7 @@ contract Margin is IMargin {
         (g.price, g.confidence, g.epochPrice) = (report.price, report.confidence, report.price);
         _requireFresh(uint8(g.underlying), report.timestamp);
         if (rows) g.factors = Scan.prices(g.scan);
+        if (g.row == LEGS_ALONE) (g.coverUp, g.coverDown) = Scan.deepCovers(g.scan);
         for (uint256 i; i < prepared.length; ++i) {
             uint256 key = p.expiries[i].key;
             if (key >> 40 != g.underlying) continue;
@@ -233,44 +234,52 @@ contract Margin is IMargin {
         }
     }
 
-    /// The words that the proof needs, recomputed leg by leg.
-    /// @dev Unchecked: |size| <= 2¹²⁷, and words of forwards below 2¹²⁸ wad are below 2⁸⁹ units.
-    /// Returns what each leg is worth.
+    /// The words that the proof needs, recomputed leg by leg. Returns what each leg is worth.
     function _addProven(Portfolio memory p, uint256[] calldata legs) private view returns (int256[] memory fine) {
         Option.Expiry[] memory prepared = _prepare(p, true);
+        Group[] memory groupOf = p.groupOfExpiry();
         fine = new int256[](legs.length);
         for (uint256 i; i < legs.length; ++i) {
-            uint256 at = p.expiryOf[i];
-            if (at == 0) {
-                uint256 price = p.groups[p.group(Instruments.underlyingOf(Legs.idOf(legs[i])))].price;
-                fine[i] = Legs.sizeOf(legs[i]) * int256(price);
-                continue;
-            }
-            Group memory g = p.groups[p.expiries[--at].group];
-            (int256 marked, int256 delta, int256 atRow) = Option.leg(prepared[at], Legs.idOf(legs[i]), g.row);
-            int256 size = Legs.sizeOf(legs[i]);
-            unchecked {
-                fine[i] = size * marked * int256(UNIT);
-                g.words[Words.MARK] += size * marked;
-                g.words[Words.DELTA] += size * delta;
-                if (g.row != NO_SCENARIO) g.words[Words.FIRST_ROW + g.row] += size * (atRow - marked);
-            }
+            (uint256 leg, uint256 at) = (legs[i], p.expiryOf[i]);
+            if (at == 0) fine[i] = Legs.sizeOf(leg) * int256(p.groups[p.group(leg >> 248)].price);
+            else fine[i] = _addProvenLeg(groupOf[at - 1], prepared[at - 1], leg);
+        }
+    }
+
+    /// @dev Unchecked: |size| <= 2¹²⁷, and words of forwards below 2¹²⁸ wad are below 2⁸⁹ units.
+    function _addProvenLeg(Group memory g, Option.Expiry memory e, uint256 leg) private pure returns (int256) {
+        (int256 marked, int256 delta, int256 atRow) = Option.leg(e, Legs.idOf(leg), g.row);
+        int256 size = Legs.sizeOf(leg);
+        int256[WORDS] memory words = g.words;
+        unchecked {
+            words[Words.MARK] += size * marked;
+            words[Words.DELTA] += size * delta;
+            if (g.row != NO_SCENARIO) words[Words.FIRST_ROW + g.row] += size * (atRow - marked);
+            return size * marked * int256(UNIT);
         }
     }
 
     /// What each option can lose with nothing beside it, leg by leg.
     function _addAlone(Portfolio memory p, uint256[] calldata legs) private view {
         Option.Expiry[] memory prepared = _prepare(p, true);
+        Group[] memory groupOf = p.groupOfExpiry();
         for (uint256 i; i < legs.length; ++i) {
             uint256 at = p.expiryOf[i];
-            if (at == 0) continue;
-            Group memory g = p.groups[p.expiries[--at].group];
-            int256 size = Legs.sizeOf(legs[i]);
-            (int256 marked, int256 delta, uint256 loss) =
-                Option.alone(prepared[at], g.scan, Legs.idOf(legs[i]), size < 0);
-            g.words[Words.MARK] += size * marked;
-            g.words[Words.DELTA] += size * delta;
-            g.words[Words.FIRST_ROW] += (size < 0 ? -size : size) * int256(loss);
+            if (at != 0) _addLegAlone(groupOf[at - 1], prepared[at - 1], legs[i]);
+        }
+    }
+
+    /// @dev Unchecked: as above, and a loss is at most its cover, 2¹⁶, times a word.
+    function _addLegAlone(Group memory g, Option.Expiry memory e, uint256 leg) private pure {
+        int256 size = Legs.sizeOf(leg);
+        uint128 id = Legs.idOf(leg);
+        uint256 deepCover = Instruments.isCall(id) ? g.coverUp : g.coverDown;
+        (int256 marked, int256 delta, uint256 loss) = Option.alone(e, id, size < 0, deepCover);
+        int256[WORDS] memory words = g.words;
+        unchecked {
+            words[Words.MARK] += size * marked;
+            words[Words.DELTA] += size * delta;
+            words[Words.FIRST_ROW] += (size < 0 ? -size : size) * int256(loss);
         }
     }
 

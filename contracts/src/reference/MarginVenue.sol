@@ -48,8 +48,13 @@ contract MarginVenue is Swaps, Orders {
         uint256 had = count;
         for (uint256 i = legs.length; i > 0;) {
             --i;
-            uint128 id = legs[i].idOf();
-            int256 part = legs[i].sizeOf() * fraction / int256(WAD);
+            uint256 leg = legs[i];
+            uint128 id = leg.idOf();
+            int256 part;
+            // Unchecked: sizes are at most MAX_SIZE, fractions at most 1.
+            unchecked {
+                part = leg.sizeOf() * fraction / int256(WAD);
+            }
             if (part == 0) continue;
             _changeLeg(from, i, id, -part, Cause.Take);
             if (had > count) had = count;
@@ -57,7 +62,7 @@ contract MarginVenue is Swaps, Orders {
             if (at == had) at = count;
             int256 size = _changeLeg(to, at, id, part, Cause.Take);
             if (size == 0) owned[at] = owned[--count];
-            else if (at == count) owned[count++] = legs[i];
+            else if (at == count) owned[count++] = leg;
         }
     }
 

@@ -120,6 +120,13 @@ contract Prices is IPrices, Ownable2Step {
     }
 
     /// @inheritdoc IPrices
+    function fundingIndex(uint8 underlying) external view returns (int128) {
+        bytes32 id = _newest[underlying].id;
+        if (id == 0) revert NoReport(underlying);
+        return _reports[id].fundingIndex;
+    }
+
+    /// @inheritdoc IPrices
     function newestSlice(uint8 underlying, uint40 expiry)
         external
         view

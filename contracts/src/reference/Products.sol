@@ -23,8 +23,6 @@ contract Products is IProducts, Ownable2Step {
         bool perpetual;
         uint32 version;
         uint40[] expiries; // ascending, past ones included
-        MarginParameters margin;
-        mapping(uint32 version => ScanParameters) scans;
         mapping(uint40 expiry => uint128[]) options;
     }
 
@@ -42,6 +40,9 @@ contract Products is IProducts, Ownable2Step {
 
     Underlying[] private _underlyings;
     CollateralType[] private _collaterals;
+    // Apart from the list, whose every index reads its length too.
+    mapping(uint8 underlying => mapping(uint32 version => ScanParameters)) private _scans;
+    mapping(uint8 underlying => MarginParameters) private _margins;
     mapping(uint128 idWithoutIndex => uint256 rowPlusOne) private _rows;
 
     error ExpiryTooClose(uint40 expiry, uint256 neighbour, uint256 leastGap);
@@ -210,19 +211,20 @@ contract Products is IProducts, Ownable2Step {
     function scanParameters(uint8 underlying, uint32 version) external view returns (ScanParameters memory) {
         Underlying storage known = _known(underlying);
         if (version == 0 || version > known.version) revert UnknownVersion(underlying, version);
-        return known.scans[version];
+        return _scans[underlying][version];
     }
 
     /// @inheritdoc IProducts
     function marginParameters(uint8 underlying) external view returns (MarginParameters memory) {
-        return _known(underlying).margin;
+        _known(underlying);
+        return _margins[underlying];
     }
 
     /// @inheritdoc IProducts
     function packedParameters(uint8 underlying, uint32 version) external view returns (uint256[4] memory packed) {
-        Underlying storage known = _known(underlying);
-        ScanParameters storage scan = known.scans[version == 0 ? known.version : version];
-        MarginParameters storage margin = known.margin;
+        if (version == 0) version = _known(underlying).version;
+        ScanParameters storage scan = _scans[underlying][version];
+        MarginParameters storage margin = _margins[underlying];
         assembly ("memory-safe") {
             mstore(packed, sload(scan.slot))
             mstore(add(packed, 32), sload(add(scan.slot, 1)))
@@ -253,18 +255,18 @@ contract Products is IProducts, Ownable2Step {
     function _setScan(uint8 underlying, ScanParameters calldata scan) private {
         Underlying storage known = _known(underlying);
         _checkScan(scan);
-        known.scans[++known.version] = scan;
+        _scans[underlying][++known.version] = scan;
         emit ScanParametersSet(underlying, known.version, scan);
     }
 
     function _setMargin(uint8 underlying, MarginParameters calldata margin) private {
-        Underlying storage known = _known(underlying);
+        _known(underlying);
         _within("imScalar", margin.imScalar, BPS, type(uint16).max);
         _within("mmScalar", margin.mmScalar, 1, BPS);
         _within("shortImRate", margin.shortImRate, 0, BPS);
         _within("shortMmRate", margin.shortMmRate, 0, margin.shortImRate);
         _within("concentrationRate", margin.concentrationRate, 0, BPS);
-        known.margin = margin;
+        _margins[underlying] = margin;
         emit MarginParametersSet(underlying, margin);
     }
 

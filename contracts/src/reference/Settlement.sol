@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {Book, Instruments, Legs, Report, WAD} from "./Types.sol";
+import {Book, Instruments, Legs, WAD} from "./Types.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
 import {Ledger} from "./Ledger.sol";
 
@@ -86,8 +86,7 @@ abstract contract Settlement is Ledger {
     }
 
     function _fundingIndex(uint8 underlying) internal view override returns (int128) {
-        (Report memory report,,) = PRICES.newest(underlying);
-        return report.fundingIndex;
+        return PRICES.fundingIndex(underlying);
     }
 
     /// @inheritdoc IMarginVenue
@@ -98,16 +97,22 @@ abstract contract Settlement is Ledger {
     /// @inheritdoc IMarginVenue
     function book(uint256 account) external view returns (Book memory b) {
         b = _stored(account);
+        uint256[] memory legs = b.legs;
         uint256 kept;
-        for (uint256 i; i < b.legs.length; ++i) {
-            Due memory due = _due(account, b.legs[i]);
-            b.cash += _floorWad(due.fine);
-            if (!due.expired) b.legs[kept++] = b.legs[i];
+        for (uint256 i; i < legs.length; ++i) {
+            uint256 leg = legs[i];
+            if (!_quiet(leg.idOf())) {
+                Due memory due = _due(account, leg);
+                b.cash += _floorWad(due.fine);
+                if (due.expired) continue;
+            }
+            if (kept != i) legs[kept] = leg;
+            unchecked {
+                ++kept;
+            }
         }
-        uint256[] memory legs = new uint256[](kept);
-        for (uint256 i; i < kept; ++i) {
-            legs[i] = b.legs[i];
+        assembly ("memory-safe") {
+            mstore(legs, kept)
         }
-        b.legs = legs;
     }
 }

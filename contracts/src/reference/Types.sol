@@ -18,6 +18,7 @@ uint256 constant HEADER_BYTES = 96;
 uint256 constant MAX_LEGS = 128;
 uint256 constant MAX_EXPIRIES = 12;
 uint256 constant MAX_COLLATERALS = 8;
+uint256 constant MAX_HELD_UNDERLYINGS = 4; // of an account's legs; no credit is given between underlyings anyway
 uint256 constant MAX_SIZE = 1e26; // largest |position|, contracts in wad
 uint8 constant NO_SCENARIO = 255;
 

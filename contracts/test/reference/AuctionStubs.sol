@@ -135,6 +135,8 @@ contract BareLedger {
     function seize(uint256 from, uint256 to, uint256 fraction, int256 payment, uint256 fromFund, uint256 shared)
         external
     {
+        ++touched[from];
+        ++touched[to];
         Book memory part = AuctionMath.moved(_books[from], fraction);
         _books[from].cash += payment - part.cash + int256(fromFund + shared);
         _books[to].cash += part.cash - payment;

@@ -362,13 +362,27 @@ contract AuctionsTest is Test {
         margin.setStale("newest", true);
         margin.setStale("settled", true);
         IAuctions.TakeCall memory call = _take();
-        (call.byArrays, call.scenarios) = (false, 0);
+        ledger.set(TAKER, 330e18, 0, 0);
+        vm.expectRevert(abi.encodeWithSelector(LinearMargin.Stale.selector, bytes32("newest")));
+        auctions.take(call);
+        call.takerByLegs = true;
         ledger.set(TAKER, 280e18, 0, 0);
         vm.expectPartialRevert(IAuctions.TakerBelowInitialMargin.selector);
         auctions.take(call);
         ledger.set(TAKER, 330e18, 0, 0);
         auctions.take(call);
         assertLe(int256(316e18), _equity(TAKER));
+    }
+
+    /// Who shows the shortfall by arrays shows his own margin by them, whatever else he asks for.
+    function test_by_arrays_means_the_taker_too() public {
+        auctions.startAuction(_start(true));
+        IAuctions.TakeCall memory call = _take();
+        (call.byArrays, call.takerByLegs) = (true, true);
+        margin.set("alone", 0);
+        ledger.set(TAKER, 40e18, 0, 0);
+        vm.expectPartialRevert(IAuctions.TakerBelowInitialMargin.selector);
+        auctions.take(call);
     }
 
     /// Who deposits a unit before every take cannot hold it up, and the event still says which state was found.

@@ -245,7 +245,7 @@ abstract contract MarginWorld is Test {
         uint40 time = uint40(block.timestamp);
         arrays.open(
             underlying,
-            IRiskArrays.Epoch(id, address(this), r.timestamp, time, time, products.scanVersion(underlying), r.price)
+            IRiskArrays.Epoch(id, address(this), time, time, r.timestamp, products.scanVersion(underlying), r.price)
         );
     }
 

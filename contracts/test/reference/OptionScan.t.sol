@@ -30,6 +30,20 @@ contract OptionScanTest is Test {
         }
     }
 
+    /// Rows at 1.468125 and 3.0375 (up), 0.543125 and 0.33575 (down): 0.468125 ÷ 2.0375 and 0.456875 ÷ 0.66425 of 35 %
+    /// are 8.0414… % and 24.073… %.
+    function test_deep_rows_cover_the_extreme_ones() public pure {
+        ScanParameters memory p = _parameters();
+        (p.extremeCover, p.deepUpCover, p.deepDownCover) = (3_500, 804, 2_407);
+        (uint256 up, uint256 down) = Scan.deepCovers(p);
+        assertEq(up, 805);
+        assertEq(down, 2_408);
+        (p.deepUpCover, p.deepDownCover) = (806, 2_409);
+        (up, down) = Scan.deepCovers(p);
+        assertEq(up, 806);
+        assertEq(down, 2_409);
+    }
+
     /// Odd digits: thirds are rounded down, the ends outwards.
     function test_row_prices_round_outwards() public pure {
         ScanParameters memory p;

@@ -29,6 +29,9 @@ interface IAuctions {
         uint40 deadline;
         bool byArrays;
         uint256 scenarios;
+        // Show the taker's IM by IMargin.byLegs, which needs no arrays, instead of by both array sets. Only beside a proven
+        // shortfall: `byArrays` takes everything by arrays.
+        bool takerByLegs;
     }
 
     event AuctionStarted(uint256 indexed account, uint64 indexed auctionId, uint64 sequence, int256 equity, uint256 mm);

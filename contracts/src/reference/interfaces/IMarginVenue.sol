@@ -60,6 +60,7 @@ interface IMarginVenue {
     error PriceOutsideBand(uint256 price, uint256 low, uint256 high);
     error TooManyLegs(uint256 account, uint256 found, uint256 most);
     error TooManyExpiries(uint256 account, uint256 found, uint256 most);
+    error TooManyUnderlyings(uint256 account, uint256 found, uint256 most);
     error TooManyCollaterals(uint256 account, uint256 found, uint256 most);
     error PositionTooSmall(uint256 account, uint128 instrument, uint256 notional, uint256 least);
     error SizeOutOfRange(int256 size);

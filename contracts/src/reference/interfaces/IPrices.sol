@@ -24,6 +24,9 @@ interface IPrices {
     /// @notice What margin reads of the newest report: price, confidence (USD, wad) and its time. Reverts NoReport.
     function quote(uint8 underlying) external view returns (uint128 price, uint128 confidence, uint40 timestamp);
 
+    /// @notice The newest report's cumulative funding index. Reverts NoReport.
+    function fundingIndex(uint8 underlying) external view returns (int128);
+
     /// @notice The newest slice of an expiry. Reverts NoSlice where there is none.
     function newestSlice(uint8 underlying, uint40 expiry)
         external

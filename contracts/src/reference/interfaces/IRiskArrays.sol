@@ -7,9 +7,10 @@ interface IRiskArrays {
     struct Epoch {
         bytes32 reportId;
         address publisher;
-        uint40 reportTimestamp;
         uint40 openedAt;
         uint40 completedAt; // 0 while expiries are missing
+        // In one slot, for margin's sake (Basis):
+        uint40 reportTimestamp;
         uint32 version; // of the scan parameters
         uint128 price; // the report's, wad
     }

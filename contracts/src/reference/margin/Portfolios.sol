@@ -23,6 +23,8 @@ struct Group {
     ScanParameters scan;
     MarginParameters rates;
     uint256[ROWS] factors; // price of each row; set where there are options
+    uint256 coverUp; // of the deepest rows, for legs alone
+    uint256 coverDown;
     int256[WORDS] words; // Σ size × word [m, D, B, P, row_s]
 }
 
@@ -50,7 +52,7 @@ struct Portfolio {
 library Portfolios {
     using Portfolios for Portfolio;
 
-    uint256 private constant GROUP_WORDS = 16; // fields of Group, `words` the last
+    uint256 private constant GROUP_WORDS = 18; // fields of Group, `words` the last
     uint256 private constant CACHE_WORDS = 61; // a prime: expiries are multiples of days and weeks
 
     /// @param spare underlyings that may join later (one a collateral).
@@ -120,6 +122,20 @@ library Portfolios {
             let n := add(at, 1)
             mstore(groups, n)
             mstore(add(groups, shl(5, n)), added)
+        }
+    }
+
+    /// The group of each expiry.
+    function groupOfExpiry(Portfolio memory p) internal pure returns (Group[] memory found) {
+        uint256 n = p.expiries.length;
+        assembly ("memory-safe") {
+            // As in Margin: `new` would fill every place with an empty group.
+            found := mload(0x40)
+            mstore(found, n)
+            mstore(0x40, add(found, shl(5, add(n, 1))))
+        }
+        for (uint256 i; i < n; ++i) {
+            found[i] = p.groups[p.expiries[i].group];
         }
     }
 

@@ -21,15 +21,15 @@ library Normal {
     }
 
     /// Cumulative probability at `x`, wad: one exponential, and a density only where the tail needs it.
-    function cumulative(int256 x) internal pure returns (uint256) {
+    function cumulative(int256 x) internal pure returns (uint256 n) {
         // Unchecked: z ≤ 9e18, so squares stay under 2¹²⁸ and the polynomials under 2¹⁰⁰; −x wraps only at the
         // lowest integer, which as unsigned is its own magnitude.
         unchecked {
             uint256 z = x < 0 ? uint256(-x) : uint256(x);
             if (z > FAR) return x > 0 ? WAD : 0;
             uint256 e = _exponential(z);
-            uint256 tail = z < SPLIT ? _hart(e, z) : e * WAD / SQRT_TWO_PI * WAD / _fraction(z);
-            return x > 0 ? WAD - tail : tail;
+            n = z < SPLIT ? _hart(e, z) : e * WAD / SQRT_TWO_PI * WAD / _fraction(z);
+            if (x > 0) n = WAD - n;
         }
     }
 
@@ -39,23 +39,22 @@ library Normal {
         }
     }
 
-    /// e · P(z) ÷ Q(z), both by Horner. In assembly because two of these are half of what an option costs.
+    /// e · P(z) ÷ Q(z), both by Horner. In assembly because two of these are a third of what an option costs.
     function _hart(uint256 e, uint256 z) private pure returns (uint256 tail) {
         assembly ("memory-safe") {
-            let w := 1000000000000000000
-            let p := add(div(mul(z, 35262496599891100), w), 700383064443688000)
-            p := add(div(mul(p, z), w), 6373962203531650000)
-            p := add(div(mul(p, z), w), 33912866078383000000)
-            p := add(div(mul(p, z), w), 112079291497871000000)
-            p := add(div(mul(p, z), w), 221213596169931000000)
-            p := add(div(mul(p, z), w), 220206867912376000000)
-            let q := add(div(mul(z, 88388347648318400), w), 1755667163182640000)
-            q := add(div(mul(q, z), w), 16064177579207000000)
-            q := add(div(mul(q, z), w), 86780732202946100000)
-            q := add(div(mul(q, z), w), 296564248779674000000)
-            q := add(div(mul(q, z), w), 637333633378831000000)
-            q := add(div(mul(q, z), w), 793826512519948000000)
-            q := add(div(mul(q, z), w), 440413735824752000000)
+            let p := add(div(mul(z, 35262496599891100), 1000000000000000000), 700383064443688000)
+            p := add(div(mul(p, z), 1000000000000000000), 6373962203531650000)
+            p := add(div(mul(p, z), 1000000000000000000), 33912866078383000000)
+            p := add(div(mul(p, z), 1000000000000000000), 112079291497871000000)
+            p := add(div(mul(p, z), 1000000000000000000), 221213596169931000000)
+            p := add(div(mul(p, z), 1000000000000000000), 220206867912376000000)
+            let q := add(div(mul(z, 88388347648318400), 1000000000000000000), 1755667163182640000)
+            q := add(div(mul(q, z), 1000000000000000000), 16064177579207000000)
+            q := add(div(mul(q, z), 1000000000000000000), 86780732202946100000)
+            q := add(div(mul(q, z), 1000000000000000000), 296564248779674000000)
+            q := add(div(mul(q, z), 1000000000000000000), 637333633378831000000)
+            q := add(div(mul(q, z), 1000000000000000000), 793826512519948000000)
+            q := add(div(mul(q, z), 1000000000000000000), 440413735824752000000)
             tail := div(mul(e, p), q)
         }
     }

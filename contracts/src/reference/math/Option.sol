@@ -133,40 +133,41 @@ library Option {
         returns (int256 mark_, int256 delta, int256 atRow)
     {
         Terms memory t = terms(e, instrument);
-        (uint256 call, uint256 n1) = _call(e.forward, t.strike, t.sd);
-        mark_ = _units(_worth(t, call, e.forward));
-        delta = _delta(t, n1, e.forward);
+        (mark_, delta) = _markAndDelta(e, t);
         if (row == NO_SCENARIO) return (mark_, delta, mark_);
         atRow = _atRow(e, t, row);
     }
 
-    /// Mark, delta, and what one contract can lose with nothing beside it, units × BPS, each row by its cover: a long
-    /// option its whole mark; a short one, whose worth rises with the price (a put's falls) and with volatility, the
-    /// most of three rows.
-    function alone(Expiry memory e, ScanParameters memory p, uint128 instrument, bool short)
+    /// Mark, delta, and what one contract can lose with nothing beside it, units × BPS: a long option its whole mark; a
+    /// short one, whose worth rises with the price (a put's falls) and with volatility, the larger of two rows by their
+    /// covers. `deepCover` is that of the deepest row, Scan.deepCovers; two units more there bound the floors of the row
+    /// it stands for.
+    function alone(Expiry memory e, uint128 instrument, bool short, uint256 deepCover)
         internal
         pure
         returns (int256 mark_, int256 delta, uint256 loss)
     {
         Terms memory t = terms(e, instrument);
-        (uint256 call, uint256 n1) = _call(e.forward, t.strike, t.sd);
-        mark_ = _units(_worth(t, call, e.forward));
-        delta = _delta(t, n1, e.forward);
+        (mark_, delta) = _markAndDelta(e, t);
         if (!short) return (mark_, delta, uint256(mark_) * BPS);
-        uint256[3] memory rows = t.call ? [uint256(10), 14, 16] : [uint256(12), 15, 17];
-        for (uint256 i; i < 3; ++i) {
-            int256 there = _atRow(e, t, rows[i]);
-            if (there <= mark_) continue;
-            unchecked {
-                uint256 lost = uint256(there - mark_) * Scan.cover(p, rows[i]);
-                if (lost > loss) loss = lost;
-            }
+        unchecked {
+            int256 lost = _atRow(e, t, t.call ? 10 : 12) - mark_;
+            int256 deep = _atRow(e, t, t.call ? 16 : 17) - mark_;
+            if (lost > 0) loss = uint256(lost) * BPS;
+            if (deep > 0) loss = FixedPointMathLib.max(loss, uint256(deep + 2) * deepCover);
         }
     }
 
+    function _markAndDelta(Expiry memory e, Terms memory t) private pure returns (int256 mark_, int256 delta) {
+        uint256 forward = e.forward;
+        (uint256 call, uint256 n1) = _call(forward, t.strike, t.sd);
+        return (_units(_worth(t, call, forward)), _delta(t, n1, forward));
+    }
+
     function _atRow(Expiry memory e, Terms memory t, uint256 row) private pure returns (int256) {
-        (uint256 call,) = _call(e.forwards[row], t.strike, _shocked(e, t.sd, row));
-        return _units(_worth(t, call, e.forwards[row]));
+        uint256 forward = e.forwards[row];
+        (uint256 call,) = _call(forward, t.strike, _shocked(e, t.sd, row));
+        return _units(_worth(t, call, forward));
     }
 
     /// All 22 words.
@@ -235,7 +236,7 @@ library Option {
     function _shocked(Expiry memory e, uint256 sd, uint256 row) private pure returns (uint256) {
         if (row >= GRID_ROWS) return sd;
         unchecked {
-            return sd * (row % 2 == 0 ? e.up : e.down) / WAD;
+            return sd * (row & 1 == 0 ? e.up : e.down) / WAD;
         }
     }
 

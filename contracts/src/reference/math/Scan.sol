@@ -51,6 +51,16 @@ library Scan {
         return row == 16 ? p.deepUpCover : p.deepDownCover;
     }
 
+    /// Share of the deepest rows' loss that covers the extreme rows too, BPS: an option's worth is convex in the price, so
+    /// the way to the nearer row loses at most its part of the way to the farther one.
+    function deepCovers(ScanParameters memory p) internal pure returns (uint256 up, uint256 down) {
+        (uint256[3] memory rises, uint256[3] memory falls) = (ends(p, true), ends(p, false));
+        up = Rounding.cdiv(p.extremeCover * (rises[1] - WAD), rises[2] - WAD);
+        down = Rounding.cdiv(p.extremeCover * (WAD - falls[1]), WAD - falls[2]);
+        if (up < p.deepUpCover) up = p.deepUpCover;
+        if (down < p.deepDownCover) down = p.deepDownCover;
+    }
+
     /// What multiplies an option's standard deviation in even (up) and odd (down) grid rows, `tau` seconds to expiry.
     function vols(ScanParameters memory p, uint256 tau) internal pure returns (uint256 up, uint256 down) {
         uint256 d = tau > 1 days ? tau : 1 days;

@@ -16,7 +16,10 @@ library Svi {
         return tau > AVERAGING ? 3 * tau - 2 * AVERAGING : tau;
     }
 
-    /// Variance per year at `strike` (wad, > 0), wad, clamped. Checked where a wild slice could overflow: it reverts.
+    error SliceTooWild(int256 root);
+
+    /// Variance per year at `strike` (wad, > 0), wad, clamped. Reverts where the product with b could overflow: no slice
+    /// of the price store comes near it.
     function variance(Slice memory slice, uint256 strike) internal pure returns (uint256) {
         int256 inner;
         // Unchecked: strike < 2¹⁰⁰ and |ln| < 2⁶⁸, so |y| < 2¹²⁷ + 2⁶⁸, its square and that of s (int128) fit one word
@@ -26,7 +29,11 @@ library Svi {
             int256 s = slice.s;
             inner = slice.rho * y / ONE + int256(FixedPointMathLib.sqrt(uint256(y * y + s * s)));
         }
-        int256 v = slice.a + slice.b * inner / ONE;
+        if (inner != int128(inner)) revert SliceTooWild(inner);
+        int256 v;
+        unchecked {
+            v = slice.a + slice.b * inner / ONE;
+        }
         if (v < LEAST_VARIANCE) return uint256(LEAST_VARIANCE);
         return uint256(v > MOST_VARIANCE ? MOST_VARIANCE : v);
     }

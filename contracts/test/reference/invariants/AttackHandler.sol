@@ -139,6 +139,7 @@ contract AttackHandler is Market {
         (call.auctionId, call.deadline) = (auctions.auction(account).id, uint40(block.timestamp));
         (call.expectedSequence, call.takerSequence) = (venue.sequence(account), venue.sequence(call.taker));
         (call.maxFraction, call.maxPrice) = (uint128(bound(fraction, 1, WAD)), type(int128).max);
+        call.takerByLegs = fraction % 2 == 0;
         vm.prank(vm.addr(to));
         try auctions.take(call) {
             ++successes["take"];

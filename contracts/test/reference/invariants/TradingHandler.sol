@@ -188,7 +188,8 @@ contract TradingHandler is Market {
             maxPrice: type(int128).max,
             deadline: uint40(block.timestamp),
             byArrays: false,
-            scenarios: scenarios
+            scenarios: scenarios,
+            takerByLegs: false
         });
     }
 
