@@ -10,7 +10,8 @@ log=build/test
 mkdir -p "$log"
 failed=()
 
-(cd contracts && nice -n 19 "$forge" test --offline) >"$log/forge.log" 2>&1 &
+# A gas figure other than the committed one fails: docs/development.md says how to accept it.
+(cd contracts && FORGE_SNAPSHOT_CHECK=true nice -n 19 "$forge" test --offline) >"$log/forge.log" 2>&1 &
 contracts=$!
 trap 'kill "$contracts" 2>/dev/null' EXIT
 
@@ -26,7 +27,7 @@ echo "contracts: forge test, $log/forge.log"
 wait "$contracts" || failed+=("forge test")
 trap - EXIT
 if [[ " ${failed[*]} " == *" forge test "* ]]; then
-    grep -E -A 8 '\[FAIL|Error|panicked' "$log/forge.log" | tail -n 200
+    grep -E -A 8 '\[FAIL|Failed to match|Error|panicked' "$log/forge.log" | tail -n 200
 fi
 tail -n 2 "$log/forge.log"
 if [[ " ${failed[*]} " == *bounds-checked* ]]; then
