@@ -35,6 +35,11 @@ library AuctionMath {
         uint256 unpaid;
     }
 
+    /// Share of the discount after `elapsed` seconds: linear from 0 to `cap`, which it reaches after `growth`.
+    function grown(uint256 elapsed, uint256 cap, uint256 growth) internal pure returns (uint256) {
+        return elapsed < growth ? cap * elapsed / growth : cap;
+    }
+
     /// Discount on the whole account, and the part of it that the account bears.
     function discounts(Terms memory terms) internal pure returns (uint256 whole, uint256 borne) {
         whole = terms.mm * terms.discount / BPS;

@@ -84,8 +84,7 @@ contract Auctions is IAuctions {
     function discount(uint256 account) public view returns (uint256) {
         uint256 since = _auctions[account].startedAt;
         if (since == 0) return 0;
-        uint256 elapsed = block.timestamp - since;
-        return elapsed < growth ? discountCap * elapsed / growth : discountCap;
+        return AuctionMath.grown(block.timestamp - since, discountCap, growth);
     }
 
     // ---- start and end ----

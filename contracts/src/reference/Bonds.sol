@@ -6,6 +6,7 @@ import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IER
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
 import {IRiskArrays} from "./interfaces/IRiskArrays.sol";
+import {BondRules} from "./BondRules.sol";
 import {BPS} from "./Types.sol";
 
 /// @title Who may publish and what he stands to lose. Amounts are settlement token base units.
@@ -169,14 +170,13 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
         emit Fined(who, underlying, amount, lateSeconds);
     }
 
-    /// @dev The whole bond: rounding favours the fund. Fines owed die with the bond they would have come from. A proof
-    /// does not wait for the token: while transfers fail, the share is only noted.
+    /// @dev The whole bond. Fines owed die with the bond they would have come from. A proof does not wait for the token:
+    /// while transfers fail, the share is only noted.
     function _slash(address who, address challenger) internal {
         Publisher storage theirs = _publishers[who];
         uint256 amount = theirs.bond;
         (theirs.bond, theirs.owed, theirs.suspended) = (0, 0, true);
-        uint256 toChallenger = amount * (BPS - FUND_SHARE) / BPS;
-        uint256 toFund = amount - toChallenger;
+        (uint256 toChallenger, uint256 toFund) = BondRules.split(amount, FUND_SHARE);
         emit Slashed(who, amount, toChallenger, toFund);
         if (toChallenger > 0 && !TOKEN.trySafeTransfer(challenger, toChallenger)) unpaid[challenger] += toChallenger;
         if (TOKEN.trySafeTransfer(address(venue), toFund)) venue.creditFund(toFund);
@@ -203,13 +203,8 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
         venue.creditFund(amount);
     }
 
-    /// @dev A publication after the request pushes it back, so no bond leaves while an array it backs can be proven
-    /// wrong: the last second of a challenge is the one before.
     function _availableAt(Publisher storage theirs) private view returns (uint256) {
-        if (theirs.unbondRequestedAt == 0) return type(uint256).max;
-        uint256 from = theirs.unbondRequestedAt;
-        if (theirs.publishedAt > from) from = theirs.publishedAt;
-        return from + _WINDOW;
+        return BondRules.freeFrom(theirs.unbondRequestedAt, theirs.publishedAt, _WINDOW);
     }
 
     function _within(bytes32 field, uint256 found, uint256 low, uint256 high) internal pure {

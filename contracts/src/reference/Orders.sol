@@ -133,7 +133,7 @@ abstract contract Orders is Admission, Delegates, EIP712 {
         _touch(f.account);
         Book memory before = _stored(f.account);
         uint256 at = _find(before.legs, before.legs.length, f.instrument);
-        bool reduces = at < before.legs.length && _reduces(before.legs[at].sizeOf(), f.size);
+        bool reduces = at < before.legs.length && Legs.reduces(before.legs[at].sizeOf(), f.size);
         if (f.reduceOnly && !reduces) revert OrderRefused(f.order, "reduceOnly");
         int256 size = _changeLeg(f.account, at, f.instrument, f.size, Cause.Trade);
         _changeCash(f.account, f.cash, Cause.Trade);
@@ -147,11 +147,6 @@ abstract contract Orders is Admission, Delegates, EIP712 {
             if (at == before.legs.length) _requireFewLegs(f.account);
             _requireInitial(f.account, _stored(f.account));
         }
-    }
-
-    /// @dev Toward zero and not beyond.
-    function _reduces(int256 position, int256 delta) private pure returns (bool) {
-        return position > 0 ? delta < 0 && position + delta >= 0 : delta > 0 && position + delta <= 0;
     }
 
     function _requireLargeEnough(Fill memory f, int256 size) private view {

@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
 import {Admission} from "./Admission.sol";
+import {Paid, PayoutWindow} from "./PayoutWindow.sol";
 
 /// @title How much may leave inside one challenge window: what a false array can cost its publisher at least.
-/// Time is cut into periods of one window; any stretch of one window lies in two neighbouring periods, so the sum of
-/// those two bounds every sliding window.
 abstract contract Payouts is Admission {
-    using SafeCast for uint256;
-
-    struct Paid {
-        uint40 period;
-        uint104 inPeriod; // USD, wad
-        uint104 inPeriodBefore;
-    }
+    using PayoutWindow for Paid;
 
     Paid private _paidOut;
 
@@ -28,7 +20,7 @@ abstract contract Payouts is Admission {
     function _countPayout(uint256 amount) internal {
         (Paid memory paid, uint256 left) = _payouts();
         if (amount > left) revert PayoutCapReached(amount, left);
-        paid.inPeriod = (paid.inPeriod + amount).toUint104();
+        paid.count(amount);
         _paidOut = paid;
     }
 
@@ -39,12 +31,7 @@ abstract contract Payouts is Admission {
 
     function _payouts() private view returns (Paid memory paid, uint256 left) {
         paid = _paidOut;
-        uint40 period = (block.timestamp / RISK_ARRAYS.window()).toUint40();
-        if (period != paid.period) {
-            paid = Paid(period, 0, period == paid.period + 1 ? paid.inPeriod : 0);
-        }
-        uint256 spent = uint256(paid.inPeriod) + paid.inPeriodBefore;
-        uint256 most = RISK_ARRAYS.slashable();
-        left = most > spent ? most - spent : 0;
+        paid.roll(PayoutWindow.periodOf(block.timestamp, RISK_ARRAYS.window()));
+        left = paid.left(RISK_ARRAYS.slashable());
     }
 }

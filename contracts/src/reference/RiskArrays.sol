@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {SSTORE2} from "solady/utils/SSTORE2.sol";
+import {BondRules} from "./BondRules.sol";
 import {Bonds} from "./Bonds.sol";
 import {Epochs} from "./Epochs.sol";
 import {IPrices} from "./interfaces/IPrices.sol";
@@ -250,11 +251,11 @@ contract RiskArrays is Epochs {
     }
 
     /// @dev Open from publication until the epoch settles, void and superseded ones too: settled at exactly the second
-    /// the window is over. An epoch never completed is closed one window after it was opened.
+    /// the window is over.
     function _checkChallengeable(Epoch memory questioned) private view {
         if (_publishers[questioned.publisher].suspended) revert Suspended(questioned.publisher);
-        uint256 from = questioned.completedAt == 0 ? questioned.openedAt : questioned.completedAt;
-        if (block.timestamp >= from + _WINDOW) revert WindowOver(from + _WINDOW);
+        uint256 closed = BondRules.closedFrom(questioned.openedAt, questioned.completedAt, _WINDOW);
+        if (block.timestamp >= closed) revert WindowOver(closed);
     }
 
     /// @dev Inputs no array exists for (a word out of range) make every published array wrong: empty. A revert

@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {Book, Instruments, Legs, WAD} from "./Types.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
 import {Ledger} from "./Ledger.sol";
+import {Rounding} from "./math/Rounding.sol";
 
 /// @title Funding and expiry: what positions turn into cash by the passing of time.
 /// Every amount is exact in fine units (10⁻³⁶ USD); the account gets the wad below, the dust account the rest, so
@@ -44,7 +45,7 @@ abstract contract Settlement is Ledger {
     }
 
     function _changeFine(uint256 account, int256 fine, Cause cause) private {
-        int256 wad = _floorWad(fine);
+        int256 wad = Rounding.wadBelow(fine);
         _changeCash(account, wad, cause);
         _changeDust(fine - wad * int256(WAD), cause);
     }
@@ -76,11 +77,6 @@ abstract contract Settlement is Ledger {
         return strike > price ? strike - price : 0;
     }
 
-    function _floorWad(int256 fine) private pure returns (int256 wad) {
-        wad = fine / int256(WAD);
-        if (fine % int256(WAD) < 0) --wad;
-    }
-
     function _price(uint8 underlying) internal view returns (uint256 price) {
         (price,,) = PRICES.quote(underlying);
     }
@@ -103,7 +99,7 @@ abstract contract Settlement is Ledger {
             uint256 leg = legs[i];
             if (!_quiet(leg.idOf())) {
                 Due memory due = _due(account, leg);
-                b.cash += _floorWad(due.fine);
+                b.cash += Rounding.wadBelow(due.fine);
                 if (due.expired) continue;
             }
             if (kept != i) legs[kept] = leg;

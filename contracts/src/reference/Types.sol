@@ -151,4 +151,9 @@ library Legs {
     function sizeOf(uint256 leg) internal pure returns (int256) {
         return int256(int128(uint128(leg)));
     }
+
+    /// Toward zero and not beyond.
+    function reduces(int256 size, int256 delta) internal pure returns (bool) {
+        return size > 0 ? delta < 0 && size + delta >= 0 : delta > 0 && size + delta <= 0;
+    }
 }
