@@ -56,7 +56,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "settlement rounds in the account's favour",
         "rounding",
-        "Settlement.sol",
+        "math/Rounding.sol",
         "if (fine % int256(WAD) < 0) --wad;",
         "if (fine % int256(WAD) > 0) ++wad;",
     ),
