@@ -123,9 +123,10 @@ contract Auctions is IAuctions {
     }
 
     /// @inheritdoc IAuctions
-    function endAuction(uint256 account) external {
-        uint64 id = _auctions[account].id;
-        if (id == 0) revert UnexpectedAuction(account, 0, 0);
+    function endAuction(EndCall calldata call) external {
+        uint256 account = call.account;
+        _requireExpected(account, call.auctionId, call.deadline);
+        _sequence(account, call.expectedSequence);
         venue.touch(account);
         Book memory book = venue.book(account);
         // Both sets where both can be read, and what proved the shortfall, which no publisher can age or falsify: nothing
@@ -134,7 +135,7 @@ contract Auctions is IAuctions {
         bool settledFresh = _requireAtMaintenance(account, IMargin.bySettledArrays.selector, book);
         if (!fresh && !settledFresh) _requireMaintenance(account, margin.byLegs(book));
         _requireMaintenance(account, margin.byScenario(book, ~_proof[account]));
-        _close(account, id, false);
+        _close(account, call.auctionId, false);
     }
 
     function _close(uint256 account, uint64 id, bool byTake) private {
@@ -175,9 +176,7 @@ contract Auctions is IAuctions {
     }
 
     function _requireExpected(TakeCall calldata call) private view returns (uint64 sequence) {
-        _requireTime(call.deadline);
-        uint64 id = _auctions[call.account].id;
-        if (id == 0 || id != call.auctionId) revert UnexpectedAuction(call.account, id, call.auctionId);
+        _requireExpected(call.account, call.auctionId, call.deadline);
         if (call.account == call.taker) revert OwnAccount(call.account);
         if (!venue.mayAct(call.taker, msg.sender, IAuctions.take.selector)) {
             revert IMarginVenue.NotAuthorised(call.taker, msg.sender, IAuctions.take.selector);
@@ -322,6 +321,12 @@ contract Auctions is IAuctions {
         uint256 rate = price * rates.concentrationRate; // per contract, BPS; both parts rounded up, toward a smaller take
         part.charge = ((held - from) * rate + WAD * BPS - 1) / (WAD * BPS);
         part.free = (from * rate + WAD * BPS - 1) / (WAD * BPS);
+    }
+
+    function _requireExpected(uint256 account, uint64 auctionId, uint40 deadline) private view {
+        _requireTime(deadline);
+        uint64 id = _auctions[account].id;
+        if (id == 0 || id != auctionId) revert UnexpectedAuction(account, id, auctionId);
     }
 
     function _requireTime(uint40 deadline) private view {

@@ -62,6 +62,10 @@ contract AuctionsTest is Test {
         call.deadline = uint40(block.timestamp);
     }
 
+    function _end(uint64 id) private view returns (IAuctions.EndCall memory) {
+        return IAuctions.EndCall(WEAK, id, ledger.sequence(WEAK), uint40(block.timestamp));
+    }
+
     /// Built first: an expected revert is that of the next call.
     function _refuseStart(bool byArrays, bytes memory reason) private {
         IAuctions.StartCall memory call = _start(byArrays);
@@ -73,6 +77,11 @@ contract AuctionsTest is Test {
         IAuctions.TakeCall memory call = _take();
         vm.expectRevert(reason);
         auctions.take(call);
+    }
+
+    function _refuseEnd(IAuctions.EndCall memory call, bytes memory reason) private {
+        vm.expectRevert(reason);
+        auctions.endAuction(call);
     }
 
     function _equity(uint256 account) private view returns (int256) {
@@ -422,18 +431,19 @@ contract AuctionsTest is Test {
 
     function test_an_auction_ends_when_both_sets_say_so() public {
         auctions.startAuction(_start(true));
-        vm.expectRevert(abi.encodeWithSelector(IAuctions.StillBelowMaintenance.selector, WEAK, int256(60e18), 100e18));
-        auctions.endAuction(WEAK);
+        _refuseEnd(
+            _end(1), abi.encodeWithSelector(IAuctions.StillBelowMaintenance.selector, WEAK, int256(60e18), 100e18)
+        );
         margin.set("newest", 6e18); // a false array alone does not stop the clock
-        vm.expectRevert(abi.encodeWithSelector(IAuctions.StillBelowMaintenance.selector, WEAK, int256(60e18), 100e18));
-        auctions.endAuction(WEAK);
+        _refuseEnd(
+            _end(1), abi.encodeWithSelector(IAuctions.StillBelowMaintenance.selector, WEAK, int256(60e18), 100e18)
+        );
         margin.set("settled", 6e18);
         vm.expectEmit();
         emit IAuctions.AuctionEnded(WEAK, 1, false);
-        auctions.endAuction(WEAK);
+        auctions.endAuction(_end(1));
         assertEq(auctions.auction(WEAK).id, 0);
-        vm.expectRevert(abi.encodeWithSelector(IAuctions.UnexpectedAuction.selector, WEAK, 0, 0));
-        auctions.endAuction(WEAK);
+        _refuseEnd(_end(0), abi.encodeWithSelector(IAuctions.UnexpectedAuction.selector, WEAK, 0, 0));
         // The next one has a new id.
         assertEq(auctions.startAuction(_start(false)), 2);
     }
@@ -444,23 +454,39 @@ contract AuctionsTest is Test {
         margin.setStale("newest", true);
         margin.setStale("settled", true);
         // Then the bound without netting: 30 a contract.
-        vm.expectRevert(abi.encodeWithSelector(IAuctions.StillBelowMaintenance.selector, WEAK, int256(100e18), 300e18));
-        auctions.endAuction(WEAK);
+        _refuseEnd(
+            _end(1), abi.encodeWithSelector(IAuctions.StillBelowMaintenance.selector, WEAK, int256(100e18), 300e18)
+        );
         margin.setStale("settled", false);
-        auctions.endAuction(WEAK);
+        auctions.endAuction(_end(1));
 
         margin.set("scenario", 20e18);
         auctions.startAuction(_start(false));
         margin.setStale("newest", false);
         margin.setStale("settled", true);
         // Arrays see MM met, the rows that proved the shortfall do not: who could end it would restart the clock.
-        vm.expectRevert(abi.encodeWithSelector(IAuctions.StillBelowMaintenance.selector, WEAK, int256(100e18), 200e18));
-        auctions.endAuction(WEAK);
+        _refuseEnd(
+            _end(2), abi.encodeWithSelector(IAuctions.StillBelowMaintenance.selector, WEAK, int256(100e18), 200e18)
+        );
         margin.set("scenario", 10e18);
         margin.setStale("newest", true);
         margin.set("alone", 10e18);
-        auctions.endAuction(WEAK);
+        auctions.endAuction(_end(2));
         assertEq(auctions.auction(WEAK).id, 0);
+    }
+
+    function test_an_end_carries_what_it_expects() public {
+        auctions.startAuction(_start(true));
+        ledger.set(WEAK, -900e18, 10e18, 0);
+        IAuctions.EndCall memory call = _end(2);
+        _refuseEnd(call, abi.encodeWithSelector(IAuctions.UnexpectedAuction.selector, WEAK, 1, 2));
+        (call.auctionId, call.expectedSequence) = (1, 7);
+        _refuseEnd(call, abi.encodeWithSelector(IMarginVenue.UnexpectedSequence.selector, WEAK, 0, 7));
+        (call.expectedSequence, call.deadline) = (0, uint40(block.timestamp - 1));
+        _refuseEnd(call, abi.encodeWithSelector(IMarginVenue.DeadlinePassed.selector, block.timestamp - 1));
+        assertEq(ledger.touched(WEAK), 1); // by the start alone
+        (call.expectedSequence, call.deadline) = (type(uint64).max, uint40(block.timestamp));
+        auctions.endAuction(call);
     }
 
     // ---- fuzz ----

@@ -10,6 +10,7 @@ import {Margin} from "../../src/reference/Margin.sol";
 import {MarginVenue} from "../../src/reference/MarginVenue.sol";
 import {VenueRules} from "../../src/reference/VenueRules.sol";
 import {RiskArrays} from "../../src/reference/RiskArrays.sol";
+import {IAuctions} from "../../src/reference/interfaces/IAuctions.sol";
 import {IMarginVenue} from "../../src/reference/interfaces/IMarginVenue.sol";
 import {
     CollateralType,
@@ -324,6 +325,11 @@ abstract contract Fixture is Test {
     /// @dev Account `sub` of the owner with that private key.
     function _account(uint256 key, uint96 sub) internal pure returns (uint256) {
         return uint256(uint160(vm.addr(key))) << 96 | sub;
+    }
+
+    /// @dev To end the auction the account is in now, whatever its sequence.
+    function _ending(uint256 account) internal view returns (IAuctions.EndCall memory) {
+        return IAuctions.EndCall(account, auctions.auction(account).id, type(uint64).max, uint40(block.timestamp));
     }
 
     /// @dev Mints and deposits; `asset` 0 is the settlement token, else collateral index + 1.

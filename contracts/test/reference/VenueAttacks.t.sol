@@ -120,10 +120,11 @@ contract VenueAttacksTest is Fixture {
         assertLe(_excess(margin.byScenario(_book(LOSER), DEEP_UP)), -3_000e18);
         assertLe(5_000e18, _excess(margin.bySettledArrays(_book(LOSER))));
         _start(DEEP_UP);
+        IAuctions.EndCall memory end = _ending(_account(LOSER, 0));
         vm.expectPartialRevert(IAuctions.StillBelowMaintenance.selector);
-        auctions.endAuction(_account(LOSER, 0));
+        auctions.endAuction(end);
         _deposit(_account(LOSER, 0), 0, 20_000e6);
-        auctions.endAuction(_account(LOSER, 0));
+        auctions.endAuction(end);
     }
 
     // ---- the clock ----

@@ -16,8 +16,15 @@ interface IAuctions {
         uint256 scenarios; // as IMargin.byScenario
     }
 
-    /// What the taker expects; anything else reverts early with a named error. A sequence of 2⁶⁴ − 1 means any: who
-    /// deposits a unit before each take cannot hold it up, and price limit and fraction still bind.
+    struct EndCall {
+        uint256 account;
+        uint64 auctionId;
+        uint64 expectedSequence;
+        uint40 deadline;
+    }
+
+    /// What the taker expects; anything else reverts early with a named error. In every call a sequence of 2⁶⁴ − 1
+    /// means any: who deposits a unit before each take cannot hold it up, and price limit and fraction still bind.
     struct TakeCall {
         uint256 account;
         uint256 taker; // an account the caller may act for
@@ -67,7 +74,7 @@ interface IAuctions {
 
     /// @notice End the auction of an account that is at or above MM again: by both array sets where both can be read, by
     /// the one that can otherwise, by the bound without netting where none can; and by the rows that proved the shortfall.
-    function endAuction(uint256 account) external;
+    function endAuction(EndCall calldata call) external;
 
     function auction(uint256 account) external view returns (Auction memory);
 

@@ -255,7 +255,7 @@ contract AttackHandler is Market {
             for (uint256 j; j < 5; ++j) {
                 deposit(i, 199_999e6);
             }
-            try auctions.endAuction(_account(i + 1, 0)) {} catch {}
+            try auctions.endAuction(_ending(_account(i + 1, 0))) {} catch {}
         }
         for (uint256 i; i < 4; ++i) {
             move(WINDOW / 3, 100, 1);

@@ -202,7 +202,7 @@ contract TradingHandler is Market {
 
     /// @notice End an auction where the arrays say so.
     function end(uint256 whose) public {
-        try auctions.endAuction(_account(bound(whose, 1, TRADERS), 0)) {
+        try auctions.endAuction(_ending(_account(bound(whose, 1, TRADERS), 0))) {
             ++successes["end"];
         } catch {}
     }
