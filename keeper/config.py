@@ -4,19 +4,13 @@ Everything wrong with a file is reported at once, each line with the key, what w
 Secrets come from the environment only, and no message or repr shows more of a URL than scheme, host and port.
 """
 
-import difflib
 import os
-import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -24,10 +18,24 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
-from keeper.abi import address_at
-from keeper.errors import ConfigError, redacted
+from keeper.config_faults import fault
+from keeper.config_fields import (
+    Address,
+    JournalUrl,
+    NotNegative,
+    NotNegativeFloat,
+    ParameterName,
+    Positive,
+    PositiveFloat,
+    Ppm,
+    PpmStep,
+    RpcUrl,
+    Section,
+    Text,
+)
+from keeper.config_portfolio import PortfolioConfig
+from keeper.errors import ConfigError
 from keeper.units import to_base
 
 RPC_URL = "KEEPER_RPC_URL"
@@ -41,74 +49,11 @@ OVERRIDES = {("chain", "rpc_url"): RPC_URL, ("journal", "url"): JOURNAL_URL}
 OWN_PRICES = ("reference",)
 """Venues that carry their own price reports and so need no [[oracle]]."""
 
-PPM = 1_000_000
 GWEI_DECIMALS = 9
 
 
-def checksummed(address: str) -> str:
-    """Return the address checksummed (EIP-55). Raises ValueError if malformed or checksummed wrongly."""
-    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", address):
-        raise ValueError("expected an address, 0x and 40 hexadecimal digits")
-    right = address_at(bytes(12) + bytes.fromhex(address[2:]))
-    if address not in (right, address.lower()):
-        raise ValueError(f"expected the checksum of {right}; a digit is wrong, copy the address again")
-    return right
-
-
-_KEY_LIKE = re.compile(r"[0-9a-fA-F]{64}")
-
-
-def _rpc_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        complete = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        complete = False
-    if not complete or parts.scheme not in ("http", "https"):
-        raise ValueError("expected a URL such as https://host:port/path (http or https)")
-    return url
-
-
-def _journal_url(url: str) -> str:
-    if not re.match(r"(sqlite|postgresql)(\+\w+)?://", url):
-        raise ValueError("expected a SQLAlchemy URL such as sqlite:///keeper.db or postgresql+psycopg://host/keeper")
-    return url
-
-
-def _parameter_name(name: str) -> str:
-    kind, colon, token = name.partition(":")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", kind):
-        raise ValueError("expected a parameter such as mm_ratio_buffer or collateral_ratio:0x… (a token's address)")
-    return f"{kind}:{checksummed(token)}" if colon else name
-
-
-def _account_name(name: str) -> str:
-    """Return an account's name, its owner checksummed. Raises ValueError."""
-    owner, slash, sub = name.partition("/")
-    if slash and not re.fullmatch(r"[1-9][0-9]{0,28}", sub):
-        raise ValueError("expected an owner's address, and for a sub-account a slash and its number behind it")
-    return checksummed(owner) + slash + sub
-
-
-Address = Annotated[str, AfterValidator(checksummed)]
-AccountName = Annotated[str, AfterValidator(_account_name)]
-Positive = Annotated[int, Field(gt=0, lt=2**63)]
-NotNegative = Annotated[int, Field(ge=0, lt=2**63)]
-PositiveFloat = Annotated[float, Field(gt=0.0, le=1e18)]
-NotNegativeFloat = Annotated[float, Field(ge=0.0, le=1e18)]
-Ppm = Annotated[int, Field(ge=0, le=PPM)]
-PpmStep = Annotated[int, Field(gt=0, le=PPM)]
-Text = Annotated[str, Field(min_length=1, max_length=100)]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors, types are not guessed, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
-
-
 class ChainConfig(Section):
-    rpc_url: Annotated[str, AfterValidator(_rpc_url)] = Field(repr=False)
+    rpc_url: RpcUrl = Field(repr=False)
     chain_id: Positive
     poll_seconds: PositiveFloat = 0.05
     timeout_seconds: PositiveFloat = 10.0
@@ -157,7 +102,7 @@ class PolicyConfig(Section):
 class ParameterConfig(Section):
     """How one parameter follows a feed's volatility. Whether stressed is above or below calm says what tighter is."""
 
-    name: Annotated[Text, AfterValidator(_parameter_name)]
+    name: ParameterName
     symbol: Text  # the [[oracle]] whose volatility drives it
     calm: Ppm
     stressed: Ppm
@@ -183,26 +128,6 @@ class ParameterConfig(Section):
                 f"expected deadband of at most |stressed - calm| = {abs(self.stressed - self.calm)}, "
                 f"found {self.deadband}: nothing would ever move"
             )
-        return self
-
-
-class PortfolioConfig(Section):
-    """What a keeper of a portfolio venue may do beside starting auctions, which is policy.liquidate."""
-
-    take: bool = False
-    takers: Annotated[
-        tuple[AccountName, ...], Field(strict=False)
-    ] = ()  # accounts that buy, each one auction at a time
-    min_profit_usd: NotNegativeFloat = 0.0  # a take that promises less is left to others
-    deadline_seconds: Positive = 120  # of block time after the decision; a later call reverts
-    publish: bool = False
-    publish_after_move: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5  # share of the move limit
-    publish_after_seconds: Positive = 300  # age of the report that the arrays rest on
-
-    @model_validator(mode="after")
-    def _has_takers(self) -> Self:
-        if self.take and not self.takers:
-            raise ValueError("expected at least one of takers for take = true, found none")
         return self
 
 
@@ -237,7 +162,7 @@ class SignerConfig(Section):
 
 
 class JournalConfig(Section):
-    url: Annotated[str, AfterValidator(_journal_url)] = Field(default="sqlite:///keeper.db", repr=False)
+    url: JournalUrl = Field(default="sqlite:///keeper.db", repr=False)
     keep_ticks: Positive = 10_000
 
 
@@ -290,7 +215,7 @@ def load(path: Path, *, venues: Collection[str] | None = None, environ: Mapping[
     try:
         config = Config.model_validate(tables, context=context)
     except ValidationError as error:
-        faults = [_fault(detail, overridden) for detail in error.errors(include_url=False)]
+        faults = [fault(detail, overridden, _SECTIONS) for detail in error.errors(include_url=False)]
         lines = "".join(f"\n  {fault}" for fault in faults)
         raise ConfigError(f"{path}: {len(faults)} setting(s) to correct:{lines}") from None
     return _rooted(config, path.parent)
@@ -366,56 +291,3 @@ _SECTIONS: dict[str, type[Section]] = {
     "journal": JournalConfig,
     "jobs": JobsConfig,
 }
-
-
-def _fault(detail: ErrorDetails, overridden: Mapping[tuple[str, ...], str]) -> str:
-    """Return one line: key, what was expected, what was found."""
-    place = detail["loc"]
-    variable = overridden.get(tuple(str(part) for part in place))
-    where = _dotted(place) + (f" (from {variable})" if variable else "")
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"{where}: expected no such key{_nearest(place)}"
-        case "missing":
-            return f"{where}: expected a setting, found none"
-        case "value_error":
-            return _own_fault(where, detail)
-        case "model_type" | "dict_type":
-            return f"{where}: expected a table, found {_shown(place, detail['input'])}"
-        case "tuple_type":
-            return f"{where}: expected tables [[{where}]], found {_shown(place, detail['input'])}"
-    expected = re.sub(r"^(Input|String|Tuple) should (be )?", "", detail["msg"])
-    return f"{where}: expected {expected}, found {_shown(place, detail['input'])}"
-
-
-def _own_fault(where: str, detail: ErrorDetails) -> str:
-    """Return a fault worded by a validator above; those of whole tables say themselves what they found."""
-    said = str(detail["ctx"]["error"])
-    found = "" if isinstance(detail["input"], dict) else f"; found {_shown(detail['loc'], detail['input'])}"
-    return f"{where}: {said}{found}" if where else f"{said}{found}"
-
-
-def _dotted(place: Sequence[str | int]) -> str:
-    keys = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    return keys.removeprefix(".")
-
-
-def _nearest(place: Sequence[str | int]) -> str:
-    section = _SECTIONS.get(str(place[0])) if len(place) > 1 else None
-    known = list(section.model_fields) if section else list(_SECTIONS)
-    close = difflib.get_close_matches(str(place[-1]), known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
-
-
-def _shown(place: Sequence[str | int], found: object) -> str:
-    """Return what may be shown of a setting: no URL's secrets, nothing endless."""
-    if isinstance(found, str) and ("://" in found or str(place[-1]).endswith("url")):
-        return redacted(found)
-    if isinstance(found, str) and _KEY_LIKE.search(found):
-        return "something as long as a private key, not shown"
-    if isinstance(found, int) and found.bit_length() > 256:
-        return "an integer beyond 256 bits"
-    if isinstance(found, dict | list):
-        return "a table" if isinstance(found, dict) else "an array"
-    shown = repr(found)
-    return shown if len(shown) <= 80 else f"{shown[:77]}…"

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from keeper.config import checksummed, keystore_password, load
+from keeper.config import keystore_password, load
+from keeper.config_fields import checksummed
 from keeper.errors import ConfigError, ExitCode, redacted
 
 EXAMPLE = Path(__file__).parents[2] / "keeper.example.toml"

@@ -1,0 +1,27 @@
+"""The table [portfolio] of the configuration file: what a keeper of a portfolio venue may do."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from keeper.config_fields import AccountName, NotNegativeFloat, Positive, Section
+
+
+class PortfolioConfig(Section):
+    """What a keeper of a portfolio venue may do beside starting auctions, which is policy.liquidate."""
+
+    take: bool = False
+    takers: Annotated[
+        tuple[AccountName, ...], Field(strict=False)
+    ] = ()  # accounts that buy, each one auction at a time
+    min_profit_usd: NotNegativeFloat = 0.0  # a take that promises less is left to others
+    deadline_seconds: Positive = 120  # of block time after the decision; a later call reverts
+    publish: bool = False
+    publish_after_move: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5  # share of the move limit
+    publish_after_seconds: Positive = 300  # age of the report that the arrays rest on
+
+    @model_validator(mode="after")
+    def _has_takers(self) -> Self:
+        if self.take and not self.takers:
+            raise ValueError("expected at least one of takers for take = true, found none")
+        return self
