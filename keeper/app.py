@@ -21,7 +21,7 @@ from keeper.loop import Line, World
 from keeper.oracles import ORACLES
 from keeper.oracles.base import Feed
 from keeper.perpetuals import PerpetualLine
-from keeper.plans import Liquidate, PublishArrays, SetParameters, StartAuction, TakeAuction
+from keeper.plans import EndAuction, Liquidate, PublishArrays, SetParameters, StartAuction, TakeAuction
 from keeper.portfolios import Memory, PortfolioLine, PortfolioPolicy
 from keeper.publish import PPM, Publishing
 from keeper.rpc import Rpc
@@ -102,6 +102,8 @@ def portfolio_policy_of(config: Config) -> PortfolioPolicy:
             min_profit_usd=rules.min_profit_usd,
             max_a_tick=policy.max_liquidations_per_tick,
             deadline_s=rules.deadline_seconds,
+            end=rules.end,
+            end_excess=round(rules.end_excess * PPM),
         ),
         publishing=Publishing(rules.publish, round(rules.publish_after_move * PPM), rules.publish_after_seconds),
         publisher=config.signer.address or NOBODY,
@@ -242,7 +244,11 @@ def _portfolio_calls(config: Config, venue: PortfolioVenue) -> Iterator[Call]:
     the venue moves a taker's money only for the taker's owner or his delegate."""
     name = venue.name
     if config.policy.liquidate:
-        yield venue.encode(StartAuction(name, NOBODY, 0, False, 0, 0, 0.0, 0, 0))
+        start = StartAuction(name, NOBODY, 0, False, 0, 0, 0.0, 0, 0)
+        yield venue.encode(start)
+        yield from (sending.call for sending in venue.sendings((start, start), 2**63))
+    if config.portfolio.end:
+        yield venue.encode(EndAuction(name, NOBODY, 0, 0, 0, 0.0, 0, 0))
     if config.portfolio.take:
         yield venue.encode(TakeAuction(name, NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0))
     if config.portfolio.publish:

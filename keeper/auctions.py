@@ -29,6 +29,8 @@ class AuctionPolicy:
     min_profit_usd: float
     max_a_tick: int
     deadline_s: int  # of every call, from the block it is decided at
+    end: bool
+    end_excess: int  # of equity over MM before an auction is ended, parts per million of MM
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def liquidations(
     plans: list[Plan] = []
     holds: list[Held] = []
     urgent = sorted(
-        (s for s in standings.values() if s.below or s.account.auction_id),
+        (s for s in standings.values() if s.below),
         key=lambda s: (start_effect(state.venue, s.account.name) in refused, -s.shortfall, s.account.name),
     )
     starting, running = [s for s in urgent if not s.account.auction_id], [s for s in urgent if s.account.auction_id]

@@ -15,6 +15,8 @@ class PortfolioConfig(Section):
         tuple[AccountName, ...], Field(strict=False)
     ] = ()  # accounts that buy, each one auction at a time
     min_profit_usd: NotNegativeFloat = 0.0  # a take that promises less is left to others
+    end: bool = True  # auctions of accounts that have recovered
+    end_excess: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01  # of equity over MM before that, as a share of MM
     deadline_seconds: Positive = 120  # of block time after the decision; a later call reverts
     publish: bool = False
     publish_after_move: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5  # share of the move limit

@@ -18,10 +18,10 @@ from keeper.heads import Head
 from keeper.journal.records import Attempt, ClosedStatus, Intent, NewAttempt, SettledStatus
 from keeper.plans import in_order
 from keeper.rpc import Rpc, RpcRefusal
-from keeper.submit.base import Route, Unsigned
+from keeper.submit.base import Route, Signed, Unsigned
 from keeper.submit.fees import fees
 from keeper.submit.signer import Signer
-from keeper.venues.base import Venue
+from keeper.venues.base import Sending, Venue
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +91,8 @@ class Executor:
         count = self._rpc.nonce(self._signer.address, block)
         orphaned = self._ledger.settled_from(self._signer.address, count)
         if orphaned:
-            log.warning("%d settled transactions left the chain, from nonce %d on: offered again", len(orphaned), count)
-            self._route.send([a.raw for a in orphaned])
+            log.warning("%d settled attempts left the chain, from nonce %d on: offered again", len(orphaned), count)
+            self._offer(orphaned)
 
     def _under_way(self, block: Block) -> list[Attempt]:
         """Return every attempt whose intent is still to be closed; close the intents that were never signed.
@@ -137,10 +137,16 @@ class Executor:
             if attempt.nonce < used[attempt.sender]:
                 self._lose(attempt, block)
         if alive and self._signer.mode == "live":
-            for attempt, said in zip(alive, self._route.send([a.raw for a in alive]), strict=True):
+            for attempt, said in zip(alive, self._offer(alive), strict=True):
                 if attempt.status == "signed":
                     self._ledger.mark_broadcast(attempt.id, said or None)
         return alive
+
+    def _offer(self, attempts: Sequence[Attempt]) -> list[str]:
+        """Hand every transaction to the route once; return what was said of each attempt's."""
+        raws = {a.tx_hash: a.raw for a in attempts}
+        said = dict(zip(raws, self._route.send(list(raws.values())), strict=True))
+        return [said[a.tx_hash] for a in attempts]
 
     def _lose(self, attempt: Attempt, block: Block) -> None:
         (again,) = self._rpc.receipts([attempt.tx_hash])
@@ -164,7 +170,7 @@ class Executor:
                 self._ledger.close_intent(intent.id, "shadow", cause, head.block.number)
             return
         stored = self._signed(sound, head.block)
-        for attempt, said in zip(stored, self._route.send([a.raw for a in stored]), strict=True):
+        for attempt, said in zip(stored, self._offer(stored), strict=True):
             self._ledger.mark_broadcast(attempt.id, said or None)
             if said:
                 log.warning("%s nonce %d: the node said %s", attempt.plan.kind, attempt.nonce, said)
@@ -209,55 +215,61 @@ class Executor:
                 cause = f"base fee {block.base_fee} wei above signer.max_fee_gwei"
                 self._ledger.close_intent(intent.id, "refused", cause, block.number)
             return ()
-        allowed = self._affordable(intents, block, price.max_fee)
         sender = self._signer.address
         nonce = self._ledger.next_nonce(sender, self._rpc.nonce(sender, block))
         attempts: list[NewAttempt] = []
-        for intent in allowed:
-            call = self._venue.encode(intent.plan)
-            gas = self._gas(call)
-            unsigned = Unsigned(self._limits.chain_id, nonce + len(attempts), call, gas, price.max_fee, price.tip)
+        for sending in self._affordable(intents, block, price.max_fee):
+            carried = [intents[row] for row in sending.rows]
+            call, gas = sending.call, self._gas(sending.call)
+            unsigned = Unsigned(self._limits.chain_id, nonce, call, gas, price.max_fee, price.tip)
             try:
                 signed = self._signer.sign(unsigned)
             except SigningRefused as e:
-                self._ledger.close_intent(intent.id, "refused", str(e), block.number)
-                log.error("%s", e)
+                self._refuse(carried, str(e), block)
                 continue
-            attempts.append(
-                NewAttempt(
-                    intent_id=intent.id,
-                    sender=sender,
-                    nonce=unsigned.nonce,
-                    tx_hash=signed.tx_hash,
-                    raw=signed.raw,
-                    gas_limit=unsigned.gas,
-                    max_fee=unsigned.max_fee,
-                    tip=unsigned.tip,
-                )
-            )
+            attempts += [_attempt(intent, sender, unsigned, signed) for intent in carried]
+            nonce += 1
         return self._ledger.store_signed(attempts) if attempts else ()
+
+    def _refuse(self, intents: Sequence[Intent], cause: str, block: Block) -> None:
+        for intent in intents:
+            self._ledger.close_intent(intent.id, "refused", cause, block.number)
+        log.error("%s", cause)
 
     def _gas(self, call: Call) -> int:
         return min(call.gas or self._limits.gas, self._limits.gas)
 
-    def _affordable(self, intents: Sequence[Intent], block: Block, max_fee: int) -> list[Intent]:
-        """Return the first intents that one block and the balance can carry, at most `per_tick`; close the rest.
+    def _affordable(self, intents: Sequence[Intent], block: Block, max_fee: int) -> list[Sending]:
+        """Return the first transactions that one block and the balance can carry, at most `per_tick`; close the rest.
 
         What is already offered may still cost its own worst, wei.
 
         More gas than a block holds is never offered at once: Anvil drops every later nonce of the sender then.
         """
-        exposed = sum(a.gas_limit * a.max_fee for a in self._ledger.open_attempts())
+        exposed = sum({a.tx_hash: a.gas_limit * a.max_fee for a in self._ledger.open_attempts()}.values())
         balance = max(self._rpc.balance(self._signer.address, block) - exposed, 0)
         gas_limit = self._rpc.gas_limit(block)
-        needed = list(accumulate(self._gas(self._venue.encode(intent.plan)) for intent in intents))
+        sendings = self._venue.sendings([intent.plan for intent in intents], min(self._limits.gas, gas_limit))
+        needed = list(accumulate(self._gas(sending.call) for sending in sendings))
         room = sum(gas <= gas_limit and gas * max_fee <= balance for gas in needed[: self._limits.per_tick])
-        for intent in intents[room:]:
+        for sending in sendings[room:]:
             cause = (
                 f"{room} transactions allowed now: signer.max_transactions_per_block is {self._limits.per_tick}, "
                 f"{self._signer.address} has {balance} wei not yet committed and all may cost {needed[-1] * max_fee}, "
                 f"a block holds {gas_limit} gas and all may use {needed[-1]}"
             )
-            self._ledger.close_intent(intent.id, "refused", cause, block.number)
-            log.error("%s", cause)
-        return list(intents[:room])
+            self._refuse([intents[row] for row in sending.rows], cause, block)
+        return list(sendings[:room])
+
+
+def _attempt(intent: Intent, sender: str, unsigned: Unsigned, signed: Signed) -> NewAttempt:
+    return NewAttempt(
+        intent_id=intent.id,
+        sender=sender,
+        nonce=unsigned.nonce,
+        tx_hash=signed.tx_hash,
+        raw=signed.raw,
+        gas_limit=unsigned.gas,
+        max_fee=unsigned.max_fee,
+        tip=unsigned.tip,
+    )

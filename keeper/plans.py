@@ -106,6 +106,38 @@ def start_effect(venue: str, account: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class EndAuction:
+    """End the auction of an account that is at or above MM again, so that its discount does not go on growing."""
+
+    venue: str
+    account: str
+    auction_id: int
+    sequence: int  # the account's number of changes as read
+    legs: int  # what showing its margin costs depends on it
+    excess: float  # USD, >= 0: the least by which any statement shows equity above MM
+    deadline: int  # last second of block time the call counts
+    expires_at: int  # last block it is meant for; still open later, it is warned about
+
+    kind: Literal["end_auction"] = "end_auction"
+
+    @property
+    def effect(self) -> str:
+        return end_effect(self.venue, self.account, self.auction_id)
+
+    @property
+    def subject(self) -> str:
+        return self.account
+
+    @property
+    def why(self) -> str:
+        return f"auction {self.auction_id}: {self.excess:,.2f} USD above MM"
+
+
+def end_effect(venue: str, account: str, auction_id: int) -> str:
+    return f"{venue}:end_auction:{account}:{auction_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class TakeAuction:
     """Buy a fraction of an account in auction, at most at the stated price."""
 
@@ -180,7 +212,7 @@ class PublishArrays:
         return (len(self.arrays) - 2) // ARRAY_DIGITS
 
 
-Plan = Liquidate | SetParameters | StartAuction | TakeAuction | PublishArrays
+Plan = Liquidate | SetParameters | StartAuction | EndAuction | TakeAuction | PublishArrays
 
 
 def in_order(plans: Sequence[Plan]) -> tuple[tuple[int, ...], ...]:

@@ -13,6 +13,7 @@ from keeper.chain import Block
 from keeper.oracles.base import Quote
 from keeper.plans import Held, Plan
 from keeper.publish import Publishing, arrays_of, publications
+from keeper.recoveries import recoveries
 from keeper.snapshot import MarginStatus, Part, Verdict
 from keeper.twin.fixed import WAD
 from keeper.twin.margin import by_arrays, by_settled_arrays, groups_by_arrays, pack_scenarios, statement, value_of
@@ -91,8 +92,11 @@ class PortfolioSight:
         )
         published, kept = publications(self.state, policy.publishing, policy.plan_lifetime_blocks)
         new = [plan for plan in published if plan.effect not in memory.under_way]
+        ended, left = recoveries(
+            self.state, self.standings, policy.auctions, memory.under_way, memory.refused, policy.plan_lifetime_blocks
+        )
         unknown = [Held(v.account, f"unknown: {v.reason}") for v in verdicts if v.status == "unknown"]
-        return (*plans, *new), (*unknown, *holds, *kept)
+        return (*plans, *new, *ended), (*unknown, *holds, *kept, *left)
 
     def faults(self) -> tuple[str, ...]:
         world = self.state.world

@@ -1,6 +1,7 @@
 """The transaction ledger: intents and the signed bytes meant to fulfil them. Written first, then sent.
 
-What holds here, whatever the callers do: one live intent per effect; attempts that share a nonce share an intent;
+What holds here, whatever the callers do: one live intent per effect; attempts that share a nonce share an intent or
+a transaction, which then carries several intents out;
 an intent closes only when none of its bytes can still land; a closed intent stays closed.
 """
 
@@ -66,8 +67,8 @@ class Ledger:
     def store_signed(self, signed: Sequence[NewAttempt]) -> tuple[Attempt, ...]:
         """Store signed bytes and mark their intents live; once this returns they survive a crash and may be sent.
 
-        All or nothing. Raises JournalError if an intent is closed, a nonce is in use by another intent, or the
-        same transaction is already stored.
+        All or nothing. Raises JournalError if an intent is closed, its nonce is in use by another transaction of
+        another intent, or the same transaction is already stored for it.
         """
         with self._database.writing() as connection:
             return tuple(_store(connection, attempt) for attempt in signed)
@@ -168,7 +169,8 @@ def _store(connection: Connection, signed: NewAttempt) -> Attempt:
 
 def _require_own_nonce(connection: Connection, signed: NewAttempt) -> None:
     taken = and_(attempts.c.sender == signed.sender, attempts.c.nonce == signed.nonce, attempts.c.status != "lost")
-    query = select(attempts.c.intent_id).where(taken, attempts.c.intent_id != signed.intent_id).limit(1)
+    another = and_(attempts.c.intent_id != signed.intent_id, attempts.c.tx_hash != signed.tx_hash)
+    query = select(attempts.c.intent_id).where(taken, another).limit(1)
     other = connection.execute(query).scalar_one_or_none()
     if other is not None:
         raise JournalError(

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 
 from keeper.errors import JournalError
-from keeper.plans import Liquidate, Plan, PublishArrays, SetParameters, StartAuction, TakeAuction
+from keeper.plans import EndAuction, Liquidate, Plan, PublishArrays, SetParameters, StartAuction, TakeAuction
 
 
 def subject(plan: Plan) -> str:
@@ -34,6 +34,7 @@ _KINDS: dict[str, type[Plan]] = {
     "liquidate": Liquidate,
     "set_parameters": SetParameters,
     "start_auction": StartAuction,
+    "end_auction": EndAuction,
     "take_auction": TakeAuction,
     "publish_arrays": PublishArrays,
 }

@@ -122,7 +122,10 @@ class NewAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One signed transaction for an intent; several may share a nonce, at most one of them is mined."""
+    """One signed transaction for an intent; several may share a nonce, at most one of them is mined.
+
+    A transaction that carries out several intents is an attempt of each.
+    """
 
     id: int
     intent_id: int

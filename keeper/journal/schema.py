@@ -158,7 +158,7 @@ attempts = Table(
     Column("intent_id", ID, ForeignKey("intents.id"), nullable=False, index=True),
     Column("sender", String(42), nullable=False),
     Column("nonce", BigInteger, nullable=False),
-    Column("tx_hash", String(66), nullable=False, unique=True),
+    Column("tx_hash", String(66), nullable=False),  # one transaction may carry out several intents
     Column("raw", LargeBinary, nullable=False),  # the signed bytes
     Column("gas_limit", BigInteger, nullable=False),
     Column("max_fee", UInt256, nullable=False),  # wei per gas
@@ -170,7 +170,7 @@ attempts = Table(
     Column("gas_used", BigInteger),
     Column("gas_price", UInt256),  # wei per gas, as charged
     CheckConstraint("status IN ('signed', 'broadcast', 'mined', 'reverted', 'lost')", name="status"),
-    UniqueConstraint("sender", "nonce", "tx_hash"),
+    UniqueConstraint("intent_id", "tx_hash"),
 )
 
 volatility = Table(

@@ -75,7 +75,7 @@ class Limits:
     auction_buffer: int = 500  # above MM after a take
     auction_discount: int = 500  # cap, share of MM
     auction_growth: int = 900  # seconds from no discount to the cap
-    auction_start_gas: int = 12_000_000  # for each start of startAuctions
+    auction_start_gas: int = 5_000_000  # for each start of startAuctions: twice the dearest legal one (docs/gas.md)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,14 @@ class Effect:
     summary: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One transaction, and which of the plans it carries out."""
+
+    rows: tuple[int, ...]
+    call: Call
+
+
 class ForeignPlan(KeeperError):
     """A plan of a kind that this venue does not know: its journal or its policy is another venue's."""
 
@@ -134,8 +142,18 @@ class Venue(Protocol):
     def encode(self, plan: Plan) -> Call:
         """Return the call that carries out `plan`. Raises ForeignPlan for a kind that is not the venue's."""
 
+    def sendings(self, plans: Sequence[Plan], gas: int) -> tuple[Sending, ...]:
+        """Return the transactions that carry out all plans, each plan in one of them, in the order of their first.
+
+        Plans share a transaction only where one that fails leaves the others untouched, and within `gas`.
+        """
+
     def confirm(self, plan: Plan, receipt: Receipt) -> Effect:
-        """Say from the receipt's logs whether `plan` happened. Raises ForeignPlan."""
+        """Say from the receipt's logs whether `plan` happened, whatever else happened in it. Raises ForeignPlan."""
+
+
+def each_alone(venue: Venue, plans: Sequence[Plan]) -> tuple[Sending, ...]:
+    return tuple(Sending((row,), venue.encode(plan)) for row, plan in enumerate(plans))
 
 
 class PerpetualVenue(Venue, Protocol):

@@ -25,7 +25,9 @@ from keeper.venues.base import (
     ForeignPlan,
     Market,
     Position,
+    Sending,
     VenueState,
+    each_alone,
 )
 from keeper.venues.perp_curie_facts import (
     ACCOUNT_BALANCE,
@@ -192,6 +194,9 @@ class PerpCurie:
         if isinstance(plan, SetParameters):
             return _setter(self.contracts, plan)
         raise ForeignPlan(self.name, plan)
+
+    def sendings(self, plans: Sequence[Plan], gas: int) -> tuple[Sending, ...]:  # noqa: ARG002 - nothing is batched
+        return each_alone(self, plans)
 
     def confirm(self, plan: Plan, receipt: Receipt) -> Effect:
         if not receipt.succeeded:

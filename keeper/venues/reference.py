@@ -11,18 +11,24 @@ from eth_abi.exceptions import DecodingError
 
 from keeper.abi import checksummed, interface, uint_at
 from keeper.chain import Block, Call, Log, Receipt
-from keeper.plans import Plan, PublishArrays, StartAuction, TakeAuction
+from keeper.plans import EndAuction, Plan, PublishArrays, StartAuction, TakeAuction
 from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.twin.records import Book, Holding, Leg
-from keeper.venues.base import Effect, ForeignPlan
+from keeper.venues.base import Effect, ForeignPlan, Sending, each_alone
 from keeper.venues.portfolio import PortfolioAccount, PortfolioState, account_id, account_name
-from keeper.venues.reference_facts import AUCTIONS, RISK_ARRAYS, VENUE, Facts, contracts_of
+from keeper.venues.reference_batches import StartBatch, batches
+from keeper.venues.reference_facts import AUCTIONS, MARGIN, PRICES, RISK_ARRAYS, VENUE, Facts, contracts_of
 
 NAME: Final = "reference"
 OWN_IDS: Final = 1 << 96
 """Accounts below belong to the venue itself: insurance fund, rounding dust, bad debt."""
 
-GAS: Final = {"publish": (900_000, 40_000), "start": (900_000, 75_000), "take": (2_000_000, 110_000)}
+GAS: Final = {
+    "publish": (900_000, 40_000),
+    "start": (900_000, 75_000),
+    "end": (900_000, 75_000),
+    "take": (2_000_000, 110_000),
+}
 """Gas limits, not costs: a flat part, and what each array or leg may add."""
 
 
@@ -94,16 +100,36 @@ class Reference:
     def encode(self, plan: Plan) -> Call:
         if isinstance(plan, StartAuction):
             return self._start(plan)
+        if isinstance(plan, EndAuction):
+            return self._end(plan)
         if isinstance(plan, TakeAuction):
             return self._take(plan)
         if isinstance(plan, PublishArrays):
             return self._publish(plan)
         raise ForeignPlan(self.name, plan)
 
+    def sendings(self, plans: Sequence[Plan], gas: int) -> tuple[Sending, ...]:
+        """Return the transactions for all plans: starts together where they fit, everything else alone."""
+        alone = each_alone(self, plans)
+        found = batches(plans, gas, self._rules.start_gas, [sending.call.gas or gas for sending in alone])
+        batched = {row for batch in found for row in batch.rows}
+        left = [sending for sending in alone if sending.rows[0] not in batched]
+        together = [Sending(batch.rows, self._starts(plans, batch)) for batch in found]
+        return tuple(sorted(left + together, key=lambda sending: sending.rows[0]))
+
     def _start(self, plan: StartAuction) -> Call:
-        call = (account_id(plan.account), plan.sequence, plan.deadline, plan.by_arrays, plan.scenarios)
-        encoded = interface(AUCTIONS).function("startAuction").packed(self.contracts.auctions, call)
+        encoded = interface(AUCTIONS).function("startAuction").packed(self.contracts.auctions, _start_call(plan))
         return _with_gas(encoded, "start", plan.legs)
+
+    def _starts(self, plans: Sequence[Plan], batch: StartBatch) -> Call:
+        calls = [_start_call(plan) for plan in (plans[row] for row in batch.rows) if isinstance(plan, StartAuction)]
+        encoded = interface(AUCTIONS).function("startAuctions").packed(self.contracts.auctions, calls)
+        return Call(encoded.to, encoded.data, batch.gas)
+
+    def _end(self, plan: EndAuction) -> Call:
+        call = (account_id(plan.account), plan.auction_id, plan.sequence, plan.deadline)
+        encoded = interface(AUCTIONS).function("endAuction").packed(self.contracts.auctions, call)
+        return _with_gas(encoded, "end", plan.legs)
 
     def _take(self, plan: TakeAuction) -> Call:
         call = (
@@ -125,6 +151,8 @@ class Reference:
             return Effect(False, "reverted")
         if isinstance(plan, StartAuction):
             return self._started(plan, receipt)
+        if isinstance(plan, EndAuction):
+            return self._ended(plan, receipt)
         if isinstance(plan, TakeAuction):
             return self._taken(plan, receipt)
         if isinstance(plan, PublishArrays):
@@ -136,7 +164,16 @@ class Reference:
             if indexed[0] == account_id(plan.account) and body["sequence"] == plan.sequence:
                 equity, mm = body["equity"] / 10**18, body["mm"] / 10**18
                 return Effect(True, f"auction {indexed[1]}: equity {equity:,.2f} USD, MM {mm:,.2f} USD")
+        for indexed, body in self._events(receipt, self.contracts.auctions, AUCTIONS, "AuctionRefused"):
+            if indexed[0] == account_id(plan.account):
+                return Effect(False, f"refused in its batch: {_named_error(body['reason'])}")
         return Effect(False, "mined without an AuctionStarted event of this account and sequence")
+
+    def _ended(self, plan: EndAuction, receipt: Receipt) -> Effect:
+        for indexed, _ in self._events(receipt, self.contracts.auctions, AUCTIONS, "AuctionEnded"):
+            if indexed == [account_id(plan.account), plan.auction_id]:
+                return Effect(True, f"auction {plan.auction_id} ended")
+        return Effect(False, "mined without an AuctionEnded event of this account and auction")
 
     def _taken(self, plan: TakeAuction, receipt: Receipt) -> Effect:
         for indexed, body in self._events(receipt, self.contracts.auctions, AUCTIONS, "Taken"):
@@ -170,6 +207,18 @@ def _account(name: str, answers: Sequence[bytes | RpcRefusal]) -> PortfolioAccou
 
 def _named(number: int) -> str:
     return account_name(number, checksummed("0x" + (number >> 96).to_bytes(20).hex()))
+
+
+def _start_call(plan: StartAuction) -> tuple[int, int, int, bool, int]:
+    return account_id(plan.account), plan.sequence, plan.deadline, plan.by_arrays, plan.scenarios
+
+
+def _named_error(reason: bytes) -> str:
+    """Return the name of the error that a start ended with; one that used up its gas gives none."""
+    if not reason:
+        return "no reason given, as when its gas runs out"
+    names = (interface(path).error_named(reason[:4]) for path in (AUCTIONS, VENUE, MARGIN, RISK_ARRAYS, PRICES))
+    return next((name for name in names if name), f"0x{reason[:4].hex()}")
 
 
 def _with_gas(call: Call, what: str, count: int) -> Call:

@@ -4,6 +4,7 @@ The keeper runs as it does in production, one tick a block; the chain's own even
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -131,6 +132,11 @@ class Run:
     events: tuple[Event, ...]
     faults: tuple[str, ...]  # where the twin and the chain differ
     ticks_without_arrays: int
+    sent: Counter[str]  # the keeper's transactions by function
+
+    @property
+    def starts(self) -> int:
+        return sum(e.name == "AuctionStarted" for e in self.events)
 
     @property
     def bad_debt(self) -> int:
@@ -191,7 +197,8 @@ def fall(market: Market, app: App, outage: range) -> Run:
     market.next_block(BLOCK_S)
     market.rpc.call("evm_mine")
     found = events(market, first)
-    return Run(tuple(due), tuple(blocks), legs, found, tuple(differences(market, app, found)), without)
+    faults = tuple(differences(market, app, found))
+    return Run(tuple(due), tuple(blocks), legs, found, faults, without, sent(market, first))
 
 
 def step(app: App, *, publishes: bool) -> PortfolioSight:
@@ -215,6 +222,16 @@ def events(market: Market, first: Block) -> tuple[Event, ...]:
         body = interface("reference/Auctions").event(name).body(log)
         found.append(Event(name, account, int(log.topics[2], 16), log.block_number, body))
     return tuple(found)
+
+
+def sent(market: Market, first: Block) -> Counter[str]:
+    """Return how many transactions of the keeper's called each function of the auctions since `first`."""
+    names = ("startAuction", "startAuctions", "take", "endAuction")
+    table = {"0x" + interface("reference/Auctions").function(name).selector.hex(): name for name in names}
+    numbers = range(first.number + 1, market.rpc.block().number + 1)
+    blocks = market.rpc.batch([("eth_getBlockByNumber", (hex(n), True)) for n in numbers])
+    theirs = (t for block in blocks for t in block["transactions"] if t["from"] == KEEPER.address.lower())
+    return Counter(table[t["input"][:10]] for t in theirs if t["input"][:10] in table)
 
 
 # --- the same in the twin ------------------------------------------------------------------------------
@@ -278,6 +295,12 @@ def test_every_account_below_maintenance_is_in_auction_within_two_blocks_though_
     assert len(fallen) >= 30
     assert sum(outage.legs[account] >= MANY_LEGS for account in fallen) >= 10
     assert outage.ticks_without_arrays >= 5  # the arrays did go stale, so some of it rested on proofs alone
+
+
+def test_starts_of_one_block_share_their_transactions(run: Callable[[range], Run]) -> None:
+    for found in (run(range(0)), run(OUTAGE)):
+        assert found.sent["startAuctions"] > 0
+        assert 2 * (found.sent["startAuction"] + found.sent["startAuctions"]) <= found.starts
 
 
 def test_bad_debt_is_the_twins_and_hardly_more_than_with_the_publisher_up(run: Callable[[range], Run]) -> None:

@@ -97,7 +97,10 @@ def wishes(market: Market) -> Iterator[Wish]:
 
 def look(market: Market, names: Sequence[str] = (), *, publish: bool = True) -> PortfolioSight:
     policy = PortfolioPolicy(
-        AuctionPolicy(True, True, (), 0.0, 0.0, 50, 120), Publishing(publish, PPM // 2, 10**9), KEEPER.address, 3
+        AuctionPolicy(True, True, (), 0.0, 0.0, 50, 120, True, 0),
+        Publishing(publish, PPM // 2, 10**9),
+        KEEPER.address,
+        3,
     )
     return PortfolioLine(market.venue, policy, lambda _: Memory()).read(market.rpc.block(), names, ())
 

@@ -1,7 +1,7 @@
 """Whatever the order of calls, crashes and reopenings, the ledger keeps its promises.
 
-A plain model of the rules runs beside the journal: one live intent per effect; a nonce is never given twice while
-its bytes may count; closed stays closed; reopening changes nothing.
+A plain model of the rules runs beside the journal: one live intent per effect; a nonce is never given to two
+transactions of two intents while their bytes may count; closed stays closed; reopening changes nothing.
 """
 
 import tempfile
@@ -58,8 +58,25 @@ class LedgerRules(RuleBasedStateMachine):
         intent = choice.choice(sorted(self.live().values()))
         self.store(intent, sender, self.journal.next_nonce(sender, chain_nonce))
 
-    def store(self, intent, sender, nonce):
-        tx_hash = f"0x{len(self.attempts) + 1:064x}"
+    @precondition(lambda self: any(a[3] in OPEN for a in self.attempts.values()))
+    @rule(choice=st.randoms(use_true_random=False))
+    def share(self, choice):
+        """One more intent is carried out by a transaction that is under way."""
+        _, sender, nonce, _, tx_hash = choice.choice([a for a in self.attempts.values() if a[3] in OPEN])
+        carried = {a[0] for a in self.attempts.values() if a[4] == tx_hash}
+        others = [other for other in self.live().values() if other not in carried]
+        if others and not self.rivals(others[0], sender, nonce, tx_hash):
+            self.store(others[0], sender, nonce, tx_hash)
+
+    def rivals(self, intent, sender, nonce, tx_hash):
+        """Return whether another intent's other transaction holds the nonce."""
+        return any(
+            a[0] != intent and a[4] != tx_hash and a[1:3] == [sender, nonce] and a[3] != "lost"
+            for a in self.attempts.values()
+        )
+
+    def store(self, intent, sender, nonce, tx_hash=None):
+        tx_hash = tx_hash or f"0x{len(self.attempts) + 1:064x}"
         new = NewAttempt(intent, sender, nonce, tx_hash, tx_hash.encode(), 100_000, 2**256 - 1, 0)
         (stored,) = self.journal.store_signed([new])
         self.attempts[stored.id] = [intent, sender, nonce, "signed", tx_hash]
@@ -69,6 +86,10 @@ class LedgerRules(RuleBasedStateMachine):
     @rule(choice=st.randoms(use_true_random=False))
     def bump(self, choice):
         intent, sender, nonce, _, _ = choice.choice([a for a in self.attempts.values() if a[3] in OPEN])
+        if self.rivals(intent, sender, nonce, None):
+            with pytest.raises(JournalError, match="in use by intent"):
+                self.journal.store_signed([NewAttempt(intent, sender, nonce, "0xbump", b"", 1, 1, 1)])
+            return
         self.store(intent, sender, nonce)
         others = [other for other in self.live().values() if other != intent]
         if others:

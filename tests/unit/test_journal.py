@@ -20,7 +20,7 @@ from alembic.migration import MigrationContext
 import keeper.journal
 from keeper.chain import Block, Receipt
 from keeper.errors import ExitCode, JournalError
-from keeper.journal import Journal, MarginRow, NewAttempt, QuoteRow, TickRecord, Volatility
+from keeper.journal import Journal, MarginRow, NewAttempt, QuoteRow, TickRecord, Volatility, plan_text
 from keeper.journal.schema import METADATA
 from keeper.plans import Held, Liquidate, SetParameters
 
@@ -335,6 +335,29 @@ def test_an_intent_closes_only_when_nothing_of_it_can_land(journal):
         journal.store_signed([attempt(intent.id, nonce=1, tag=2)])
 
 
+def test_one_transaction_may_carry_several_intents_and_each_ends_by_itself(journal):
+    first, second = journal.intend(tick(1), [plan(), plan(BOB)])
+    one, other = journal.store_signed([attempt(first.id, 4, 1), attempt(second.id, 4, 1)])
+    assert (one.intent_id, other.intent_id) == (first.id, second.id)
+    assert (one.tx_hash, one.raw) == (other.tx_hash, other.raw)
+    assert journal.next_nonce(KEY, 0) == 5
+    journal.settle(one.id, status="mined", receipt=receipt(one.tx_hash), cause="started")
+    journal.close_intent(first.id, "achieved", "started", 9)
+    assert [a.intent_id for a in journal.open_attempts()] == [second.id]
+    with pytest.raises(JournalError, match="may still land"):
+        journal.close_intent(second.id, "failed", "refused in its batch", 9)
+    journal.settle(other.id, status="mined", receipt=receipt(other.tx_hash), cause="refused in its batch")
+    journal.close_intent(second.id, "failed", "refused in its batch", 9)
+    assert [journal.decisions(who)[0].intent.status for who in (ALICE, BOB)] == ["achieved", "failed"]
+
+
+def test_what_replaces_a_shared_transaction_would_take_its_nonce_from_the_others(journal):
+    first, second = journal.intend(tick(1), [plan(), plan(BOB)])
+    journal.store_signed([attempt(first.id, 4, 1), attempt(second.id, 4, 1)])
+    with pytest.raises(JournalError, match=f"in use by intent {second.id}"):
+        journal.store_signed([attempt(first.id, 4, 2)])
+
+
 def test_a_nonce_belongs_to_one_intent(journal):
     first, second = journal.intend(tick(1), [plan(), plan(BOB)])
     journal.store_signed([attempt(first.id, 0, 1), attempt(first.id, 0, 2, tip=2 * 10**9)])  # a fee bump shares it
@@ -632,6 +655,36 @@ def test_a_journal_of_the_first_schema_keeps_its_rows(tmp_path):
         assert journal.accounts() == ("0xa11ce",)
         (margin,) = journal.margins(1)
     assert (margin.account, margin.equity, margin.status) == ("0xa11ce", 5.5, "healthy")
+
+
+def test_attempts_of_an_older_schema_are_kept_and_may_then_share(tmp_path):
+    """Upgraded with a transaction in flight: it is still there, still open, and its rules still hold."""
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    engine = sa.create_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(keeper.journal.__file__).parent / "migrations"))
+    row = (1, 1, KEY, 4, "0x" + "11" * 32, b"signed bytes", 9, "7", "1", "broadcast", "", None, None, None, None)
+    intent = (1, 1, "liquidate", plan().effect, ALICE, plan_text.encode(plan()), "live", "", None, 9)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        for table, cells in (("ticks", OLD_ROWS["ticks"]), ("intents", intent), ("attempts", row)):
+            marks = ", ".join("?" * len(cells))
+            connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({marks})", cells)
+    engine.dispose()
+    with opened(url) as journal:
+        (kept,) = journal.open_attempts()
+        assert (kept.intent_id, kept.nonce, kept.raw, kept.status) == (1, 4, b"signed bytes", "broadcast")
+        assert journal.next_nonce(KEY, 0) == 5
+        (other,) = journal.intend(tick(9), [plan(BOB)])
+        journal.store_signed([attempt(other.id, 4, tx_hash=kept.tx_hash)])
+        assert len(journal.open_attempts()) == 2
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM attempts WHERE intent_id <> 1")
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        assert connection.exec_driver_sql("SELECT id, tx_hash FROM attempts").all() == [(1, kept.tx_hash)]
+    engine.dispose()
 
 
 OLD_ROWS = {

@@ -19,7 +19,15 @@ WAD = 10**18
 ALICE, BOB, CAROL = (f"0x{name}{'0' * 36}" for name in ("a11c", "0b0b", "ca01"))
 ROW_4 = NO_SCENARIOS ^ 0xFF ^ 4
 POLICY = AuctionPolicy(
-    start=True, take=True, takers=(CAROL,), min_shortfall_usd=0.0, min_profit_usd=0.0, max_a_tick=10, deadline_s=60
+    start=True,
+    take=True,
+    takers=(CAROL,),
+    min_shortfall_usd=0.0,
+    min_profit_usd=0.0,
+    max_a_tick=10,
+    deadline_s=60,
+    end=True,
+    end_excess=10_000,
 )
 
 
