@@ -84,7 +84,6 @@ contract MarginBooksTest is MarginWorld {
     }
 
     /// What is short only pays no gap, so the worst row, recomputed, is the whole requirement: to the last integer.
-    /// forge-config: default.fuzz.runs = 64
     function testFuzz_worst_row_of_a_short_book_is_its_margin(uint256 seed) public {
         _allRules();
         Book memory book = _book(seed, 8);
@@ -192,7 +191,6 @@ contract MarginBooksTest is MarginWorld {
     /// Long call and short put at one strike, the reverse at another: worth the same everywhere. Each of the four words
     /// of a row is floored once, so 4 units of loss at most, 80 % of it, and one unit a leg; with arrays, at most twice the
     /// gap word of an option bought beside.
-    /// forge-config: default.fuzz.runs = 64
     function testFuzz_box_needs_only_gap_and_units(uint256 contracts) public view {
         uint256 size = bound(contracts, 1e15, 1e24);
         uint128[] storage ids = listed[BTC][expiries[BTC][1]];

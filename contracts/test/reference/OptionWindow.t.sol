@@ -59,6 +59,7 @@ contract OptionWindowTest is OptionBase {
     }
 
     /// The last second, almost all fixed: a call is worth no more than what the unfixed part can still add.
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_the_last_seconds_move_no_more_than_the_unfixed_share(uint64 share, uint40 left) public pure {
         (Report memory r, Slice memory s) = (aReport(), aSlice());
         s.expiry = NOW + uint40(bound(left, 1, 60));

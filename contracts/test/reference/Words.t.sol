@@ -34,6 +34,7 @@ contract WordsTest is Test {
         _refuses(7, 2 ** 48); // its low 48 bits are zero
     }
 
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_what_is_written_is_read(int48[22] memory words) public pure {
         int256[22] memory wide;
         for (uint256 i; i < 22; ++i) {
@@ -47,6 +48,7 @@ contract WordsTest is Test {
     }
 
     /// Encoding writes nothing beyond its own bytes.
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_what_follows_in_memory_is_untouched(int48 last) public pure {
         int256[22] memory words;
         words[21] = last;

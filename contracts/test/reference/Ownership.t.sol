@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {Bonds} from "../../src/reference/Bonds.sol";
+import {Prices} from "../../src/reference/Prices.sol";
+import {Products} from "../../src/reference/Products.sol";
+import {VenueRules} from "../../src/reference/VenueRules.sol";
+import {CollateralType, Slice} from "../../src/reference/Types.sol";
+import {Fixture} from "./Fixture.sol";
+
+/// @notice Everything the owner may do is refused to everyone else, and ownership moves only with the heir's consent.
+contract OwnershipTest is Fixture {
+    struct OwnersCall {
+        address target;
+        bytes data;
+    }
+
+    OwnersCall[] private _calls;
+
+    function _owned() private view returns (Ownable2Step[4] memory) {
+        return [Ownable2Step(venue), Ownable2Step(riskArrays), Ownable2Step(prices), Ownable2Step(products)];
+    }
+
+    function testFuzz_only_the_owner_may(address caller, address any, uint256 seed) public {
+        vm.assume(caller != address(this) && caller != address(0));
+        _listVenueAndArrays(any, seed);
+        _listPrices(seed);
+        _listProducts(any, seed);
+        bytes memory refused = abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, caller);
+        for (uint256 i; i < _calls.length; ++i) {
+            vm.prank(caller);
+            (bool done, bytes memory answer) = _calls[i].target.call(_calls[i].data);
+            assertTrue(!done, "a stranger set something");
+            assertEq(answer, refused);
+        }
+    }
+
+    function _listVenueAndArrays(address any, uint256 seed) private {
+        bool yes = seed % 2 == 0;
+        VenueRules.Limits memory limits = VenueRules.Limits(uint16(seed), uint16(seed >> 16), uint128(seed >> 32));
+        _add(address(venue), abi.encodeCall(VenueRules.setGuardian, (any)));
+        _add(address(venue), abi.encodeCall(VenueRules.setSwapper, (any, yes)));
+        _add(address(venue), abi.encodeCall(VenueRules.setLimits, (limits)));
+        _add(address(venue), abi.encodeWithSelector(VenueRules.wireAuctions.selector, any));
+        _add(address(riskArrays), abi.encodeCall(Bonds.setPublisher, (any, yes)));
+        _add(address(riskArrays), abi.encodeWithSelector(Bonds.wireVenue.selector, any));
+        Ownable2Step[4] memory owned = _owned();
+        for (uint256 i; i < 4; ++i) {
+            _add(address(owned[i]), abi.encodeCall(Ownable2Step.transferOwnership, (any)));
+            _add(address(owned[i]), abi.encodeCall(Ownable.renounceOwnership, ()));
+            _add(address(owned[i]), abi.encodeCall(Ownable2Step.acceptOwnership, ()));
+        }
+    }
+
+    function _listPrices(uint256 seed) private {
+        Prices.Observation[] memory seen = new Prices.Observation[](1 + seed % 3);
+        Slice[] memory fitted = new Slice[](1 + seed % 3);
+        _add(address(prices), abi.encodeCall(Prices.setReport, (seen[0])));
+        _add(address(prices), abi.encodeCall(Prices.setReports, (seen)));
+        _add(address(prices), abi.encodeCall(Prices.setSlice, (fitted[0])));
+        _add(address(prices), abi.encodeCall(Prices.setSlices, (fitted)));
+        _add(address(prices), abi.encodeCall(Prices.setFundingLimits, (uint8(seed), uint64(seed), uint64(seed >> 64))));
+    }
+
+    function _listProducts(address any, uint256 seed) private {
+        uint8 u = uint8(seed);
+        CollateralType memory kind = CollateralType(any, 18, u, uint16(seed), uint128(seed));
+        _add(
+            address(products),
+            abi.encodeCall(Products.addUnderlying, (bytes32(seed), seed % 2 == 0, _scan(u), _margin(u)))
+        );
+        _add(address(products), abi.encodeCall(Products.listExpiry, (u, uint40(seed))));
+        _add(
+            address(products),
+            abi.encodeCall(Products.listOptions, (u, uint40(seed), new uint64[](seed % 3), new bool[](seed % 3)))
+        );
+        _add(address(products), abi.encodeCall(Products.setScanParameters, (u, _scan(u))));
+        _add(address(products), abi.encodeCall(Products.setMarginParameters, (u, _margin(u))));
+        _add(address(products), abi.encodeCall(Products.addCollateral, (kind)));
+        _add(address(products), abi.encodeCall(Products.setCollateral, (seed, kind)));
+    }
+
+    function _add(address target, bytes memory data) private {
+        _calls.push(OwnersCall(target, data));
+    }
+
+    function testFuzz_ownership_moves_when_the_heir_accepts(address heir, address other) public {
+        vm.assume(heir != address(0) && heir != address(this) && other != heir && other != address(this));
+        Ownable2Step[4] memory owned = _owned();
+        for (uint256 i; i < 4; ++i) {
+            owned[i].transferOwnership(other);
+            owned[i].transferOwnership(heir); // the last one named
+            assertEq(owned[i].owner(), address(this));
+            vm.prank(other);
+            vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, other));
+            owned[i].acceptOwnership();
+            vm.prank(heir);
+            owned[i].acceptOwnership();
+            assertEq(owned[i].owner(), heir);
+            assertEq(owned[i].pendingOwner(), address(0));
+            vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, address(this)));
+            owned[i].transferOwnership(other);
+        }
+    }
+
+    function testFuzz_who_renounces_leaves_no_heir(address heir) public {
+        vm.assume(heir != address(0));
+        Ownable2Step[4] memory owned = _owned();
+        for (uint256 i; i < 4; ++i) {
+            owned[i].transferOwnership(heir);
+            owned[i].renounceOwnership();
+            assertEq(owned[i].owner(), address(0));
+            vm.prank(heir);
+            vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, heir));
+            owned[i].acceptOwnership();
+        }
+    }
+}

@@ -1,0 +1,182 @@
+"""Every call that can change a contract of the reference venue is fuzzed, where it succeeds and where it is refused;
+pure maths is fuzzed at length."""
+
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+TESTS: Final = ROOT / "contracts/test/reference"
+LENGTH: Final = "forge-config: default.fuzz.runs = 10000"
+
+STRANGERS: Final = "Ownership.testFuzz_only_the_owner_may"
+OWNERSHIP: Final = {
+    "transferOwnership": ("Ownership.testFuzz_ownership_moves_when_the_heir_accepts", STRANGERS),
+    "acceptOwnership": ("Ownership.testFuzz_ownership_moves_when_the_heir_accepts", STRANGERS),
+    "renounceOwnership": ("Ownership.testFuzz_who_renounces_leaves_no_heir", STRANGERS),
+}
+
+# Contract and function: the test in which it succeeds, the test in which it is refused (None: nothing is to refuse).
+FUZZED: Final[dict[str, dict[str, tuple[str, str | None]]]] = {
+    "MarginVenue": {
+        **OWNERSHIP,
+        "deposit": (
+            "Custody.testFuzz_what_goes_in_comes_out",
+            "VenueCalls.testFuzz_a_deposit_counts_whole_or_not_at_all",
+        ),
+        "withdraw": (
+            "Custody.testFuzz_what_goes_in_comes_out",
+            "VenueCalls.testFuzz_a_withdrawal_needs_right_sequence_and_means",
+        ),
+        "swap": (
+            "VenueSwaps.testFuzz_a_swap_moves_exactly_what_it_says",
+            "VenueCalls.testFuzz_a_swap_delivers_or_is_undone",
+        ),
+        "matchOrders": (
+            "Orders.testFuzz_a_trade_creates_and_destroys_nothing",
+            "Orders.testFuzz_any_changed_field_voids_the_signature",
+        ),
+        "cancel": ("VenueCalls.testFuzz_a_cancelled_order_is_dead", "VenueCalls.testFuzz_a_cancelled_order_is_dead"),
+        "raiseNonceFloor": (
+            "Orders.testFuzz_a_nonce_floor_only_rises",
+            "VenueCalls.testFuzz_only_who_may_raises_the_nonce_floor",
+        ),
+        "setDelegate": (
+            "Delegates.testFuzz_a_grant_ends_with_the_second_it_names",
+            "Delegates.testFuzz_only_the_owner_names_delegates",
+        ),
+        "revokeDelegates": (
+            "VenueCalls.testFuzz_revoking_ends_every_grant",
+            "Delegates.testFuzz_only_the_owner_names_delegates",
+        ),
+        "touch": ("Settlement.testFuzz_book_is_what_a_touch_makes", None),
+        "seize": (
+            "Venue.testFuzz_seize_moves_and_creates_nothing",
+            "VenueCalls.testFuzz_seize_takes_no_more_than_all_nor_than_the_fund",
+        ),
+        "creditFund": (
+            "VenueCalls.testFuzz_only_the_risk_arrays_credit_the_fund",
+            "VenueCalls.testFuzz_only_the_risk_arrays_credit_the_fund",
+        ),
+        "setGuardian": ("VenueCalls.testFuzz_the_guardian_pauses_and_the_owner_too", STRANGERS),
+        "setLimits": (
+            "Venue.testFuzz_limits_stay_within_their_bounds",
+            "Venue.testFuzz_limits_stay_within_their_bounds",
+        ),
+        "setPaused": (
+            "VenueCalls.testFuzz_the_guardian_pauses_and_the_owner_too",
+            "Venue.testFuzz_only_the_owner_sets",
+        ),
+        "setSwapper": ("VenueCalls.testFuzz_swappers_are_those_allowed_now", STRANGERS),
+        "wireAuctions": ("VenueCalls.testFuzz_auctions_are_wired_once", "VenueCalls.testFuzz_auctions_are_wired_once"),
+    },
+    "Auctions": {
+        "startAuction": ("Auctions.test_any_take", "AuctionCalls.testFuzz_a_start_needs_a_shortfall_in_time"),
+        "startAuctions": (
+            "AuctionCalls.testFuzz_each_of_many_starts_stands_alone",
+            "AuctionCalls.testFuzz_each_of_many_starts_stands_alone",
+        ),
+        "take": ("Auctions.test_any_take", "AuctionCalls.testFuzz_a_take_needs_what_it_names"),
+        "endAuction": (
+            "AuctionCalls.testFuzz_an_auction_ends_at_maintenance_by_every_measure",
+            "AuctionCalls.testFuzz_an_auction_ends_at_maintenance_by_every_measure",
+        ),
+    },
+    "RiskArrays": {
+        **OWNERSHIP,
+        "bond": (
+            "RiskArraysExtremes.testFuzz_bonds_come_back_whole_where_nothing_was_wrong",
+            "ArrayCalls.testFuzz_only_who_is_allowed_bonds",
+        ),
+        "requestUnbond": (
+            "RiskArraysExtremes.testFuzz_bonds_come_back_whole_where_nothing_was_wrong",
+            "ArrayCalls.testFuzz_without_a_bond_nothing_is_asked_back",
+        ),
+        "finishUnbond": (
+            "RiskArraysExtremes.testFuzz_bonds_come_back_whole_where_nothing_was_wrong",
+            "ArrayCalls.testFuzz_without_a_bond_nothing_is_asked_back",
+        ),
+        "publish": (
+            "RiskArraysExtremes.testFuzz_random_publications_change_nothing_or_what_they_should",
+            "RiskArraysExtremes.testFuzz_random_publications_change_nothing_or_what_they_should",
+        ),
+        "challenge": (
+            "RiskArraysChallenge.testFuzz_any_single_changed_word_is_proven",
+            "RiskArraysChallenge.testFuzz_a_correct_array_survives_every_challenge",
+        ),
+        "fine": (
+            "RiskArraysBonds.testFuzz_fines_add_up_however_often_they_are_asked_for",
+            "ArrayCalls.testFuzz_a_fine_is_for_the_seconds_after_the_heartbeat",
+        ),
+        "collect": ("ArrayCalls.testFuzz_collecting_takes_what_is_free", None),
+        "payUnpaid": ("ArrayCalls.testFuzz_what_was_unpaid_is_paid_once", None),
+        "setPublisher": ("ArrayCalls.testFuzz_who_may_publish_is_as_set_until_proven_wrong", STRANGERS),
+        "wireVenue": ("ArrayCalls.testFuzz_the_venue_is_wired_once", STRANGERS),
+    },
+    "Prices": {
+        **OWNERSHIP,
+        "setReport": ("StoreCalls.testFuzz_reports_are_taken_whole_or_refused_by_name", STRANGERS),
+        "setReports": ("StoreCalls.testFuzz_a_batch_of_reports_is_each_in_order_or_nothing", STRANGERS),
+        "setSlice": ("RiskArraysExtremes.testFuzz_slices_are_taken_whole_or_refused_by_name", STRANGERS),
+        "setSlices": ("StoreCalls.testFuzz_a_batch_of_slices_is_each_in_order_or_nothing", STRANGERS),
+        "setFundingLimits": ("StoreCalls.testFuzz_funding_stays_within_the_hard_cap", STRANGERS),
+    },
+    "Products": {
+        **OWNERSHIP,
+        "addUnderlying": ("StoreCalls.testFuzz_an_underlying_is_added_whole_or_not", STRANGERS),
+        "listExpiry": ("RiskArraysExtremes.testFuzz_listed_expiries_stay_apart_and_in_order", STRANGERS),
+        "listOptions": ("StoreCalls.testFuzz_options_are_listed_once_and_in_range_or_not_at_all", STRANGERS),
+        "setScanParameters": ("Products.testFuzz_accepted_scans_keep_prices_positive", STRANGERS),
+        "setMarginParameters": ("StoreCalls.testFuzz_margin_parameters_within_their_bounds", STRANGERS),
+        "addCollateral": (
+            "StoreCalls.testFuzz_a_collateral_is_what_its_token_says_with_haircut_enough",
+            STRANGERS,
+        ),
+        "setCollateral": ("StoreCalls.testFuzz_of_a_collateral_only_haircut_and_cap_change", STRANGERS),
+    },
+}
+
+
+def changing(contract: str) -> set[str]:
+    """Names of the functions that may change state."""
+    entries = json.loads((ROOT / f"abis/reference/{contract}.json").read_text())
+    abi = entries if isinstance(entries, list) else entries["abi"]
+    return {e["name"] for e in abi if e["type"] == "function" and e["stateMutability"] not in ("view", "pure")}
+
+
+def fuzz_tests(source: str) -> dict[str, str]:
+    """Tests with arguments: the text from the comment above each to the end of its head, by name."""
+    heads = re.finditer(r"((?: *///[^\n]*\n)*) *function (test\w*)\(\s*[^\s)][^)]*\)([^{]*)\{", source)
+    return {head[2]: head[0] for head in heads}
+
+
+def test_contracts_with_calls_are_all_here() -> None:
+    with_calls = {path.stem for path in (ROOT / "abis/reference").glob("*.json") if changing(path.stem)}
+    assert with_calls == set(FUZZED)
+
+
+@pytest.mark.parametrize("contract", FUZZED)
+def test_every_changing_call_is_fuzzed(contract: str) -> None:
+    assert changing(contract) == set(FUZZED[contract])
+    for tests in FUZZED[contract].values():
+        for name in filter(None, tests):
+            file, test = name.split(".")
+            assert test in fuzz_tests((TESTS / f"{file}.t.sol").read_text()), name
+
+
+def test_pure_maths_is_fuzzed_at_length_and_nothing_less_than_the_profile_says() -> None:
+    short, found = [], 0
+    for path in sorted((ROOT / "contracts/test").rglob("*.sol")):
+        source = path.read_text()
+        assert source.count("forge-config:") == source.count(LENGTH), path.name
+        for name, head in fuzz_tests(source).items():
+            if not re.search(r"\bpure\s*\{$", head):
+                continue
+            found += 1
+            if LENGTH not in head:
+                short.append(f"{path.stem}.{name}")
+    assert found > 20
+    assert not short
