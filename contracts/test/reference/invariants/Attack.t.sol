@@ -3,24 +3,11 @@ pragma solidity 0.8.30;
 
 import {AttackHandler} from "./AttackHandler.sol";
 import {Campaign} from "./Campaign.sol";
+import {Market} from "./Market.sol";
 
 contract AttackInvariants is Campaign {
-    AttackHandler private handler;
-
-    function setUp() public {
-        handler = new AttackHandler();
-        handler.setUp();
-        bytes4[] memory selectors = new bytes4[](9);
-        selectors[0] = AttackHandler.deposit.selector;
-        selectors[1] = AttackHandler.withdraw.selector;
-        selectors[2] = AttackHandler.trade.selector;
-        selectors[3] = AttackHandler.dump.selector;
-        selectors[4] = AttackHandler.take.selector;
-        selectors[5] = AttackHandler.lie.selector;
-        selectors[6] = AttackHandler.challenge.selector;
-        selectors[7] = AttackHandler.move.selector;
-        selectors[8] = AttackHandler.crush.selector;
-        _aim(address(handler), selectors);
+    function _newHandler() internal override returns (Market) {
+        return new AttackHandler();
     }
 
     /// No action makes the attacker richer than fund and shared loss openly paid (in the handler, after each); payouts
@@ -28,9 +15,5 @@ contract AttackInvariants is Campaign {
     function invariant_no_action_of_an_attacker_pays() public {
         handler.checkSums();
         handler.checkPayouts();
-    }
-
-    function afterInvariant() public {
-        handler.checkAlive();
     }
 }

@@ -24,8 +24,14 @@ contract AttackHandler is Market {
     Lie private _lie;
     uint160 private _liars;
     int256 private _paidOut; // USD, wad: to the attacker, less what he put in
-    uint256[] private _payoutTimes;
-    uint256[] private _payoutAmounts;
+
+    /// @inheritdoc Market
+    function actions() external pure override returns (bytes4[] memory list) {
+        list = new bytes4[](9);
+        (list[0], list[1], list[2]) = (this.deposit.selector, this.withdraw.selector, this.trade.selector);
+        (list[3], list[4], list[5]) = (this.dump.selector, this.take.selector, this.lie.selector);
+        (list[6], list[7], list[8]) = (this.challenge.selector, this.move.selector, this.crush.selector);
+    }
 
     function wealth() public view returns (int256 sum) {
         sum = _paidOut;
@@ -64,8 +70,7 @@ contract AttackHandler is Market {
             netDeposits -= int256(paid);
             _paidOut += int256(paid);
             if (before.legs.length != 0 || block.timestamp <= last + WINDOW) {
-                _payoutTimes.push(block.timestamp);
-                _payoutAmounts.push(paid);
+                _notePayout(paid);
             }
             ++successes["withdraw"];
         } catch {}
@@ -238,19 +243,8 @@ contract AttackHandler is Market {
         if (prices.slice(id).timestamp + 30 minutes < block.timestamp) _fitAll(BTC);
     }
 
-    /// @notice In any window, what was paid out on positions or recent trades is within the slashable part.
-    function checkPayouts() external view {
-        for (uint256 i; i < _payoutTimes.length; ++i) {
-            uint256 sum;
-            for (uint256 j = i; j < _payoutTimes.length && _payoutTimes[j] < _payoutTimes[i] + WINDOW; ++j) {
-                sum += _payoutAmounts[j];
-            }
-            assertLe(sum, riskArrays.slashable());
-        }
-    }
-
-    /// @notice What chance left out is done now, from wherever the run ended.
-    function checkAlive() external {
+    /// @inheritdoc Market
+    function checkAlive() external override {
         for (uint256 i; i < TRADERS; ++i) {
             for (uint256 j; j < 5; ++j) {
                 deposit(i, 199_999e6);
@@ -267,9 +261,9 @@ contract AttackHandler is Market {
         if (successes["survived"] == 0) challenge(0);
         if (successes["proof"] == 0 && _lie.publisher == address(0)) lie(1, 0);
         if (successes["proof"] == 0) _prove(vm.addr(1));
-        string[6] memory names = ["deposit", "withdraw", "trade", "lie", "proof", "survived"];
-        for (uint256 i; i < names.length; ++i) {
-            assertTrue(successes[bytes32(bytes(names[i]))] > 0, names[i]);
-        }
+        string[] memory names = new string[](6);
+        (names[0], names[1], names[2]) = ("deposit", "withdraw", "trade");
+        (names[3], names[4], names[5]) = ("lie", "proof", "survived");
+        _requireSuccesses(names);
     }
 }

@@ -11,6 +11,11 @@ import {Fixture} from "../Fixture.sol";
 abstract contract Market is Fixture {
     using Legs for uint256;
 
+    struct Payout {
+        uint256 time;
+        uint256 amount; // USD, wad
+    }
+
     uint256 internal constant NO_SCENARIOS = type(uint256).max;
     uint256 internal constant TRADERS = 4; // keys 1..4; key 5 is the liquidator, who never trades
     uint256 internal constant LIQUIDATOR = 5;
@@ -19,18 +24,14 @@ abstract contract Market is Fixture {
     uint128[] internal instruments;
     int256 internal netDeposits; // USD, wad: settlement token of everyone, fines and slashes included
     uint256[3] internal price; // newest reported, by underlying
+    uint40 internal boardExpiry = uint40(START + 20 days);
     uint64 private _orderNonce;
+    Payout[] private _payouts; // of accounts that were not idle and empty
 
     function setUp() public virtual override {
         super.setUp();
         price = [ETH_PRICE, BTC_PRICE, WAD];
-        for (uint8 u = ETH; u <= BTC; ++u) {
-            instruments.push(_perpetual(u));
-            uint128[] memory listed = products.instruments(u, _expiries(u)[0]);
-            for (uint256 i; i < listed.length; ++i) {
-                instruments.push(listed[i]);
-            }
-        }
+        _readBoard();
         // Everyone has a start, and the first arrays settle, so that the first action can be a trade.
         for (uint256 key = 1; key <= TRADERS; ++key) {
             _pay(_account(key, 0), 0, 200_000e6);
@@ -42,9 +43,26 @@ abstract contract Market is Fixture {
         _publishBoth();
     }
 
-    function _expiries(uint8) internal pure override returns (uint40[] memory list) {
+    /// @notice What the campaign may call.
+    function actions() external pure virtual returns (bytes4[] memory);
+
+    /// @notice Whatever has happened, each action can still succeed; what chance left out is done now.
+    function checkAlive() external virtual;
+
+    function _expiries(uint8) internal view override returns (uint40[] memory list) {
         list = new uint40[](1);
-        list[0] = uint40(START + 20 days);
+        list[0] = boardExpiry;
+    }
+
+    function _readBoard() internal {
+        delete instruments;
+        for (uint8 u = ETH; u <= BTC; ++u) {
+            instruments.push(_perpetual(u));
+            uint128[] memory listed = products.instruments(u, boardExpiry);
+            for (uint256 i; i < listed.length; ++i) {
+                instruments.push(listed[i]);
+            }
+        }
     }
 
     function _strikes(uint8 underlying) internal pure override returns (uint64[] memory list) {
@@ -91,6 +109,16 @@ abstract contract Market is Fixture {
             return true;
         } catch {
             return false;
+        }
+    }
+
+    function _notePayout(uint256 amount) internal {
+        _payouts.push(Payout(block.timestamp, amount));
+    }
+
+    function _requireSuccesses(string[] memory names) internal view {
+        for (uint256 i; i < names.length; ++i) {
+            assertTrue(successes[bytes32(bytes(names[i]))] > 0, names[i]);
         }
     }
 
@@ -191,6 +219,18 @@ abstract contract Market is Fixture {
         for (uint256 j; j < 3; ++j) {
             assertEq(owned[j], venue.held(j + 1));
             assertLe(owned[j], tokens[j].balanceOf(address(venue)));
+        }
+    }
+
+    /// @notice In any window, what accounts with positions or recent trades took out is at most the slashable part.
+    function checkPayouts() external view {
+        uint256 most = riskArrays.slashable();
+        for (uint256 i; i < _payouts.length; ++i) {
+            uint256 sum;
+            for (uint256 j = i; j < _payouts.length && _payouts[j].time < _payouts[i].time + WINDOW; ++j) {
+                sum += _payouts[j].amount;
+            }
+            assertLe(sum, most);
         }
     }
 }
