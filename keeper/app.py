@@ -252,7 +252,7 @@ def _portfolio_calls(config: Config, venue: PortfolioVenue) -> Iterator[Call]:
     if config.portfolio.take:
         yield venue.encode(TakeAuction(name, NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0))
     if config.portfolio.publish:
-        yield venue.encode(PublishArrays(name, 0, 0, NO_ID, NO_ID, 0, "0x", "", 0))
+        yield venue.encode(PublishArrays(name, 0, 0, NO_ID, NO_ID, 0, NO_ID, "0x", "", 0))
 
 
 def _perpetual_calls(venue: PerpetualVenue, policy: Policy) -> tuple[Allowed, ...]:

@@ -184,6 +184,7 @@ class PublishArrays:
     report_id: str  # 0x and 64 hexadecimal digits
     slice_id: str
     version: int  # of the scan parameters
+    listing_id: str  # of the rows and parameters the arrays were computed for
     arrays: str  # 0x and hexadecimal digits: 132 bytes an option, in the expiry's row order
     reason: str
     expires_at: int

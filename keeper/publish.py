@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from eth_utils.crypto import keccak
+
 from keeper.plans import Held, Plan, PublishArrays
 from keeper.twin.fixed import WAD
-from keeper.twin.records import Instrument, Report, ScanParameters, Slice
+from keeper.twin.records import Instrument, Report, ScanParameters, Slice, listing_id
 from keeper.twin.words import NoArray, WordOutOfRange, Words, expiry_words, packed, terms
 from keeper.venues.portfolio import Line, PortfolioState
 
@@ -35,6 +37,12 @@ def arrays_of(
 ) -> tuple[Words, ...]:
     """Return the words of an expiry's options. Raises NoArray or WordOutOfRange as the contract reverts."""
     return expiry_words(terms(report, slice_, parameters), instruments)
+
+
+@lru_cache(maxsize=MEMO)
+def listing_of(instruments: tuple[Instrument, ...], parameters: ScanParameters) -> bytes:
+    """Return the id of what was read: where a reorg changes rows or parameters meanwhile, `publish` reverts."""
+    return listing_id(instruments, parameters, keccak)
 
 
 def publications(state: PortfolioState, rules: Publishing, lifetime_blocks: int) -> tuple[list[Plan], list[Held]]:
@@ -109,6 +117,7 @@ def _epoch(state: PortfolioState, line: Line, reason: str, expires_at: int) -> S
                 report_id="0x" + line.report_id.hex(),
                 slice_id="0x" + series.slice_id.hex(),
                 version=line.version,
+                listing_id="0x" + listing_of(series.instruments, known.scan).hex(),
                 arrays="0x" + b"".join(map(packed, words)).hex(),
                 reason=reason,
                 expires_at=expires_at,

@@ -5,7 +5,7 @@ Field names are Types.sol's in snake case, in its order; units and signs are tol
 keccak-256 is not in the standard library).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -255,5 +255,20 @@ class Check:
 
 def content_id(record: Report | Slice, store: int, chain_id: int, keccak: Keccak) -> bytes:
     """Return the id of a report or slice in the price store at address `store`: 32 bytes."""
-    words = (store, chain_id, *(getattr(record, field.name) for field in fields(record)))
-    return keccak(b"".join((word & (1 << 256) - 1).to_bytes(32) for word in words))
+    return keccak(_words(store, chain_id, *_values(record)))
+
+
+def listing_id(instruments: Iterable[Instrument], parameters: ScanParameters, keccak: Keccak) -> bytes:
+    """Return what `publish` names besides report and slice: the rows an expiry's arrays are for, and the parameters."""
+    rolled = bytes(32)
+    for instrument in instruments:
+        rolled = keccak(rolled + _words(instrument.id))
+    return keccak(rolled + keccak(_words(*_values(parameters))))
+
+
+def _values(record: Report | Slice | ScanParameters) -> list[int]:
+    return [getattr(record, field.name) for field in fields(record)]
+
+
+def _words(*numbers: int) -> bytes:
+    return b"".join((number & (1 << 256) - 1).to_bytes(32) for number in numbers)

@@ -141,9 +141,9 @@ class Reference:
 
     def _publish(self, plan: PublishArrays) -> Call:
         arrays = bytes.fromhex(plan.arrays[2:])
-        ids = (bytes.fromhex(plan.report_id[2:]), bytes.fromhex(plan.slice_id[2:]))
-        publish = interface(RISK_ARRAYS).function("publish")
-        encoded = publish.packed(self.contracts.risk_arrays, plan.underlying, plan.expiry, *ids, plan.version, arrays)
+        report, slice_, listing = (bytes.fromhex(i[2:]) for i in (plan.report_id, plan.slice_id, plan.listing_id))
+        names = (plan.underlying, plan.expiry, report, slice_, plan.version, listing)
+        encoded = interface(RISK_ARRAYS).function("publish").packed(self.contracts.risk_arrays, *names, arrays)
         return _with_gas(encoded, "publish", plan.options)
 
     def confirm(self, plan: Plan, receipt: Receipt) -> Effect:

@@ -30,6 +30,7 @@ from keeper.twin.records import (
     ScanParameters,
     Slice,
     content_id,
+    listing_id,
 )
 from keeper.twin.words import expiry_words, packed, terms
 from keeper.twin.world import Epoch, Limits, Underlying, World
@@ -145,7 +146,9 @@ class ReferenceWorld:
         for expiry in self.live(u):
             words = expiry_words(terms(known.report, known.slices[expiry], known.scan), known.board[expiry])
             ids = (self.id(known.report), self.id(known.slices[expiry]))
-            self._say("risk_arrays", "RiskArrays", "publish", u, expiry, *ids, 1, b"".join(packed(w) for w in words))
+            listed = listing_id(known.board[expiry], known.scan, _keccak)
+            arrays_of = b"".join(packed(w) for w in words)
+            self._say("risk_arrays", "RiskArrays", "publish", u, expiry, *ids, 1, listed, arrays_of)
             arrays[expiry] = words
         self.batch.mine()
         epoch = Epoch(known.report.price, known.report.timestamp, known.scan, arrays)

@@ -17,7 +17,7 @@ from keeper.errors import ExitCode, MissingContract, ReadError
 from keeper.reference.command import main
 from keeper.reference.manifest import Manifest
 from keeper.rpc import Rpc
-from keeper.twin.records import Instrument, Report, Slice, content_id
+from keeper.twin.records import Instrument, Report, Slice, content_id, listing_id
 from keeper.venues.reference import Reference
 
 PASSWORD = "correct horse battery staple"
@@ -91,6 +91,20 @@ def test_ids_of_reports_and_slices_are_what_the_records_hash_to(manifest: Manife
         known = state.world.underlyings[line.underlying]
         assert line.report_id == own_id(known.report)
         assert [s.slice_id for s in line.series] == [own_id(known.slices[s.expiry]) for s in line.series]
+
+
+def test_listings_are_what_the_records_hash_to(manifest: Manifest, rpc: Rpc) -> None:
+    state = Reference(rpc, manifest.contracts.venue).read(rpc.block(), [], OWNER.address)
+    listing = interface("reference/Products").function("listing")
+    for line in state.lines:
+        scan = state.world.underlyings[line.underlying].scan
+        for series in line.series:
+            call = listing.call(manifest.contracts.products, line.underlying, series.expiry, line.version)
+            (answer,) = rpc.eth_calls([call], rpc.block())
+            assert listing.values(bytes(answer)) == (
+                len(series.instruments),
+                listing_id(series.instruments, scan, keccak),
+            )
 
 
 def test_an_address_without_a_venue_is_refused_with_what_to_do(manifest: Manifest, rpc: Rpc) -> None:

@@ -301,6 +301,40 @@ def test_an_option_listed_since_is_published_though_nothing_moved(market: Market
     assert published(look(market)) == []
 
 
+def test_a_reorganised_listing_makes_publish_revert_and_no_array_wrong(market: Market, rpc: Rpc) -> None:
+    """The plans are made on one branch and sent on another, where two options have changed places."""
+    of_btc = market.manifest.underlyings[1].expiries
+    fork = rpc.call("evm_snapshot")
+    listed_and_reported(market, (12_345 * 10**8, 54_321 * 10**8))
+    before = published(look(market))
+    assert rpc.call("evm_revert", fork) is True
+    market.batch = Batch(rpc)
+    listed_and_reported(market, (54_321 * 10**8, 12_345 * 10**8))
+    after = published(look(market))
+    assert [(p.expiry, p.report_id, p.slice_id, p.version) for p in before] == [
+        (p.expiry, p.report_id, p.slice_id, p.version) for p in after
+    ]
+    assert [old.expiry for old, new in zip(before, after, strict=True) if old.arrays != new.arrays] == [of_btc[1]]
+    calls, block = [market.venue.encode(plan) for plan in before], rpc.block()
+    answers = rpc.simulate_in_turn(calls, KEEPER.address, block, block.timestamp + 12, GAS)
+    refused = answers[1]
+    assert isinstance(refused, RpcRefusal)
+    assert interface("reference/RiskArrays").error_named(refused.revert[:4]) == "ListingChanged"
+    receipts = send(market, after)
+    assert all(market.venue.confirm(p, r).achieved for p, r in zip(after, receipts, strict=True))
+
+
+def listed_and_reported(market: Market, strikes: tuple[int, ...]) -> None:
+    """List calls of these strikes on bitcoin's second expiry, and report, in one block."""
+    listing = interface("reference/Products").function("listOptions")
+    expiry = market.manifest.underlyings[1].expiries[1]
+    call = listing.packed(market.manifest.contracts.products, 1, expiry, list(strikes), [True] * len(strikes))
+    market.batch.add(OWNER, call, "list", gas=1_000_000)
+    market.next_block(12)
+    market.report([u.price for u in market.board.underlyings])
+    market.mine()
+
+
 def test_who_may_not_publish_holds_and_says_so(market: Market) -> None:
     moved(market)
     sight = look(market, publish=False)

@@ -145,6 +145,13 @@ BUGS: tuple[Bug, ...] = (
         "limit = g.scan.scan / 2;",
     ),
     Bug(
+        "rows in any order",
+        "wrong epoch or id",
+        "Products.sol",
+        "rolled = keccak256(abi.encode(rolled, id));",
+        "rolled = bytes32(uint256(rolled) ^ id);",
+    ),
+    Bug(
         "settled means newest",
         "wrong epoch or id",
         "Epochs.sol",

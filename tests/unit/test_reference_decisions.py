@@ -161,7 +161,7 @@ def take() -> TakeAuction:
 
 def publication(expiry: int, report: str = "11") -> PublishArrays:
     ids = ("0x" + report * 32, "0x" + "22" * 32)
-    return PublishArrays("reference", 0, expiry, *ids, 1, "0x" + "00" * 264, "moved", 103)
+    return PublishArrays("reference", 0, expiry, *ids, 1, "0x" + "33" * 32, "0x" + "00" * 264, "moved", 103)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ contract Products is IProducts, Ownable2Step {
         uint32 version;
         uint40[] expiries; // ascending, past ones included
         mapping(uint40 expiry => uint128[]) options;
+        mapping(uint40 expiry => bytes32) rolled; // hash of the options in row order
     }
 
     uint256 public constant MAX_UNDERLYINGS = 30; // Margin packs one scenario an underlying into a word
@@ -42,6 +43,7 @@ contract Products is IProducts, Ownable2Step {
     CollateralType[] private _collaterals;
     // Apart from the list, whose every index reads its length too.
     mapping(uint8 underlying => mapping(uint32 version => ScanParameters)) private _scans;
+    mapping(uint8 underlying => mapping(uint32 version => bytes32)) private _scanHashes;
     mapping(uint8 underlying => MarginParameters) private _margins;
     mapping(uint128 idWithoutIndex => uint256 rowPlusOne) private _rows;
 
@@ -105,6 +107,7 @@ contract Products is IProducts, Ownable2Step {
         _within("calls", calls.length, strikes.length, strikes.length);
         uint128[] storage options = known.options[expiry];
         _within("options", options.length + strikes.length, 1, MAX_OPTIONS);
+        bytes32 rolled = known.rolled[expiry];
         for (uint256 i; i < strikes.length; ++i) {
             _within("strike", strikes[i], 1, MAX_STRIKE);
             uint256 row = options.length;
@@ -112,8 +115,10 @@ contract Products is IProducts, Ownable2Step {
             if (_rows[_withoutIndex(id)] != 0) revert AlreadyListed(id);
             _rows[_withoutIndex(id)] = row + 1;
             options.push(id);
+            rolled = keccak256(abi.encode(rolled, id));
             emit InstrumentListed(underlying, expiry, id);
         }
+        known.rolled[expiry] = rolled;
     }
 
     /// @notice A new version of the scan; epochs opened before keep theirs.
@@ -203,6 +208,18 @@ contract Products is IProducts, Ownable2Step {
     }
 
     /// @inheritdoc IProducts
+    function listing(uint8 underlying, uint40 expiry, uint32 version)
+        external
+        view
+        returns (uint256 options, bytes32 id)
+    {
+        Underlying storage known = _known(underlying);
+        bytes32 scan = _scanHashes[underlying][version];
+        if (scan == 0) revert UnknownVersion(underlying, version);
+        return (known.options[expiry].length, keccak256(abi.encode(known.rolled[expiry], scan)));
+    }
+
+    /// @inheritdoc IProducts
     function scanVersion(uint8 underlying) external view returns (uint32) {
         return _known(underlying).version;
     }
@@ -256,6 +273,7 @@ contract Products is IProducts, Ownable2Step {
         Underlying storage known = _known(underlying);
         _checkScan(scan);
         _scans[underlying][++known.version] = scan;
+        _scanHashes[underlying][known.version] = keccak256(abi.encode(scan));
         emit ScanParametersSet(underlying, known.version, scan);
     }
 

@@ -47,12 +47,13 @@ contract RiskArrays is Epochs {
         bytes32 reportId,
         bytes32 sliceId,
         uint32 version,
+        bytes32 listingId,
         bytes calldata arrays
     ) external returns (uint256 id) {
         _checkMayPublish(msg.sender);
         id = _draftOn(underlying, expiry, reportId, version);
         _checkRecentSlice(underlying, expiry, sliceId);
-        _store(underlying, id, expiry, sliceId, arrays);
+        _store(underlying, id, expiry, sliceId, listingId, arrays);
         _drafts[underlying][msg.sender].publishedTo = expiry;
         _publishers[msg.sender].publishedAt = uint40(block.timestamp);
         if (_nextWithOptions(underlying, expiry) == 0) _complete(underlying, id);
@@ -181,13 +182,22 @@ contract RiskArrays is Epochs {
         emit EpochOpened(underlying, id, reportId, msg.sender);
     }
 
-    function _store(uint8 underlying, uint256 id, uint40 expiry, bytes32 sliceId, bytes calldata arrays) private {
+    /// @dev A blob's rows have no ids: their meaning is the listing's, which a reorganisation may change.
+    function _store(
+        uint8 underlying,
+        uint256 id,
+        uint40 expiry,
+        bytes32 sliceId,
+        bytes32 listingId,
+        bytes calldata arrays
+    ) private {
         if (HEADER_BYTES + arrays.length > _MOST_BYTES) {
             revert BlobTooLarge(HEADER_BYTES + arrays.length, _MOST_BYTES);
         }
-        uint256 count = PRODUCTS.count(underlying, expiry);
-        if (arrays.length != count * ARRAY_BYTES) revert WrongLength(arrays.length, count * ARRAY_BYTES);
         Epoch memory open = _epochs[underlying][id];
+        (uint256 count, bytes32 listed) = PRODUCTS.listing(underlying, expiry, open.version);
+        if (listingId != listed) revert ListingChanged(listingId, listed);
+        if (arrays.length != count * ARRAY_BYTES) revert WrongLength(arrays.length, count * ARRAY_BYTES);
         bytes memory header = abi.encodePacked(
             open.reportId, sliceId, open.price, uint64(open.reportTimestamp), open.version, uint32(count)
         );

@@ -303,8 +303,13 @@ abstract contract Fixture is Test {
     {
         (, bytes32 sliceId,) = prices.newestSlice(underlying, expiry);
         uint32 version = products.scanVersion(underlying);
+        bytes32 listingId = _listingId(underlying, expiry, version);
         vm.prank(who);
-        return riskArrays.publish(underlying, expiry, reportId, sliceId, version, arrays);
+        return riskArrays.publish(underlying, expiry, reportId, sliceId, version, listingId, arrays);
+    }
+
+    function _listingId(uint8 underlying, uint40 expiry, uint32 version) internal view returns (bytes32 id) {
+        (, id) = products.listing(underlying, expiry, version);
     }
 
     /// @dev What the contract itself computes for each option, in row order.
@@ -332,12 +337,15 @@ abstract contract Fixture is Test {
         return IAuctions.EndCall(account, auctions.auction(account).id, type(uint64).max, uint40(block.timestamp));
     }
 
-    /// @dev Mints and deposits; `asset` 0 is the settlement token, else collateral index + 1.
+    /// @dev Mints and deposits, as the owner does; `asset` 0 is the settlement token, else collateral index + 1.
     function _deposit(uint256 account, uint256 asset, uint256 amount) internal {
         MintableToken token = asset == 0 ? usdc : MintableToken(products.collateral(asset - 1).token);
-        token.mint(address(this), amount);
+        address owner = account < 1 << 96 ? address(this) : address(uint160(account >> 96));
+        token.mint(owner, amount);
+        vm.startPrank(owner);
         token.approve(address(venue), amount);
         venue.deposit(account, asset, amount);
+        vm.stopPrank();
     }
 
     /// @dev An order good for now at exactly that price, signed by the owner's key.

@@ -114,9 +114,10 @@ contract RiskArraysTest is RiskArraysBase {
         assertEq(_currentId(ETH), 2);
         bytes memory arrays = _right(ETH, SECOND); // the rival comes too late on this report
         bytes32 sliceId = _sliceId(ETH, SECOND);
+        bytes32 listingId = _listingId(ETH, SECOND, 1);
         vm.prank(RIVAL);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.ReportNotLater.selector, START + 10, START + 10));
-        riskArrays.publish(ETH, SECOND, reportId, sliceId, 1, arrays);
+        riskArrays.publish(ETH, SECOND, reportId, sliceId, 1, listingId, arrays);
     }
 
     function test_scan_version_is_fixed_at_opening() public {
@@ -212,10 +213,11 @@ contract RiskArraysTest is RiskArraysBase {
             slices[i] = _fit(ETH, FIRST);
         }
         bytes memory arrays = _arrays(ETH, FIRST, reportId, slices[0]);
+        bytes32 listingId = _listingId(ETH, FIRST, 1);
         vm.startPrank(PUBLISHER);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.SliceNotRecent.selector, slices[0], slices[2], slices[1]));
-        riskArrays.publish(ETH, FIRST, reportId, slices[0], 1, arrays);
-        riskArrays.publish(ETH, FIRST, reportId, slices[1], 1, arrays);
+        riskArrays.publish(ETH, FIRST, reportId, slices[0], 1, listingId, arrays);
+        riskArrays.publish(ETH, FIRST, reportId, slices[1], 1, listingId, arrays);
         vm.stopPrank();
     }
 
@@ -228,7 +230,7 @@ contract RiskArraysTest is RiskArraysBase {
         bytes32 sliceId = _sliceId(ETH, FIRST - 2 hours);
         vm.prank(PUBLISHER);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.SliceNotRecent.selector, bytes32(0), sliceId, bytes32(0)));
-        riskArrays.publish(ETH, FIRST - 2 hours, reportId, 0, 1, new bytes(4 * 132));
+        riskArrays.publish(ETH, FIRST - 2 hours, reportId, 0, 1, 0, new bytes(4 * 132));
     }
 
     function test_report_age_limit_with_equality() public {
@@ -302,22 +304,23 @@ contract RiskArraysTest is RiskArraysBase {
         bytes32 reportId = _news(ETH, ETH_PRICE);
         bytes memory arrays = _right(ETH, FIRST);
         bytes32 sliceId = _sliceId(ETH, FIRST);
+        bytes32 listingId = _listingId(ETH, FIRST, 1);
         vm.startPrank(RIVAL);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.NotPublisher.selector, RIVAL));
-        riskArrays.publish(ETH, FIRST, reportId, sliceId, 1, arrays);
+        riskArrays.publish(ETH, FIRST, reportId, sliceId, 1, listingId, arrays);
         vm.stopPrank();
         _bond(RIVAL, MINIMUM_BOND - 1);
         vm.startPrank(RIVAL);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.BondTooSmall.selector, MINIMUM_BOND - 1, MINIMUM_BOND));
-        riskArrays.publish(ETH, FIRST, reportId, sliceId, 1, arrays);
+        riskArrays.publish(ETH, FIRST, reportId, sliceId, 1, listingId, arrays);
         vm.stopPrank();
         _bond(RIVAL, 1); // equality: exactly the minimum
         vm.prank(RIVAL);
-        riskArrays.publish(ETH, FIRST, reportId, sliceId, 1, arrays);
+        riskArrays.publish(ETH, FIRST, reportId, sliceId, 1, listingId, arrays);
         riskArrays.setPublisher(RIVAL, false);
         vm.startPrank(RIVAL);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.NotPublisher.selector, RIVAL));
-        riskArrays.publish(ETH, SECOND, reportId, sliceId, 1, arrays);
+        riskArrays.publish(ETH, SECOND, reportId, sliceId, 1, listingId, arrays);
         vm.stopPrank();
     }
 
@@ -327,7 +330,7 @@ contract RiskArraysTest is RiskArraysBase {
         unwired.setPublisher(PUBLISHER, true);
         vm.prank(PUBLISHER);
         vm.expectRevert(Bonds.NotWired.selector);
-        unwired.publish(ETH, FIRST, 0, 0, 1, "");
+        unwired.publish(ETH, FIRST, 0, 0, 1, 0, "");
     }
 
     // ---- settled ----
@@ -387,14 +390,16 @@ contract RiskArraysTest is RiskArraysBase {
     /// @dev The cheat code must come right before the call that reverts.
     function _refused(uint40 expiry, bytes32 reportId, bytes memory arrays, bytes memory reason) private {
         (, bytes32 sliceId,) = prices.newestSlice(ETH, expiry);
+        bytes32 listingId = _listingId(ETH, expiry, 1);
         vm.prank(PUBLISHER);
         vm.expectRevert(reason);
-        riskArrays.publish(ETH, expiry, reportId, sliceId, 1, arrays);
+        riskArrays.publish(ETH, expiry, reportId, sliceId, 1, listingId, arrays);
     }
 
     function _publishNow(uint40 expiry, bytes32 reportId, bytes memory arrays) private {
         (, bytes32 sliceId,) = prices.newestSlice(ETH, expiry);
+        bytes32 listingId = _listingId(ETH, expiry, 1);
         vm.prank(PUBLISHER);
-        riskArrays.publish(ETH, expiry, reportId, sliceId, 1, arrays);
+        riskArrays.publish(ETH, expiry, reportId, sliceId, 1, listingId, arrays);
     }
 }

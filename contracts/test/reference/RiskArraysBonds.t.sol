@@ -79,7 +79,7 @@ contract RiskArraysBondsTest is RiskArraysBase {
         bytes32 reportId = _news(ETH, ETH_PRICE);
         vm.prank(PUBLISHER);
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.BondTooSmall.selector, 0, MINIMUM_BOND));
-        riskArrays.publish(ETH, FIRST, reportId, 0, 1, "");
+        riskArrays.publish(ETH, FIRST, reportId, 0, 1, 0, "");
         _bond(PUBLISHER, MINIMUM_BOND);
         _skip(WINDOW);
         vm.prank(PUBLISHER);

@@ -220,7 +220,7 @@ contract RiskArraysChallengeTest is RiskArraysBase {
         riskArrays.setPublisher(PUBLISHER, true);
         vm.startPrank(PUBLISHER);
         vm.expectRevert(suspended);
-        riskArrays.publish(ETH, FIRST, reportId, 0, 1, "");
+        riskArrays.publish(ETH, FIRST, reportId, 0, 1, 0, "");
         vm.expectRevert(suspended);
         riskArrays.bond(1);
         vm.stopPrank();

@@ -58,10 +58,15 @@ contract RiskArraysExtremesTest is RiskArraysBase {
         if (knows & 2 == 2) reportId = right;
         if (knows & 4 == 4) sliceId = _sliceId(ETH, FIRST);
         bytes memory arrays = new bytes(knows & 8 == 8 ? 528 : length % 30_000);
+        bytes32 listed = _listingId(ETH, FIRST, 1);
+        bytes32 listingId = knows & 64 == 64 ? listed : keccak256(abi.encode(length));
         vm.prank(PUBLISHER);
-        try riskArrays.publish(u, expiry, reportId, sliceId, knows & 32 == 32 ? 1 : uint32(length), arrays) returns (
+        try riskArrays.publish(
+            u, expiry, reportId, sliceId, knows & 32 == 32 ? 1 : uint32(length), listingId, arrays
+        ) returns (
             uint256 id
         ) {
+            assertEq(listingId, listed);
             assertEq(id, 2);
             assertEq(reportId, right);
             assertTrue(knows & 32 == 32 || uint32(length) == 1, "the version in force");

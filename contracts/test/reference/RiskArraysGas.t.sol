@@ -88,8 +88,9 @@ contract RiskArraysGasTest is RiskArraysBase {
         returns (uint256)
     {
         bytes32 sliceId = _sliceId(underlying, expiry);
+        bytes32 listingId = _listingId(underlying, expiry, 1);
         vm.prank(PUBLISHER);
-        riskArrays.publish(underlying, expiry, reportId, sliceId, 1, arrays);
+        riskArrays.publish(underlying, expiry, reportId, sliceId, 1, listingId, arrays);
         return vm.snapshotGasLastCall("RiskArrays", string.concat("publish ", vm.toString(arrays.length / 132)));
     }
 }

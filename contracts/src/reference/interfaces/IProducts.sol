@@ -39,6 +39,14 @@ interface IProducts {
     /// @notice All options of an expiry in row order.
     function instruments(uint8 underlying, uint40 expiry) external view returns (uint128[] memory);
 
+    /// @notice What an expiry's arrays depend on besides report and slice, by content: how many options, and
+    /// keccak256(R, keccak256(scan parameters of `version`)), where R, from 0, is keccak256(R, id) over the options in row
+    /// order; every field one word. Reverts UnknownVersion.
+    function listing(uint8 underlying, uint40 expiry, uint32 version)
+        external
+        view
+        returns (uint256 options, bytes32 id);
+
     /// @notice Version in force for arrays opened now (1, 2, …).
     function scanVersion(uint8 underlying) external view returns (uint32);
 

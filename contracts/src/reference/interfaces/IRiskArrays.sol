@@ -51,6 +51,7 @@ interface IRiskArrays {
     error SliceNotRecent(bytes32 found, bytes32 newest, bytes32 before);
     error TooOld(uint256 age, uint256 limit);
     error WrongOrder(uint40 found, uint40 expected);
+    error ListingChanged(bytes32 found, bytes32 expected);
     error WrongLength(uint256 found, uint256 expected);
     error BlobTooLarge(uint256 found, uint256 most);
     error NoEpoch(uint8 underlying);
@@ -65,13 +66,15 @@ interface IRiskArrays {
     /// the first opens the epoch, the last completes it and makes it current. `version` is that of the scan parameters
     /// the arrays were computed with: in force as the epoch opens, the epoch's own afterwards. Each publisher has at
     /// most one epoch open: opening another (on another report or version) abandons it. The report must be later than
-    /// the current epoch's. `arrays` holds count(expiry) × 132 bytes.
+    /// the current epoch's. `listingId` is that of the rows and parameters the arrays were computed for
+    /// (IProducts.listing): a reorganisation may put others in their place. `arrays` holds count(expiry) × 132 bytes.
     function publish(
         uint8 underlying,
         uint40 expiry,
         bytes32 reportId,
         bytes32 sliceId,
         uint32 version,
+        bytes32 listingId,
         bytes calldata arrays
     ) external returns (uint256 epoch);
 
