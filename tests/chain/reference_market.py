@@ -111,7 +111,7 @@ class Market:
         self.batch.mine()
 
     def deposit(self, name: str, usd: int) -> None:
-        """Queue a deposit of so many base units of the settlement token."""
+        """Queue the owner's deposit of so many base units of the settlement token: a stranger may bring cash."""
         self._deposit(account_id(name), usd)
 
     def fund(self, usd: int) -> None:

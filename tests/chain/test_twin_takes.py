@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from reference_world import BOARD, LIMITS, OWNER, PRICES, ReferenceWorld
 
@@ -49,20 +50,21 @@ def trader(name: str) -> Trader:
 
 
 class Market:
-    """The venue's ledger and auctions, driven by the owner, who pays for everybody's deposits."""
+    """The venue's ledger and auctions; every trader gets the tokens he deposits."""
 
     def __init__(self, world: ReferenceWorld) -> None:
         self.world = world
         self.contracts = world.manifest.contracts
         self.domain = domain_of(self.contracts.venue, world.rpc.chain_id())
         self.nonce = 0
-        for token in (self.contracts.settlement_token, *world.manifest.collaterals):
-            for name, to in (("mint", OWNER), ("approve", self.contracts.venue)):
-                world.batch.add(OWNER, interface(TOKEN).function(name).packed(token, to, 10**36), name)
-        world.batch.mine()
+        self.tokens = (self.contracts.settlement_token, *world.manifest.collaterals)
 
     def deposit(self, account: int, asset: int, amount: int) -> None:
-        self.say(VENUE, self.contracts.venue, "deposit", account, asset, amount)
+        """By the account's owner; the venue's own accounts have none."""
+        sender = to_checksum_address((account >> 96).to_bytes(20)) if account >> 96 else OWNER
+        self.say(TOKEN, self.tokens[asset], "mint", sender, amount)
+        self.say(TOKEN, self.tokens[asset], "approve", self.contracts.venue, amount, sender=sender)
+        self.say(VENUE, self.contracts.venue, "deposit", account, asset, amount, sender=sender)
 
     def trade(self, buyer: Trader, seller: Trader, instrument: Instrument, size: int) -> None:
         """Match two orders of one size at the mark."""
@@ -109,8 +111,8 @@ class Market:
         (log,) = [entry for entry in receipt.logs if entry.topics[0] == event.topic]
         return event.body(log)
 
-    def say(self, path: str, to: str, name: str, *arguments: Any) -> None:
-        self.world.batch.add(OWNER, interface(path).function(name).packed(to, *arguments), name, gas=GAS)
+    def say(self, path: str, to: str, name: str, *arguments: Any, sender: str = OWNER) -> None:
+        self.world.batch.add(sender, interface(path).function(name).packed(to, *arguments), name, gas=GAS)
 
     def ask(self, path: str, to: str, name: str, *arguments: Any) -> tuple[Any, ...]:
         function = interface(path).function(name)

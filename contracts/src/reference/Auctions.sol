@@ -7,7 +7,7 @@ import {IMargin} from "./interfaces/IMargin.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
 import {IPrices} from "./interfaces/IPrices.sol";
 import {IProducts} from "./interfaces/IProducts.sol";
-import {BPS, Book, Check, Instruments, Legs, MarginParameters, WAD} from "./Types.sol";
+import {ANY_SEQUENCE, BPS, Book, Check, Instruments, Legs, MarginParameters, WAD} from "./Types.sol";
 
 /// @title Auctions
 /// @notice Holds nothing but which account is in auction since when; the venue moves what a take moves.
@@ -21,7 +21,6 @@ contract Auctions is IAuctions {
     error GasTooLow(uint256 left, uint256 needed);
 
     uint256 private constant NO_SCENARIOS = type(uint256).max;
-    uint64 private constant ANY_SEQUENCE = type(uint64).max;
     uint256 private constant FIRST_ACCOUNT = 1 << 96; // ids below are the venue's own
     // Truncating one size by 1 wei, or one amount by a base unit, moves MM by less than 20 × price of it: scan (at most
     // the deep tail, eleven times the epoch's price), gap, concentration and confidence are at most one price each.

@@ -32,10 +32,8 @@ abstract contract Custody is Payouts, Delegates {
 
     /// @inheritdoc IMarginVenue
     function deposit(uint256 account, uint256 asset, uint256 amount) external nonReentrant {
-        if (_ownerOf(account) == address(0) && (account != FUND || asset != 0)) {
-            revert NotAuthorised(account, msg.sender, msg.sig);
-        }
         if (amount == 0) revert ZeroAmount();
+        if (!_mayAct(account, msg.sender, msg.sig)) _requireHelp(account, asset, amount);
         _receive(asset, amount);
         if (account == FUND) {
             _creditFund(amount * SCALE, Cause.Deposit);
@@ -43,6 +41,15 @@ abstract contract Custody is Payouts, Delegates {
             _changeAsset(account, asset, amount.toInt256(), Cause.Deposit);
             _raiseSequence(account);
         }
+    }
+
+    /// @dev From a stranger only what helps: cash to the fund, or to an account an amount that is worth something. Other
+    /// tokens would fill its collateral types and make it dearer to liquidate, and every deposit raises its sequence.
+    function _requireHelp(uint256 account, uint256 asset, uint256 amount) private view {
+        if (account == FUND && asset == 0) return;
+        _requireAllowed(account, asset == 0 && _ownerOf(account) != address(0));
+        uint256 least = limits.leastNotional;
+        if (amount * SCALE < least) revert DepositTooSmall(account, amount * SCALE, least);
     }
 
     /// @inheritdoc IMarginVenue

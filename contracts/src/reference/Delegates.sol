@@ -37,12 +37,12 @@ abstract contract Delegates is Ledger {
     }
 
     function _requireMayAct(uint256 account) internal view {
-        if (!_mayAct(account, msg.sender, msg.sig)) revert NotAuthorised(account, msg.sender, msg.sig);
+        _requireAllowed(account, _mayAct(account, msg.sender, msg.sig));
     }
 
     /// @dev Never a delegate: one who could name others would outlive his own term.
     function _requireOwner(uint256 account) private view {
-        if (msg.sender != _ownerOf(account)) revert NotAuthorised(account, msg.sender, msg.sig);
+        _requireAllowed(account, msg.sender == _ownerOf(account));
     }
 
     function _ownerOf(uint256 account) internal pure returns (address) {

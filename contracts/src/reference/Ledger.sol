@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {
+    ANY_SEQUENCE,
     Book,
     Instruments,
     Legs,
@@ -132,9 +133,10 @@ abstract contract Ledger is VenueRules, ReentrancyGuardTransient {
     /// @dev The newest funding index of an underlying.
     function _fundingIndex(uint8 underlying) internal view virtual returns (int128);
 
+    /// @dev 2⁶⁴ − 1 means any.
     function _expectSequence(uint256 account, uint64 expected) internal view {
         uint64 found = _accounts[account].sequence;
-        if (found != expected) revert UnexpectedSequence(account, found, expected);
+        if (found != expected && expected != ANY_SEQUENCE) revert UnexpectedSequence(account, found, expected);
     }
 
     function _cash(uint256 account) internal view returns (int256) {

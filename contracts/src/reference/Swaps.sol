@@ -3,7 +3,7 @@ pragma solidity 0.8.30;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Book} from "./Types.sol";
+import {BPS, Book} from "./Types.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
 import {ISwapper} from "./interfaces/ISwapper.sol";
 import {Custody} from "./Custody.sol";
@@ -33,7 +33,7 @@ abstract contract Swaps is Custody {
     ) external nonReentrant {
         _requireMayAct(account);
         _expectSequence(account, expectedSequence);
-        _requireWithdrawalsAllowed(account);
+        _requireNotInAuction(account);
         _swap(account, Swap(sell, buy, sellAmount, minBuy, ISwapper(swapper)), route);
     }
 
@@ -51,14 +51,25 @@ abstract contract Swaps is Custody {
         _changeAsset(account, s.buy, bought.toInt256(), Cause.Swap);
         _raiseSequence(account);
         _requireInitialOrNoWorse(account, before, _stored(account));
+        if (withdrawalsPaused) _requireRepays(account, s, bought);
         if (!_idleAndEmpty(account)) _countLoss(s, bought);
+    }
+
+    /// @dev A pause never blocks repaying. Inside the band, or the pause would let collateral out at a bad price; with
+    /// that, and as something is sold, cash that ends no higher than zero was below it.
+    function _requireRepays(uint256 account, Swap memory s, uint256 bought) private view {
+        (uint256 sold, uint256 got) = _worths(s, bought);
+        if (s.buy != 0 || _cash(account) > 0 || got * BPS < sold * (BPS - limits.band)) revert PausedBy("withdrawals");
     }
 
     /// @dev What the swapper keeps beyond the oracle's value has left the venue as a withdrawal does.
     function _countLoss(Swap memory s, uint256 bought) private {
-        uint256 sold = _worth(s.sell, s.sellAmount, true);
-        uint256 got = _worth(s.buy, bought, false);
+        (uint256 sold, uint256 got) = _worths(s, bought);
         if (sold > got) _countPayout(sold - got);
+    }
+
+    function _worths(Swap memory s, uint256 bought) private view returns (uint256 sold, uint256 got) {
+        return (_worth(s.sell, s.sellAmount, true), _worth(s.buy, bought, false));
     }
 
     function _exchange(Swap memory s, bytes calldata route) private returns (uint256 bought) {

@@ -21,6 +21,7 @@ uint256 constant MAX_COLLATERALS = 8;
 uint256 constant MAX_HELD_UNDERLYINGS = 4; // of an account's legs; no credit is given between underlyings anyway
 uint256 constant MAX_SIZE = 1e26; // largest |position|, contracts in wad
 uint8 constant NO_SCENARIO = 255;
+uint64 constant ANY_SEQUENCE = type(uint64).max; // where a caller expects no particular one
 
 /// One underlying's price at one moment. `fundingIndex` is what one contract of the perpetual, held since the
 /// beginning, has paid: USD in wad, signed. `fixingExpiry` is the expiry inside its averaging window, or 0.

@@ -82,7 +82,7 @@ abstract contract VenueRules is IMarginVenue, Ownable2Step {
 
     /// @notice Guardian or owner. Closing, deposits, takes and settlement go on whatever is paused.
     function setPaused(bool opening, bool withdrawals) external {
-        if (msg.sender != guardian && msg.sender != owner()) revert NotAuthorised(0, msg.sender, msg.sig);
+        _requireAllowed(0, msg.sender == guardian || msg.sender == owner());
         openingPaused = opening;
         withdrawalsPaused = withdrawals;
         emit Paused(opening, withdrawals);
@@ -101,7 +101,11 @@ abstract contract VenueRules is IMarginVenue, Ownable2Step {
     }
 
     function _requireCaller(address peer) internal view {
-        if (msg.sender != peer) revert NotAuthorised(0, msg.sender, msg.sig);
+        _requireAllowed(0, msg.sender == peer);
+    }
+
+    function _requireAllowed(uint256 account, bool allowed) internal view {
+        if (!allowed) revert NotAuthorised(account, msg.sender, msg.sig);
     }
 
     function _requireNotInAuction(uint256 account) internal view {

@@ -83,7 +83,61 @@ contract CustodyTest is VenueBase {
         );
         desk.deposit(FUND, WETH, 1);
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownCollateral.selector, 3));
+        vm.prank(vm.addr(ALICE));
         desk.deposit(alice, 4, 1);
+    }
+
+    /// @dev Their worst: eight types of dust, and a sequence raised for a base unit.
+    function test_a_stranger_brings_cash_worth_something_and_nothing_else() public {
+        (,, uint256 least) = desk.limits();
+        uint256 enough = least / SCALE;
+        usdc.mint(address(this), enough * 2);
+        usdc.approve(address(desk), enough * 2);
+        weth.mint(address(this), 10e18);
+        weth.approve(address(desk), 10e18);
+        bytes memory refused = abi.encodeWithSelector(
+            IMarginVenue.NotAuthorised.selector, alice, address(this), IMarginVenue.deposit.selector
+        );
+        vm.expectRevert(refused);
+        desk.deposit(alice, WETH, 10e18);
+        _put(alice, WETH, 1e18); // nor more of what is held
+        vm.expectRevert(refused);
+        desk.deposit(alice, WETH, 10e18);
+        vm.expectRevert(
+            abi.encodeWithSelector(IMarginVenue.DepositTooSmall.selector, alice, (enough - 1) * SCALE, least)
+        );
+        desk.deposit(alice, USDC, enough - 1);
+        assertEq(uint256(desk.sequence(alice)), 1);
+        desk.deposit(alice, USDC, enough);
+        assertEq(_cash(alice), int256(least));
+        desk.deposit(FUND, USDC, 1); // as little as he likes
+    }
+
+    function test_a_delegate_for_deposits_brings_anything() public {
+        vm.prank(vm.addr(ALICE));
+        desk.setDelegate(alice, address(this), IMarginVenue.deposit.selector, uint40(block.timestamp));
+        weth.mint(address(this), 2);
+        weth.approve(address(desk), 2);
+        desk.deposit(alice, WETH, 1);
+        vm.warp(block.timestamp + 1);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IMarginVenue.NotAuthorised.selector, alice, address(this), IMarginVenue.deposit.selector
+            )
+        );
+        desk.deposit(alice, WETH, 1);
+    }
+
+    function test_any_sequence() public {
+        _put(alice, USDC, 2e6);
+        vm.prank(vm.addr(ALICE));
+        desk.withdraw(alice, USDC, 1e6, vm.addr(ALICE), type(uint64).max);
+        assertEq(_cash(alice), 1e18);
+        vm.prank(vm.addr(ALICE));
+        vm.expectRevert(
+            abi.encodeWithSelector(IMarginVenue.UnexpectedSequence.selector, alice, 2, type(uint64).max - 1)
+        );
+        desk.withdraw(alice, USDC, 1, vm.addr(ALICE), type(uint64).max - 1);
     }
 
     function test_pause_and_auction_stop_withdrawals_not_deposits() public {
@@ -314,7 +368,8 @@ contract CustodyTest is VenueBase {
     function test_the_cap_of_a_collateral_is_its_last_unit() public {
         products.setCollateral(0, CollateralType(address(weth), 18, ETH, 1_000, 10e18));
         _put(alice, WETH, 10e18);
-        weth.mint(address(this), 1);
+        weth.mint(vm.addr(ALICE), 1);
+        vm.startPrank(vm.addr(ALICE));
         weth.approve(address(desk), 1);
         vm.expectRevert(
             abi.encodeWithSelector(
@@ -322,40 +377,49 @@ contract CustodyTest is VenueBase {
             )
         );
         desk.deposit(alice, WETH, 1);
+        vm.stopPrank();
     }
 
     function test_at_most_eight_collaterals() public {
         for (uint256 i = 3; i < 9; ++i) {
             MintableToken token = new MintableToken("T", "T", 18);
             products.addCollateral(CollateralType(address(token), 18, ETH, 1_000, 1e18));
-            token.mint(address(this), 1);
-            token.approve(address(desk), 1);
-            if (i == 8) {
-                for (uint256 asset = WETH; asset <= 3; ++asset) {
-                    _put(alice, asset, 2);
-                }
-                vm.expectRevert(abi.encodeWithSelector(IMarginVenue.TooManyCollaterals.selector, alice, 9, 8));
+            if (i < 8) {
+                _putToken(alice, i + 1, token, 1);
+                continue;
             }
-            desk.deposit(alice, i + 1, 1);
+            for (uint256 asset = WETH; asset <= 3; ++asset) {
+                _put(alice, asset, 2);
+            }
+            token.mint(vm.addr(ALICE), 1);
+            vm.startPrank(vm.addr(ALICE));
+            token.approve(address(desk), 1);
+            vm.expectRevert(abi.encodeWithSelector(IMarginVenue.TooManyCollaterals.selector, alice, 9, 8));
+            desk.deposit(alice, 9, 1);
+            vm.stopPrank();
         }
         _withdraw(ALICE, WETH, 1); // one left is still one held
         vm.expectRevert(abi.encodeWithSelector(IMarginVenue.TooManyCollaterals.selector, alice, 9, 8));
+        vm.prank(vm.addr(ALICE));
         desk.deposit(alice, 9, 1);
         _withdraw(ALICE, WETH, 1);
+        vm.prank(vm.addr(ALICE));
         desk.deposit(alice, 9, 1);
     }
 
     function test_a_token_that_takes_a_fee_is_refused_both_ways() public {
         FeeToken token = new FeeToken();
         products.addCollateral(CollateralType(address(token), 18, ETH, 1_000, 1e24));
-        token.mint(address(this), 100);
+        token.mint(vm.addr(ALICE), 100);
+        vm.startPrank(vm.addr(ALICE));
         token.approve(address(desk), 100);
         desk.deposit(alice, 4, 50);
         token.setFee(true);
         bytes4 mismatch = IMarginVenue.TransferMismatch.selector;
         vm.expectRevert(abi.encodeWithSelector(mismatch, address(token), 99, 100));
         desk.deposit(alice, 4, 50);
-        _withdrawReverts(ALICE, 4, 10, abi.encodeWithSelector(mismatch, address(token), 9, 10));
+        vm.stopPrank();
+        _withdrawReverts(ALICE, 4, 10, abi.encodeWithSelector(mismatch, address(token), 59, 60));
     }
 
     function test_gifts_are_nobodys() public {

@@ -160,9 +160,7 @@ contract VenueTest is VenueBase {
             if (i > 2) {
                 MintableToken token = new MintableToken("T", "T", 18);
                 products.addCollateral(CollateralType(address(token), 18, ETH, 1_000, 1e18));
-                token.mint(address(this), 2);
-                token.approve(address(desk), 2);
-                desk.deposit(alice, i + 1, 2);
+                _putToken(alice, i + 1, token, 2);
             } else {
                 _put(alice, i + 1, 2);
             }

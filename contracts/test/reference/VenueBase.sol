@@ -64,9 +64,17 @@ abstract contract VenueBase is Fixture {
     }
 
     function _put(uint256 account, uint256 asset, uint256 amount) internal {
-        _tokenOf(asset).mint(address(this), amount);
-        _tokenOf(asset).approve(address(desk), amount);
+        _putToken(account, asset, _tokenOf(asset), amount);
+    }
+
+    /// @dev As the owner does; the venue's own accounts have none.
+    function _putToken(uint256 account, uint256 asset, MintableToken token, uint256 amount) internal {
+        address owner = account < 1 << 96 ? address(this) : address(uint160(account >> 96));
+        token.mint(owner, amount);
+        vm.startPrank(owner);
+        token.approve(address(desk), amount);
         desk.deposit(account, asset, amount);
+        vm.stopPrank();
     }
 
     function _withdraw(uint256 key, uint256 asset, uint256 amount) internal {

@@ -107,6 +107,48 @@ contract VenueSwapsTest is VenueBase {
         );
     }
 
+    function _borrow() private {
+        _put(_account(BOB), USDC, 100_000e6);
+        _withdraw(ALICE, USDC, 3_000e6);
+        desk.setPaused(false, true);
+    }
+
+    function test_a_pause_does_not_stop_repaying() public {
+        _borrow();
+        swapper.setPays(2_999e6);
+        _swap(WETH, USDC, 1e18, 1);
+        assertEq(_cash(alice), -1e18);
+        swapper.setPays(1e6);
+        _swap(WETH, USDC, 333_333_333_333_333, 1); // to zero
+        assertEq(_cash(alice), 0);
+        swapper.setPays(1);
+        bytes memory paused = abi.encodeWithSelector(IMarginVenue.PausedBy.selector, bytes32("withdrawals"));
+        _swapReverts(WETH, USDC, 1e9, 1, paused); // nothing left to repay
+    }
+
+    function test_a_pause_stops_what_is_more_than_repaying() public {
+        _borrow();
+        bytes memory paused = abi.encodeWithSelector(IMarginVenue.PausedBy.selector, bytes32("withdrawals"));
+        swapper.setPays(3_000e6 + 1);
+        _swapReverts(WETH, USDC, 1e18, 1, paused);
+        swapper.setPays(0.05e8);
+        _swapReverts(WETH, WBTC, 1e18, 1, paused);
+        _swapReverts(USDC, WBTC, 1e6, 1, paused);
+        swapper.setPays(2_850e6 - 1); // the band is 5 %: below it the rest would be a withdrawal
+        _swapReverts(WETH, USDC, 1e18, 1, paused);
+        swapper.setPays(2_850e6);
+        _swap(WETH, USDC, 1e18, 1);
+        hall.setAuction(alice, 1);
+        _swapReverts(WETH, USDC, 1e9, 1, abi.encodeWithSelector(IMarginVenue.InAuction.selector, alice));
+    }
+
+    function test_any_sequence() public {
+        swapper.setPays(0.05e8);
+        vm.prank(vm.addr(ALICE));
+        desk.swap(alice, WETH, WBTC, 1e18, 1, address(swapper), "", type(uint64).max);
+        assertEq(_collateral(alice, 1), 0.05e8);
+    }
+
     function _sinkAlice() private {
         _put(_account(BOB), USDC, 1_000_000e6);
         _deal(ALICE, BOB, _perpetual(ETH), 100e18, ETH_PRICE);

@@ -67,16 +67,19 @@ contract VenueWholeTest is Fixture {
     }
 
     function test_gas_of_the_main_entries() public {
-        weth.mint(address(this), 1e18);
+        address owner = vm.addr(ALICE);
+        weth.mint(owner, 1e18);
+        usdc.mint(owner, 1e6);
+        vm.startPrank(owner);
         weth.approve(address(venue), 1e18);
+        usdc.approve(address(venue), 1e6);
         _cool();
         venue.deposit(alice, 1, 1e18);
         assertLe(vm.snapshotGasLastCall("MarginVenue", "deposit collateral"), 200_000);
-        usdc.mint(address(this), 1e6);
-        usdc.approve(address(venue), 1e6);
         _cool();
         venue.deposit(alice, 0, 1e6);
         assertLe(vm.snapshotGasLastCall("MarginVenue", "deposit cash"), 120_000);
+        vm.stopPrank();
         _sixteen();
         uint128 perp = _perpetual(ETH);
         _cool();

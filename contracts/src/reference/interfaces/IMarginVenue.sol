@@ -70,19 +70,22 @@ interface IMarginVenue {
     error PausedBy(bytes32 what);
     error InAuction(uint256 account);
     error ZeroAmount();
+    error DepositTooSmall(uint256 account, uint256 worth, uint256 least);
     error SwapRefused(address swapper, bytes32 reason);
 
-    /// @notice Deposit the settlement token (`asset` 0) or collateral index `asset` − 1 for any account; no permission.
-    /// Settlement token for account 1 repays bad debt first, the rest is the insurance fund's.
+    /// @notice Deposit the settlement token (`asset` 0) or collateral index `asset` − 1. Who may not act for the account
+    /// deposits settlement token only, from the least notional up. Anyone's for account 1 repays bad debt first, the
+    /// rest is the insurance fund's.
     function deposit(uint256 account, uint256 asset, uint256 amount) external;
 
-    /// @notice Withdraw `amount` base units (`asset` as in deposit); needs IM under the newest and the settled arrays, room under the payout cap (or an idle,
-    /// empty account), and `expectedSequence`.
+    /// @notice Withdraw `amount` base units (`asset` as in deposit); needs IM under the newest and the settled arrays, room
+    /// under the payout cap (or an idle, empty account), and `expectedSequence` (2⁶⁴ − 1: any).
     function withdraw(uint256 account, uint256 asset, uint256 amount, address to, uint64 expectedSequence) external;
 
     /// @notice Exchange `sellAmount` of one asset for another (numbers as in deposit) inside the account through an
     /// allow-listed swapper; atomic. Needs IM as a withdrawal does, or excess over MM must not fall. The settlement
-    /// token cannot be sold while there is bad debt: it leaves at the shared loss only.
+    /// token cannot be sold while there is bad debt: it leaves at the shared loss only. While withdrawals are paused it
+    /// must repay: settlement token for negative cash, to zero at most, at a price inside the band.
     function swap(
         uint256 account,
         uint256 sell,
