@@ -1,12 +1,12 @@
 """Whose auction to start and what to buy: from standings to plans, with a reason for everybody left alone."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
 from keeper.plans import Held, Plan, StartAuction, TakeAuction, start_effect
-from keeper.twin.auction import NO_SCENARIOS, NotBelowMaintenance, NothingToTake, Take, after, discount, take
+from keeper.twin.auction import NO_SCENARIOS, NotBelowMaintenance, NothingToTake, Payment, Take, after, discount, take
 from keeper.twin.fixed import WAD
 from keeper.twin.margin import by_arrays, by_legs, by_scenario, by_settled_arrays
 from keeper.twin.records import Book, Check
@@ -148,12 +148,16 @@ def _takes(
     free = [standings[name] for name in policy.takers if name in standings and name not in busy]
     for found in running:
         auction = f"{found.account.name}:{found.account.auction_id}"
-        plan = "already under way" if auction in taken else _take(state, found, free, policy, deadline, expires_at)
-        if isinstance(plan, TakeAuction):
+        answer = "already under way" if auction in taken else _take(state, found, free, policy, deadline, expires_at)
+        if isinstance(answer, str):
+            holds.append(Held(found.account.name, f"in auction {found.account.auction_id}: {answer}"))
+        else:
+            plan, paid = answer
             plans.append(plan)
             free = [taker for taker in free if taker.account.name != plan.taker]
-        else:
-            holds.append(Held(found.account.name, f"in auction {found.account.auction_id}: {plan}"))
+            # The next one counts on what this one leaves of the fund: should it not come, the price is the lower.
+            bonus = state.bonus.spend(paid.bonus, state.block.timestamp)
+            state = replace(state, fund=state.fund - paid.from_fund, bonus=bonus)
     return plans, holds
 
 
@@ -164,8 +168,8 @@ def _take(
     policy: AuctionPolicy,
     deadline: int,
     expires_at: int,
-) -> TakeAuction | str:
-    """Return what to buy of one account in auction, or why nothing."""
+) -> tuple[TakeAuction, Payment] | str:
+    """Return what to buy of one account in auction and what that pays, or why nothing."""
     if not policy.take:
         return "portfolio.take is off"
     taker = next((taker for taker in free if taker.account.name != found.account.name), None)
@@ -179,7 +183,7 @@ def _take(
     profit = to_float(worth - taken.payment.price, WAD_DECIMALS)
     if profit < policy.min_profit_usd:
         return f"expected profit {profit:,.2f} USD below portfolio.min_profit_usd"
-    return TakeAuction(
+    plan = TakeAuction(
         venue=state.venue,
         account=found.account.name,
         taker=taker.account.name,
@@ -196,6 +200,7 @@ def _take(
         deadline=deadline,
         expires_at=expires_at,
     )
+    return plan, taken.payment
 
 
 class Way(Enum):
@@ -236,6 +241,7 @@ def _largest(state: PortfolioState, found: Standing, taker: Book, way: Way) -> T
             taken = take(
                 account.book, state.world, path,
                 discount_bps=share, buffer=state.auctions.buffer, most=most, fund=state.fund,
+                allowed=state.bonus.left(state.block.timestamp),
             )  # fmt: skip
             _, mine = after(account.book, taker, taken)
             if covered(mine, state.world, by_legs_alone=way is Way.PROOF_AND_LEGS):

@@ -76,6 +76,8 @@ class Limits:
     auction_discount: int = 500  # cap, share of MM
     auction_growth: int = 900  # seconds from no discount to the cap
     auction_start_gas: int = 5_000_000  # for each start of startAuctions: twice the dearest legal one (docs/gas.md)
+    bonus: int = 50_000 * 10**18  # most that the fund adds to discounts in a period, USD wad
+    bonus_period: int = 86_400
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,8 +79,11 @@ def _contracts(batch: Batch, owner: str, board: Board, settlement: str) -> Contr
     ages = (limits.max_report_age, limits.max_epoch_age, limits.max_slice_age)
     margin = create("Margin", prices, products, risk_arrays, *ages)
     venue = create("MarginVenue", owner, (prices, products, risk_arrays, margin), settlement)
-    settings = (limits.auction_buffer, limits.auction_discount, limits.auction_growth, limits.auction_start_gas)
-    auctions = create("Auctions", venue, margin, prices, products, settings)
+    settings = (
+        limits.auction_buffer, limits.auction_discount, limits.auction_growth, limits.auction_start_gas,
+        limits.bonus, limits.bonus_period,
+    )  # fmt: skip
+    auctions = create("Auctions", venue, margin, prices, products, settings, owner)
     wire = interface("reference/MarginVenue").function("wireAuctions")
     batch.add(owner, wire.packed(venue, auctions), "wire auctions", gas=SETTER_GAS)
     wire = interface("reference/RiskArrays").function("wireVenue")

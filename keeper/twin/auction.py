@@ -64,7 +64,27 @@ class Payment:
     price: int
     from_fund: int
     shared: int
-    unpaid: int  # bonus that the fund could not pay
+    unpaid: int  # bonus that the fund could not or may not pay
+    bonus: int = 0  # what the fund adds to the discount, part of `from_fund`
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the fund may add to discounts: all of `most` comes back in a line in one `period` (Allowance.sol)."""
+
+    most: int  # USD wad
+    spent: int  # as it was `at`
+    at: int
+    period: int  # seconds
+
+    def left(self, time: int) -> int:
+        return max(self.most - self._spent_by(time), 0)
+
+    def spend(self, amount: int, time: int) -> "Allowance":
+        return replace(self, spent=self._spent_by(time) + amount, at=time) if amount else self
+
+    def _spent_by(self, time: int) -> int:
+        return max(self.spent - self.most * (time - self.at) // self.period, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +158,11 @@ def moved(book: Book, fraction: int) -> Book:
     )
 
 
-def payment(terms: Terms, fraction: int, worth: int, fund: int) -> Payment:
-    """Return the payment for a part worth `worth` (its equity at the marks, rounded down), the fund holding `fund`."""
+def payment(terms: Terms, fraction: int, worth: int, fund: int, allowed: int) -> Payment:
+    """Return the payment for a part worth `worth` (its equity at the marks, rounded down).
+
+    The fund holds `fund` and may add `allowed` of it to discounts; a deficit it pays in any case.
+    """
     worth += 1
     price = deficit = from_fund = shared = 0
     if terms.equity > 0:
@@ -150,10 +173,10 @@ def payment(terms: Terms, fraction: int, worth: int, fund: int) -> Payment:
         shared = deficit - from_fund
     else:
         price = worth
-    bonus = fraction * (terms.whole - terms.borne) // WAD
+    due = fraction * (terms.whole - terms.borne) // WAD
     # A bonus on one slice must not use up the cover of the next: the whole account's deficit comes first.
-    paid = min(bonus, max(fund - max(-terms.equity, deficit), 0))
-    return Payment(price - deficit - paid, from_fund + paid, shared, bonus - paid)
+    bonus = min(due, max(fund - max(-terms.equity, deficit), 0), allowed)
+    return Payment(price - deficit - bonus, from_fund + bonus, shared, due - bonus, bonus)
 
 
 def _charged(terms: Terms, fraction: int) -> int:
@@ -175,7 +198,7 @@ def requirement_after(terms: Terms, parts: Sequence[Concentration], fraction: in
 
 
 def quote(terms: Terms, fraction: int, unpaid: int) -> int:
-    """Return the price of the whole account that a payment stands for: E − D, plus what the fund could not add."""
+    """Return the price of the whole account that a payment stands for: E − D, plus what the fund did not add."""
     return terms.equity - terms.whole + cdiv(unpaid * WAD, fraction)
 
 
@@ -221,9 +244,19 @@ def _concentration(u: int, held: int, world: World) -> Concentration:
 
 
 def take(
-    book: Book, world: World, scenarios: int | None, *, discount_bps: int, buffer: int, most: int, fund: int
+    book: Book,
+    world: World,
+    scenarios: int | None,
+    *,
+    discount_bps: int,
+    buffer: int,
+    most: int,
+    fund: int,
+    allowed: int,
 ) -> Take:
-    """Return the take of at most `most` (wad) of an account in auction, the fund holding `fund` (negative: nothing).
+    """Return the take of at most `most` (wad) of an account in auction.
+
+    The fund holds `fund` (negative: nothing) and may add `allowed` to discounts.
 
     Raises NotBelowMaintenance, NothingToTake, MarginRefused where the contract reverts.
     """
@@ -238,7 +271,7 @@ def take(
         raise NothingToTake(f"fraction {fraction} wad of equity {equity}, MM {mm}: at the buffer, or too little")
     part = moved(book, fraction)
     worth = by_scenario(part, world, NO_SCENARIOS).equity
-    paid = payment(terms, fraction, worth, max(fund, 0))
+    paid = payment(terms, fraction, worth, max(fund, 0), allowed)
     return Take(fraction, part, paid, quote(terms, fraction, paid.unpaid), _restored(terms, parts, fraction))
 
 

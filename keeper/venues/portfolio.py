@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from keeper.chain import Block
+from keeper.twin.auction import Allowance
 from keeper.twin.records import Book, Instrument
 from keeper.twin.world import World
 from keeper.venues.base import Venue
@@ -52,6 +53,7 @@ class AuctionRules:
     buffer: int  # above MM after a take
     discount_cap: int  # share of MM
     growth: int  # from no discount to the cap
+    bonus_period: int  # in which the fund's allowance for discounts comes back
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class PortfolioState:
     faults: Mapping[int, str]  # underlying -> why it could not be read
     auctions: AuctionRules
     fund: int  # the insurance fund's cash, USD wad, signed
+    bonus: Allowance  # what of it may be added to discounts
     accounts: tuple[PortfolioAccount, ...]
     unknown: Mapping[str, str]  # account -> why it could not be read
 

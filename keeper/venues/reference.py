@@ -13,6 +13,7 @@ from keeper.abi import checksummed, interface, uint_at
 from keeper.chain import Block, Call, Log, Receipt
 from keeper.plans import EndAuction, Plan, PublishArrays, StartAuction, TakeAuction
 from keeper.rpc import Rpc, RpcRefusal, answered
+from keeper.twin.auction import Allowance
 from keeper.twin.records import Book, Holding, Leg
 from keeper.venues.base import Effect, ForeignPlan, Sending, each_alone
 from keeper.venues.portfolio import PortfolioAccount, PortfolioState, account_id, account_name
@@ -61,8 +62,7 @@ class Reference:
         world, lines, faults = self._facts.world(block, self._rules.limits, publisher)
         unknown: dict[str, str] = {}
         found = self._accounts(block, accounts, unknown)
-        fund = interface(VENUE).function("fund").call(self.contracts.venue)
-        (held,) = self._facts.required([fund], block, "insurance fund")
+        held, bonus = self._fund(block)
         return PortfolioState(
             venue=self.name,
             block=block,
@@ -70,10 +70,19 @@ class Reference:
             lines=lines,
             faults=faults,
             auctions=self._rules.auctions,
-            fund=int.from_bytes(held, signed=True),
+            fund=held,
+            bonus=bonus,
             accounts=found,
             unknown=unknown,
         )
+
+    def _fund(self, block: Block) -> tuple[int, Allowance]:
+        """Return the insurance fund's cash and what of it may be added to discounts."""
+        allowance = interface(AUCTIONS).function("bonusAllowance")
+        calls = [interface(VENUE).function("fund").call(self.contracts.venue), allowance.call(self.contracts.auctions)]
+        held, bonus = self._facts.required(calls, block, "insurance fund")
+        most, spent, at = allowance.values(bonus)
+        return int.from_bytes(held, signed=True), Allowance(most, spent, at, self._rules.auctions.bonus_period)
 
     def _accounts(self, block: Block, accounts: Sequence[str], unknown: dict[str, str]) -> tuple[PortfolioAccount, ...]:
         venue, auctions, c = interface(VENUE), interface(AUCTIONS), self.contracts

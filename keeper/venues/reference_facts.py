@@ -74,10 +74,11 @@ class Facts:
         c, block = self._contracts, self._rpc.block()
         names = [(c.margin, MARGIN, n) for n in ("MAX_REPORT_AGE", "MAX_EPOCH_AGE", "MAX_SLICE_AGE")]
         names.append((c.risk_arrays, RISK_ARRAYS, "window"))
-        names += [(c.auctions, AUCTIONS, n) for n in ("buffer", "discountCap", "growth", "startGas")]
+        auction = ("buffer", "discountCap", "growth", "bonusPeriod", "startGas")
+        names += [(c.auctions, AUCTIONS, n) for n in auction]
         calls = [interface(path).function(name).call(to) for to, path, name in names]
-        report, epoch, slice_, window, *auction, gas = (uint_at(a) for a in self.required(calls, block, "rules"))
-        return Rules(Limits(report, epoch, slice_, window), AuctionRules(*auction), gas)
+        report, epoch, slice_, window, *rules, gas = (uint_at(a) for a in self.required(calls, block, "rules"))
+        return Rules(Limits(report, epoch, slice_, window), AuctionRules(*rules), gas)
 
     def world(self, block: Block, limits: Limits, publisher: str) -> tuple[World, tuple[Line, ...], dict[int, str]]:
         """Return the twin's world at `block`, its publication lines, and why underlyings are missing from both."""

@@ -250,7 +250,7 @@ def differences(market: Market, app: App, found: Sequence[Event]) -> Iterator[st
         batch = list(of_block)
         before = market.venue.read(market.rpc.block(number - 1), [e.account for e in batch], KEEPER.address)
         world = at_work(before, market.venue.read(market.rpc.block(number), [], KEEPER.address))
-        accounts, fund = {a.name: a for a in before.accounts}, before.fund
+        accounts, fund, bonus = {a.name: a for a in before.accounts}, before.fund, before.bonus
         for event in batch:
             kind = "start_auction" if event.name == "AuctionStarted" else "take_auction"
             plan = plans[event.account, kind, event.body["sequence"]]
@@ -264,8 +264,10 @@ def differences(market: Market, app: App, found: Sequence[Event]) -> Iterator[st
                 taken = take(
                     account.book, world, path,
                     discount_bps=share, buffer=rules.buffer, most=plan.max_fraction, fund=fund,
+                    allowed=bonus.left(world.now),
                 )  # fmt: skip
                 fund -= taken.payment.from_fund
+                bonus = bonus.spend(taken.payment.bonus, world.now)
                 told = tuple(event.body[name] for name in ("fraction", "price", "fromFund", "shared"))
                 paid = taken.payment
                 computed = (taken.fraction, paid.price, paid.from_fund, paid.shared)

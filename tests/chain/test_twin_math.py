@@ -202,8 +202,8 @@ def test_an_expiry_is_its_options_one_by_one(harness):
     assert found == arrays(report, slice_, scan, rows)
 
 
-def situation(rng: random.Random) -> tuple[Terms, tuple[Concentration, ...], int, int, int, int]:
-    """Terms, concentrations, buffer, largest fraction, the part's share of equity, fund; MM from cents to billions."""
+def situation(rng: random.Random) -> tuple[Terms, tuple[Concentration, ...], int, int, int, int, int]:
+    """Terms, concentrations, buffer, largest fraction, the part's share of equity, fund, allowance; MM to billions."""
     mm = rng.randint(10**16, 10 ** rng.randint(17, 27))
     equity = rng.choice((rng.randrange(mm), mm * rng.randint(0, 99) // 100, -rng.randrange(2 * mm), 0, 1))
     terms_ = Terms(equity, mm, rng.choice((0, 1, 500, 2_500, 9_999)), rng.choice((10, 10**6, mm // 1_000 + 3)))
@@ -213,29 +213,31 @@ def situation(rng: random.Random) -> tuple[Terms, tuple[Concentration, ...], int
     )
     most = rng.choice((WAD, WAD, rng.randint(1, WAD), rng.randint(1, 100)))
     fund = rng.choice((0, rng.randrange(mm), 10 * mm))
-    return terms_, parts, rng.choice((1, 500, 2_000, 10_000)), most, rng.randint(0, 12 * WAD // 10), fund
+    allowed = rng.choice((0, rng.randrange(mm // 10), 10 * mm))
+    return terms_, parts, rng.choice((1, 500, 2_000, 10_000)), most, rng.randint(0, 12 * WAD // 10), fund, allowed
 
 
 def test_takes(node):
     rng = random.Random(SEED)
     drawn = [situation(rng) for _ in range(POINTS)]
     rows = [
-        (*astuple(t), *(n for p in parts for n in astuple(p)), buffer, most, share, fund)
-        for t, parts, buffer, most, share, fund in drawn
+        (*astuple(t), *(n for p in parts for n in astuple(p)), buffer, most, share, fund, allowed)
+        for t, parts, buffer, most, share, fund, allowed in drawn
     ]
     harness = Harness(node, "AuctionHarness")
     found = [row for at in range(0, POINTS, 2_000) for row in harness.ask("takes", rows[at : at + 2_000])[0]]
-    partial = refused = deficits = 0
-    for (t, parts, buffer, most, share, fund), row in zip(drawn, found, strict=True):
+    partial = refused = deficits = limited = 0
+    for (t, parts, buffer, most, share, fund, allowed), row in zip(drawn, found, strict=True):
         fraction = min(largest(t, parts, buffer), most)
         assert row[:4] == (t.whole, t.borne, fraction, meaningful(t, fraction))
         if not meaningful(t, fraction):
             refused += 1
             continue
-        paid = payment(t, fraction, sdiv(t.equity * share, WAD), fund)
-        assert row[4:8] == astuple(paid)
-        assert row[8] == quote(t, fraction, paid.unpaid)
-        assert row[9] == requirement_after(t, parts, fraction)
+        paid = payment(t, fraction, sdiv(t.equity * share, WAD), fund, allowed)
+        assert row[4:9] == astuple(paid)
+        assert row[9] == quote(t, fraction, paid.unpaid)
+        assert row[10] == requirement_after(t, parts, fraction)
         partial += fraction < WAD
         deficits += paid.shared > 0
-    assert min(partial, refused, deficits) > POINTS // 20
+        limited += paid.bonus == allowed > 0
+    assert min(partial, refused, deficits, limited) > POINTS // 20

@@ -21,7 +21,7 @@ from keeper.chain import Receipt
 from keeper.demo.anvil import start_anvil
 from keeper.reference.orders import Order, domain_of, match, signed
 from keeper.rpc import Rpc
-from keeper.twin.auction import NO_SCENARIOS, NotBelowMaintenance, NothingToTake, after, discount, take
+from keeper.twin.auction import NO_SCENARIOS, Allowance, NotBelowMaintenance, NothingToTake, after, discount, take
 from keeper.twin.fixed import WAD
 from keeper.twin.margin import by_arrays, by_settled_arrays, groups_by_scenario, mark_of, pack_scenarios
 from keeper.twin.records import Book, Holding, Instrument, Leg
@@ -33,6 +33,7 @@ USDC = 10**6
 FOREVER = 2**40 - 1
 GAS = 20_000_000
 FUND = 2_000 * USDC
+BONUS = 2 * WAD
 VENUE, AUCTIONS, TOKEN = "reference/MarginVenue", "reference/Auctions", "demo/MintableToken"
 
 
@@ -86,6 +87,10 @@ class Market:
     def fund(self) -> int:
         return int(self.ask(VENUE, self.contracts.venue, "fund")[0])
 
+    def bonus(self) -> Allowance:
+        (period,) = self.ask(AUCTIONS, self.contracts.auctions, "bonusPeriod")
+        return Allowance(*self.ask(AUCTIONS, self.contracts.auctions, "bonusAllowance"), period)
+
     def auction(self, account: int) -> tuple[int, int]:
         """Id and start."""
         return self.ask(AUCTIONS, self.contracts.auctions, "auction", account)[0]
@@ -132,6 +137,7 @@ def market() -> Iterator[Market]:
         for name in ("maker", "taker"):
             opened.deposit(trader(name).account, 0, 10**9 * USDC)
         opened.deposit(1, 0, FUND)
+        opened.say(AUCTIONS, opened.contracts.auctions, "setBonus", BONUS)
         rng = random.Random(17)
         for n in range(VICTIMS):
             enter(opened, rng, trader(f"victim {n}"))
@@ -199,13 +205,13 @@ def test_every_take_is_the_twins(market, per_mille, insolvent):
             account, picture = trader(f"victim {n}").account, world.world()
             scenarios = worst(market.book(account), picture)
             try:
-                take(market.book(account), picture, scenarios, discount_bps=0, buffer=0, most=WAD, fund=0)
+                take(market.book(account), picture, scenarios, discount_bps=0, buffer=0, most=WAD, fund=0, allowed=0)
             except (NothingToTake, NotBelowMaintenance):
                 continue
             rows[account] = scenarios
             market.start(account, scenarios)
         assert len(rows) >= VICTIMS // 3
-        seen = {"partial": 0, "from fund": 0, "shared": 0, "restored": 0, "taken": 0}
+        seen = {"partial": 0, "from fund": 0, "shared": 0, "restored": 0, "taken": 0, "bonus": 0, "bonus used up": 0}
         for wait, most in ((0, WAD // 3), (limits.auction_growth // 3, WAD // 2), (limits.auction_growth, WAD)):
             world.report(fallen, world.now + 30 + wait)
             world.fit((0, 1))
@@ -217,21 +223,23 @@ def test_every_take_is_the_twins(market, per_mille, insolvent):
         assert seen["restored"] > 0
         assert (seen["shared"] > 0) == insolvent
         assert (seen["from fund"] > 0) == insolvent
+        assert (seen["bonus"] > 0) == (seen["bonus used up"] > 0) == insolvent, seen
 
 
 def compare(market: Market, account: int, scenarios: int, most: int, seen: dict[str, int]) -> None:
     """One take there and here. Where the twin says that there is nothing to take, nothing is asked of the chain."""
     taker, limits, picture = trader("taker"), BOARD.limits, market.world.world()
-    book, rich, fund = market.book(account), market.book(taker.account), market.fund()
+    book, rich, fund, bonus = market.book(account), market.book(taker.account), market.fund(), market.bonus()
     try:
-        take(book, picture, scenarios, discount_bps=0, buffer=limits.auction_buffer, most=most, fund=fund)
+        take(book, picture, scenarios, discount_bps=0, buffer=limits.auction_buffer, most=most, fund=fund, allowed=0)
     except (NothingToTake, NotBelowMaintenance):  # an earlier take was enough, though it did not prove so
         return
     started = market.auction(account)[1]
     event, at = market.take(account, taker, most, scenarios)
     share = discount(at - started, limits.auction_discount, limits.auction_growth)
     ours = take(
-        book, picture, scenarios, discount_bps=share, buffer=limits.auction_buffer, most=most, fund=fund
+        book, picture, scenarios, discount_bps=share, buffer=limits.auction_buffer, most=most, fund=fund,
+        allowed=bonus.left(at),
     )  # fmt: skip
     found = {name: event[name] for name in ("fraction", "price", "fromFund", "shared")}
     paid = ours.payment
@@ -243,10 +251,13 @@ def compare(market: Market, account: int, scenarios: int, most: int, seen: dict[
     assert sorted_book(market.book(taker.account)) == sorted_book(right)
     assert (market.auction(account)[0] == 0) == ours.restored
     assert market.fund() == fund - paid.from_fund
+    assert market.bonus() == bonus.spend(paid.bonus, at)
     seen["taken"] += 1
     seen["partial"] += ours.fraction < WAD
     seen["from fund"] += paid.from_fund > 0
     seen["shared"] += paid.shared > 0
+    seen["bonus"] += paid.bonus > 0
+    seen["bonus used up"] += paid.unpaid > 0 and bonus.left(at) == paid.bonus
     seen["restored"] += ours.restored
 
 
@@ -254,5 +265,6 @@ def test_a_healthy_account_cannot_be_started(market):
     """The twin's verdict and the contract's on the same books before any fall."""
     for n in range(VICTIMS):
         account = trader(f"victim {n}").account
+        book, picture = market.book(account), market.world.world()
         with pytest.raises(NotBelowMaintenance):
-            take(market.book(account), market.world.world(), NO_SCENARIOS, discount_bps=0, buffer=0, most=WAD, fund=0)
+            take(book, picture, NO_SCENARIOS, discount_bps=0, buffer=0, most=WAD, fund=0, allowed=0)

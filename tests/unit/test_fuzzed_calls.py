@@ -74,6 +74,8 @@ FUZZED: Final[dict[str, dict[str, tuple[str, str | None]]]] = {
         "wireAuctions": ("VenueCalls.testFuzz_auctions_are_wired_once", "VenueCalls.testFuzz_auctions_are_wired_once"),
     },
     "Auctions": {
+        **OWNERSHIP,
+        "setBonus": ("Bonuses.testFuzz_a_new_limit_keeps_what_is_spent_within_its_bound", STRANGERS),
         "startAuction": ("Auctions.test_any_take", "AuctionCalls.testFuzz_a_start_needs_a_shortfall_in_time"),
         "startAuctions": (
             "AuctionCalls.testFuzz_each_of_many_starts_stands_alone",

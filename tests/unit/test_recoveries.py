@@ -9,7 +9,7 @@ from keeper.chain import Block
 from keeper.journal import plan_text
 from keeper.plans import EndAuction, Plan, end_effect
 from keeper.recoveries import recoveries
-from keeper.twin.auction import NO_SCENARIOS
+from keeper.twin.auction import NO_SCENARIOS, Allowance
 from keeper.twin.records import Book, Check, Instrument, Leg
 from keeper.twin.world import Limits, World
 from keeper.venues.portfolio import AuctionRules, PortfolioAccount, PortfolioState
@@ -41,8 +41,10 @@ def decided(
     """Return the ends, why there is none, and what else is planned of the same account."""
     block = Block(100, "0xb10c", "0xb10b", 1_900, 7)
     world = World(1_900, {}, (), Limits(600, 600, 600, 600))
-    rules = AuctionRules(500, 500, 900)
-    state = PortfolioState("reference", block, world, (), {}, rules, 0, (found.account,), {})
+    rules = AuctionRules(500, 500, 900, 86_400)
+    state = PortfolioState(
+        "reference", block, world, (), {}, rules, 0, Allowance(0, 0, 0, 86_400), (found.account,), {}
+    )
     plans, holds = recoveries(state, {ALICE: found}, policy, under_way, refused, 3)
     others, _ = liquidations(state, {ALICE: found}, policy, under_way, refused, 3)
     return plans, [hold.reason for hold in holds], others

@@ -10,13 +10,14 @@ from keeper.errors import JournalError
 from keeper.journal import plan_text
 from keeper.plans import Liquidate, PublishArrays, StartAuction, TakeAuction, in_order, start_effect
 from keeper.portfolios import verdict
-from keeper.twin.auction import NO_SCENARIOS
+from keeper.twin.auction import NO_SCENARIOS, Allowance
 from keeper.twin.records import Book, Check
 from keeper.twin.world import Limits, World
 from keeper.venues.portfolio import AuctionRules, PortfolioAccount, PortfolioState, account_id, account_name
 
 WAD = 10**18
 ALICE, BOB, CAROL = (f"0x{name}{'0' * 36}" for name in ("a11c", "0b0b", "ca01"))
+NO_BONUS = Allowance(0, 0, 0, 86_400)
 ROW_4 = NO_SCENARIOS ^ 0xFF ^ 4
 POLICY = AuctionPolicy(
     start=True,
@@ -53,7 +54,8 @@ def state(*standings: Standing) -> PortfolioState:
     block = Block(100, "0xb10c", "0xb10b", 1_900, 7)
     world = World(1_900, {}, (), Limits(600, 600, 600, 600))
     accounts = tuple(s.account for s in standings)
-    return PortfolioState("reference", block, world, (), {}, AuctionRules(500, 500, 900), 0, accounts, {})
+    rules = AuctionRules(500, 500, 900, 86_400)
+    return PortfolioState("reference", block, world, (), {}, rules, 0, NO_BONUS, accounts, {})
 
 
 def decided(

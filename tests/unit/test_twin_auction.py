@@ -8,6 +8,7 @@ import pytest
 
 from keeper.twin.auction import (
     NO_SCENARIOS,
+    Allowance,
     Concentration,
     NotBelowMaintenance,
     NothingToTake,
@@ -64,17 +65,32 @@ def test_concentration_makes_the_fraction_smaller():
 def test_who_pays_a_discount_beyond_equity():
     """Equity 5, discount 10: five from the account, five from the fund while it has them."""
     whole = terms(5, 100)
-    assert payment(whole, WAD, 5 * WAD, 100 * WAD) == Payment(-5 * WAD + 1, 5 * WAD, 0, 0)
-    assert payment(whole, WAD, 5 * WAD, 2 * WAD) == Payment(-2 * WAD + 1, 2 * WAD, 0, 3 * WAD)
+    assert payment(whole, WAD, 5 * WAD, 100 * WAD, 9 * WAD) == Payment(-5 * WAD + 1, 5 * WAD, 0, 0, 5 * WAD)
+    assert payment(whole, WAD, 5 * WAD, 2 * WAD, 9 * WAD) == Payment(-2 * WAD + 1, 2 * WAD, 0, 3 * WAD, 2 * WAD)
     assert quote(whole, WAD, 3 * WAD) == -2 * WAD
 
 
 def test_who_pays_a_deficit():
     """Equity −30, discount 10, fund 12: twelve from the fund, eighteen shared, no bonus."""
-    paid = payment(terms(-30, 100), WAD, -30 * WAD - 1, 12 * WAD)
+    paid = payment(terms(-30, 100), WAD, -30 * WAD - 1, 12 * WAD, 9 * WAD)
     assert paid == Payment(-30 * WAD, 12 * WAD, 18 * WAD, 10 * WAD)
-    rich = payment(terms(-30, 100), WAD, -30 * WAD - 1, 100 * WAD)
-    assert rich == Payment(-40 * WAD, 40 * WAD, 0, 0)
+    rich = payment(terms(-30, 100), WAD, -30 * WAD - 1, 100 * WAD, 10 * WAD)
+    assert rich == Payment(-40 * WAD, 40 * WAD, 0, 0, 10 * WAD)
+    # A bonus ends with its allowance, debt does not.
+    for allowed in (0, 4):
+        paid = payment(terms(-30, 100), WAD, -30 * WAD - 1, 100 * WAD, allowed * WAD)
+        assert paid == Payment(-(30 + allowed) * WAD, (30 + allowed) * WAD, 0, (10 - allowed) * WAD, allowed * WAD)
+
+
+def test_what_was_spent_comes_back_in_a_line():
+    """30 in 60 seconds: a half a second; what came back is rounded down, and nothing comes back beyond the whole."""
+    bonus = Allowance(30, 0, 0, 60)
+    assert bonus.left(10**9) == 30
+    spent = bonus.spend(20, 1_000)
+    assert [spent.left(t) for t in (1_000, 1_001, 1_002, 1_039, 1_040, 10**6)] == [10, 10, 11, 29, 30, 30]
+    assert spent.spend(0, 1_010) is spent
+    assert spent.spend(15, 1_010) == Allowance(30, 30, 1_010, 60)
+    assert Allowance(10, 25, 0, 60).left(6) == 0  # lowered after it was spent
 
 
 def test_amounts_move_toward_zero():
@@ -107,9 +123,17 @@ def test_what_every_take_leaves():
     for _ in range(300):
         book, scenarios = endangered(rng)
         share, fund = rng.choice((0, 100, 500, 1_000)), rng.choice((0, 10 ** rng.randint(18, 26)))
+        allowed = rng.choice((0, 10 ** rng.randint(18, 24)))
         try:
             done = take(
-                book, calm(), scenarios, discount_bps=share, buffer=BUFFER, most=rng.choice((WAD, WAD // 3)), fund=fund
+                book,
+                calm(),
+                scenarios,
+                discount_bps=share,
+                buffer=BUFFER,
+                most=rng.choice((WAD, WAD // 3)),
+                fund=fund,
+                allowed=allowed,
             )
         except NothingToTake:
             continue
@@ -126,6 +150,7 @@ def test_what_every_take_leaves():
         assert not done.restored or now.excess >= 0
         assert left.cash + right.cash == book.cash + done.payment.from_fund + done.payment.shared
         assert 0 <= done.payment.from_fund <= fund
+        assert done.payment.bonus <= allowed
     assert taken > 200
     assert insolvent > 50
     assert partial > 80
@@ -135,7 +160,7 @@ def test_a_healthy_account_is_not_taken():
     book = Book(10**24, (Leg(Instrument(0), WAD),))
     for scenarios in (None, NO_SCENARIOS):
         with pytest.raises(NotBelowMaintenance):
-            take(book, calm(), scenarios, discount_bps=0, buffer=BUFFER, most=WAD, fund=0)
+            take(book, calm(), scenarios, discount_bps=0, buffer=BUFFER, most=WAD, fund=0, allowed=0)
 
 
 def test_by_arrays_both_sets_must_show_the_shortfall_and_the_lower_requirement_counts():
@@ -152,7 +177,7 @@ def test_by_arrays_both_sets_must_show_the_shortfall_and_the_lower_requirement_c
         return replace(calm(), underlyings={0: replace(known, settled=settled)})
 
     def taken(world):
-        return take(book, world, None, discount_bps=0, buffer=BUFFER, most=WAD, fund=0)
+        return take(book, world, None, discount_bps=0, buffer=BUFFER, most=WAD, fund=0, allowed=0)
 
     mark, *rest = known.current.arrays[call.expiry][call.index]
     same = taken(calm())

@@ -27,12 +27,13 @@ library AuctionMath {
     }
 
     /// `price` is what the taker pays (negative: receives); `fromFund` and `shared` are part of what he receives;
-    /// `unpaid` is the bonus the fund could not pay.
+    /// `bonus` is what the fund adds to the discount, part of `fromFund`; `unpaid` what it could not or may not.
     struct Payment {
         int256 price;
         uint256 fromFund;
         uint256 shared;
         uint256 unpaid;
+        uint256 bonus;
     }
 
     /// Share of the discount after `elapsed` seconds: linear from 0 to `cap`, which it reaches after `growth`.
@@ -142,8 +143,9 @@ library AuctionMath {
     }
 
     /// The split of the payment for a part worth `value` (its equity at the marks, rounded down), the fund holding
-    /// `fundHeld`. Every rounding is against the taker.
-    function payment(Terms memory terms, uint256 fraction, int256 value, uint256 fundHeld)
+    /// `fundHeld` and allowed to add `bonusLeft` to discounts: where that runs out the discount is as much smaller, and
+    /// debt is paid all the same. Every rounding is against the taker.
+    function payment(Terms memory terms, uint256 fraction, int256 value, uint256 fundHeld, uint256 bonusLeft)
         internal
         pure
         returns (Payment memory paid)
@@ -160,12 +162,13 @@ library AuctionMath {
         } else {
             paid.price = worth;
         }
-        uint256 bonus = fraction * (whole - borne) / WAD;
+        uint256 due = fraction * (whole - borne) / WAD;
         uint256 spare = _spare(terms, deficit, fundHeld);
-        uint256 paidBonus = bonus < spare ? bonus : spare;
-        paid.unpaid = bonus - paidBonus;
-        paid.fromFund += paidBonus;
-        paid.price -= int256(deficit + paidBonus);
+        if (bonusLeft < spare) spare = bonusLeft;
+        paid.bonus = due < spare ? due : spare;
+        paid.unpaid = due - paid.bonus;
+        paid.fromFund += paid.bonus;
+        paid.price -= int256(deficit + paid.bonus);
     }
 
     /// What the fund has beyond the whole account's deficit: a bonus on one slice must not use up the cover of the next.
@@ -199,7 +202,7 @@ library AuctionMath {
         return (linear > free ? linear - free : 0) + terms.grain;
     }
 
-    /// Price of the whole account that a payment stands for: E − D, less what the fund could not add.
+    /// Price of the whole account that a payment stands for: E − D, less what the fund did not add.
     function quote(Terms memory terms, uint256 fraction, uint256 unpaid) internal pure returns (int256) {
         (uint256 whole,) = discounts(terms);
         return terms.equity - int256(whole) + int256((unpaid * WAD + fraction - 1) / fraction);

@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {AuctionMath} from "./AuctionMath.sol";
+import {Bonuses} from "./Bonuses.sol";
 import {IAuctions} from "./interfaces/IAuctions.sol";
 import {IMargin} from "./interfaces/IMargin.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
@@ -11,12 +12,10 @@ import {ANY_SEQUENCE, BPS, Book, Check, Instruments, Legs, MarginParameters, WAD
 
 /// @title Auctions
 /// @notice Holds nothing but which account is in auction since when; the venue moves what a take moves.
-contract Auctions is IAuctions {
+contract Auctions is Bonuses {
     using Instruments for uint128;
     using Legs for uint256;
 
-    /// @dev What a discount may be at most, and a buffer: AuctionMath's slack counts on 1 + buffer ≤ 2.
-    error ParameterOutOfRange(bytes32 field, uint256 found, uint256 low, uint256 high);
     /// @dev Reason in AuctionRefused where the transaction has not enough gas left for one start.
     error GasTooLow(uint256 left, uint256 needed);
 
@@ -31,6 +30,8 @@ contract Auctions is IAuctions {
         uint256 discountCap; // share of MM, BPS
         uint256 growth; // seconds from 0 to the cap
         uint256 startGas; // for each start of startAuctions
+        uint256 bonus; // most that the fund adds to discounts in a period, USD wad
+        uint256 bonusPeriod; // seconds
     }
 
     struct Take {
@@ -53,11 +54,20 @@ contract Auctions is IAuctions {
     mapping(uint256 account => uint256) private _proof;
     uint64 private _lastId;
 
-    constructor(IMarginVenue venue_, IMargin margin_, IPrices prices_, IProducts products_, Settings memory settings) {
+    constructor(
+        IMarginVenue venue_,
+        IMargin margin_,
+        IPrices prices_,
+        IProducts products_,
+        Settings memory settings,
+        address owner_
+    ) Bonuses(settings.bonus, settings.bonusPeriod, owner_) {
         // A discount below MM is what keeps (1 + incentive) × loan-to-value below 1: at equity = MM an account of
-        // worth V owes V − MM, the taker has V for V − D, and V ÷ (V − D) × (V − MM) ÷ V < 1 while D < MM.
-        _requireRange("discountCap", settings.discountCap, 1, BPS - 1);
-        _requireRange("buffer", settings.buffer, 1, BPS);
+        // worth V owes V − MM, the taker has V for V − D, and V ÷ (V − D) × (V − MM) ÷ V < 1 while D < MM. Products has
+        // let no haircut in that its largest incentive would outweigh, so the cap is at most that.
+        uint256 most = products_.MOST_INCENTIVE();
+        _requireRange("discountCap", settings.discountCap, 1, most < BPS ? most : BPS - 1);
+        _requireRange("buffer", settings.buffer, 1, BPS); // AuctionMath's slack counts on 1 + buffer ≤ 2
         _requireRange("growth", settings.growth, 1, 1 days);
         _requireRange("startGas", settings.startGas, 100_000, 30_000_000);
         venue = venue_;
@@ -68,10 +78,6 @@ contract Auctions is IAuctions {
         discountCap = settings.discountCap;
         growth = settings.growth;
         startGas = settings.startGas;
-    }
-
-    function _requireRange(bytes32 field, uint256 found, uint256 low, uint256 high) private pure {
-        if (found < low || found > high) revert ParameterOutOfRange(field, found, low, high);
     }
 
     /// @inheritdoc IAuctions
@@ -165,6 +171,7 @@ contract Auctions is IAuctions {
     function take(TakeCall calldata call) external returns (uint256 fraction, int256 price) {
         uint64 sequence = _requireExpected(call);
         Take memory taken = _plan(call);
+        _countBonus(call.account, call.auctionId, taken.paid.bonus);
         venue.seize(call.account, call.taker, taken.fraction, taken.paid.price, taken.paid.fromFund, taken.paid.shared);
         _requireInitialMargin(call.taker, call.takerByLegs && !call.byArrays);
         (fraction, price) = (taken.fraction, taken.paid.price);
@@ -219,7 +226,7 @@ contract Auctions is IAuctions {
         returns (AuctionMath.Payment memory)
     {
         int256 held = venue.fund();
-        return AuctionMath.payment(terms, fraction, value, held > 0 ? uint256(held) : 0);
+        return AuctionMath.payment(terms, fraction, value, held > 0 ? uint256(held) : 0, bonusLeft());
     }
 
     /// @dev Lower bound of equity after the take against an upper bound of MM.

@@ -32,7 +32,8 @@ contract AuctionCallsTest is Test {
             IMargin(address(margin)),
             IPrices(address(products)),
             IProducts(address(products)),
-            Auctions.Settings(2000, 2000, 100, 1_000_000)
+            Auctions.Settings(2000, 2000, 100, 1_000_000, 1_000_000e18, 1 days),
+            address(this)
         );
         _require(10e18, 10e18, 10e18);
         ledger.set(TAKER, 10_000e18, 0, 0);

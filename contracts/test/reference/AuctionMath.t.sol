@@ -6,6 +6,8 @@ import {BPS, Book, Legs, WAD} from "../../src/reference/Types.sol";
 import {Test} from "../Vm.sol";
 
 contract AuctionMathTest is Test {
+    uint256 private constant NO_LIMIT = type(uint256).max;
+
     /// A book's MM as the contracts state it: a linear part and two underlyings with thresholds.
     struct Model {
         uint256 linear;
@@ -37,24 +39,46 @@ contract AuctionMathTest is Test {
     function test_a_discount_beyond_equity_is_the_funds() public pure {
         AuctionMath.Terms memory terms = _terms(5e18, 100e18, 1000);
         assertEq(AuctionMath.largest(terms, _none(), 2000), WAD);
-        AuctionMath.Payment memory paid = AuctionMath.payment(terms, WAD, 5e18, 100e18);
+        AuctionMath.Payment memory paid = AuctionMath.payment(terms, WAD, 5e18, 100e18, NO_LIMIT);
         assertEq(paid.price, -5e18 + 1);
         assertEq(paid.fromFund, 5e18);
         assertEq(paid.shared, 0);
         assertEq(AuctionMath.quote(terms, WAD, 0), -5e18);
-        paid = AuctionMath.payment(terms, WAD, 5e18, 2e18);
+        paid = AuctionMath.payment(terms, WAD, 5e18, 2e18, NO_LIMIT);
         assertEq(paid.price, -2e18 + 1);
         assertEq(paid.fromFund, 2e18);
         assertEq(paid.unpaid, 3e18);
         assertEq(AuctionMath.quote(terms, WAD, paid.unpaid), -2e18);
     }
 
+    /// Equity −30, discount 10, fund 100, allowance 4: all of the deficit, 4 of the bonus; none left, none of it. Half
+    /// an account asks for half the bonus, and gets that.
+    function test_a_bonus_ends_with_its_allowance_and_debt_does_not() public pure {
+        AuctionMath.Terms memory terms = _terms(-30e18, 100e18, 1000);
+        AuctionMath.Payment memory paid = AuctionMath.payment(terms, WAD, -30e18 - 1, 100e18, 4e18);
+        assertEq(paid.fromFund, 34e18);
+        assertEq(paid.bonus, 4e18);
+        assertEq(paid.unpaid, 6e18);
+        assertEq(paid.price, -34e18);
+        assertEq(AuctionMath.quote(terms, WAD, paid.unpaid), -34e18);
+        paid = AuctionMath.payment(terms, WAD, -30e18 - 1, 100e18, 0);
+        assertEq(paid.fromFund, 30e18);
+        assertEq(paid.price, -30e18);
+        paid = AuctionMath.payment(terms, WAD / 2, -15e18 - 1, 100e18, 6e18);
+        assertEq(paid.bonus, 5e18);
+        assertEq(paid.unpaid, 0);
+        // The fund's own end comes first where it is nearer.
+        paid = AuctionMath.payment(terms, WAD, -30e18 - 1, 33e18, 4e18);
+        assertEq(paid.bonus, 3e18);
+    }
+
     /// Equity −30, discount 10, fund 32: in one piece or two, 30 for the deficit, 2 for the bonus, nothing shared.
     function test_slices_do_not_turn_the_funds_cover_into_bonus() public pure {
-        AuctionMath.Payment memory paid = AuctionMath.payment(_terms(-30e18, 100e18, 1000), WAD / 2, -15e18 - 1, 32e18);
+        AuctionMath.Payment memory paid =
+            AuctionMath.payment(_terms(-30e18, 100e18, 1000), WAD / 2, -15e18 - 1, 32e18, NO_LIMIT);
         assertEq(paid.fromFund, 17e18);
         assertEq(paid.unpaid, 3e18);
-        paid = AuctionMath.payment(_terms(-15e18, 50e18, 1000), WAD, -15e18 - 1, 15e18);
+        paid = AuctionMath.payment(_terms(-15e18, 50e18, 1000), WAD, -15e18 - 1, 15e18, NO_LIMIT);
         assertEq(paid.fromFund, 15e18);
         assertEq(paid.shared, 0);
         assertEq(paid.price, -15e18);
@@ -64,13 +88,13 @@ contract AuctionMathTest is Test {
     function test_a_deficit_beyond_the_fund_is_shared() public pure {
         AuctionMath.Terms memory terms = _terms(-30e18, 100e18, 1000);
         assertEq(AuctionMath.largest(terms, _none(), 2000), WAD);
-        AuctionMath.Payment memory paid = AuctionMath.payment(terms, WAD, -30e18 - 1, 12e18);
+        AuctionMath.Payment memory paid = AuctionMath.payment(terms, WAD, -30e18 - 1, 12e18, NO_LIMIT);
         assertEq(paid.price, -30e18);
         assertEq(paid.fromFund, 12e18);
         assertEq(paid.shared, 18e18);
         assertEq(paid.unpaid, 10e18);
         // A rich fund adds the bonus; half the account, half of both.
-        paid = AuctionMath.payment(terms, WAD / 2, -15e18 - 1, 100e18);
+        paid = AuctionMath.payment(terms, WAD / 2, -15e18 - 1, 100e18, NO_LIMIT);
         assertEq(paid.price, -20e18);
         assertEq(paid.fromFund, 20e18);
         assertEq(paid.shared, 0);
@@ -196,8 +220,9 @@ contract AuctionMathTest is Test {
         int256 slack = fraction == WAD ? int256(0) : int256(terms.grain);
         off = slack == 0 ? int256(0) : off % (slack - 2);
         int256 value = terms.equity * int256(fraction) / 1e18 + off;
-        AuctionMath.Payment memory paid = AuctionMath.payment(terms, fraction, value, held);
+        AuctionMath.Payment memory paid = AuctionMath.payment(terms, fraction, value, held, _draw(seed, 11, terms.mm));
         assertLe(paid.fromFund, held);
+        assertLe(paid.bonus, _draw(seed, 11, terms.mm));
 
         int256 afterwards = terms.equity - value + paid.price + int256(paid.fromFund + paid.shared);
         _assertNoWorse(terms, afterwards, _requirement(model, WAD - fraction) + uint256(slack));

@@ -83,6 +83,12 @@ contract PlainProducts {
         (_parameters.concentrationRate, _parameters.concentrationFrom) = (rate, from);
     }
 
+    uint16 public MOST_INCENTIVE = 10_000;
+
+    function setMostIncentive(uint16 most) external {
+        MOST_INCENTIVE = most;
+    }
+
     function underlyings() external pure returns (uint256) {
         return 1;
     }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {Auctions} from "../../src/reference/Auctions.sol";
+import {Bonuses} from "../../src/reference/Bonuses.sol";
 import {IAuctions} from "../../src/reference/interfaces/IAuctions.sol";
 import {IMargin} from "../../src/reference/interfaces/IMargin.sol";
 import {IMarginVenue} from "../../src/reference/interfaces/IMarginVenue.sol";
@@ -14,6 +15,8 @@ import {BareLedger, LinearMargin, PlainProducts} from "./AuctionStubs.sol";
 /// The auction's rules on a margin one can do by hand: 10 contracts at 100 USD, MM 10 a contract.
 contract AuctionsTest is Test {
     uint256 private constant WEAK = 11 << 96;
+    uint256 private constant BONUS = 1_000_000e18;
+    uint256 private constant DAY = 1 days;
     uint256 private immutable TAKER = uint256(uint160(address(this))) << 96 | 1;
 
     BareLedger private ledger;
@@ -26,7 +29,7 @@ contract AuctionsTest is Test {
         ledger = new BareLedger();
         margin = new LinearMargin();
         products = new PlainProducts();
-        auctions = _deploy(Auctions.Settings(2000, 2000, 100, 1_000_000));
+        auctions = _deploy(Auctions.Settings(2000, 2000, 100, 1_000_000, BONUS, DAY));
         margin.set("newest", 10e18);
         margin.set("settled", 10e18);
         margin.set("scenario", 10e18);
@@ -43,7 +46,8 @@ contract AuctionsTest is Test {
             IMargin(address(margin)),
             IPrices(address(products)),
             IProducts(address(products)),
-            settings
+            settings,
+            address(this)
         );
     }
 
@@ -91,20 +95,40 @@ contract AuctionsTest is Test {
     // ---- settings ----
 
     function test_settings_are_bounded() public {
-        Auctions.Settings[7] memory wrong = [
-            Auctions.Settings(2000, 10_000, 100, 1_000_000),
-            Auctions.Settings(2000, 0, 100, 1_000_000),
-            Auctions.Settings(10_001, 2000, 100, 1_000_000),
-            Auctions.Settings(0, 2000, 100, 1_000_000),
-            Auctions.Settings(2000, 2000, 0, 1_000_000),
-            Auctions.Settings(2000, 2000, 100, 99_999),
-            Auctions.Settings(2000, 2000, 100, 30_000_001)
+        Auctions.Settings[10] memory wrong = [
+            Auctions.Settings(2000, 10_000, 100, 1_000_000, BONUS, DAY),
+            Auctions.Settings(2000, 0, 100, 1_000_000, BONUS, DAY),
+            Auctions.Settings(10_001, 2000, 100, 1_000_000, BONUS, DAY),
+            Auctions.Settings(0, 2000, 100, 1_000_000, BONUS, DAY),
+            Auctions.Settings(2000, 2000, 0, 1_000_000, BONUS, DAY),
+            Auctions.Settings(2000, 2000, 100, 99_999, BONUS, DAY),
+            Auctions.Settings(2000, 2000, 100, 30_000_001, BONUS, DAY),
+            Auctions.Settings(2000, 2000, 100, 1_000_000, 10_000_001e18, DAY),
+            Auctions.Settings(2000, 2000, 100, 1_000_000, BONUS, 1 hours - 1),
+            Auctions.Settings(2000, 2000, 100, 1_000_000, BONUS, 30 days + 1)
         ];
         for (uint256 i; i < wrong.length; ++i) {
-            vm.expectPartialRevert(Auctions.ParameterOutOfRange.selector);
+            vm.expectPartialRevert(Bonuses.ParameterOutOfRange.selector);
             _deploy(wrong[i]);
         }
-        _deploy(Auctions.Settings(10_000, 9_999, 1, 30_000_000));
+        _deploy(Auctions.Settings(10_000, 9_999, 1, 30_000_000, 10_000_000e18, 30 days));
+        _deploy(Auctions.Settings(1, 1, 1 days, 100_000, 0, 1 hours));
+    }
+
+    /// Haircuts leave room for the list's largest incentive; a larger discount would make an account at MM insolvent.
+    function test_the_discount_is_at_most_what_haircuts_allow_for() public {
+        products.setMostIncentive(500);
+        vm.expectRevert(
+            abi.encodeWithSelector(Bonuses.ParameterOutOfRange.selector, bytes32("discountCap"), 501, 1, 500)
+        );
+        _deploy(Auctions.Settings(2000, 501, 100, 1_000_000, BONUS, DAY));
+        assertEq(_deploy(Auctions.Settings(2000, 500, 100, 1_000_000, BONUS, DAY)).discountCap(), 500);
+        // And below MM whatever the list says.
+        products.setMostIncentive(60_000);
+        vm.expectRevert(
+            abi.encodeWithSelector(Bonuses.ParameterOutOfRange.selector, bytes32("discountCap"), 10_000, 1, 9_999)
+        );
+        _deploy(Auctions.Settings(2000, 10_000, 100, 1_000_000, BONUS, DAY));
     }
 
     // ---- start ----

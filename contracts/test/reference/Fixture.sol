@@ -42,6 +42,8 @@ abstract contract Fixture is Test {
     uint256 internal constant MAX_EPOCH_AGE = 30 minutes;
     uint256 internal constant MAX_SLICE_AGE = 1 hours;
     address internal constant PUBLISHER = address(0x9b);
+    uint256 internal constant BONUS = 5_000e18;
+    uint256 internal constant BONUS_PERIOD = 1 days;
     uint256 internal constant WETH_COLLATERAL = 0;
     uint256 internal constant WBTC_COLLATERAL = 1;
     uint256 internal constant DAI_COLLATERAL = 2;
@@ -82,8 +84,9 @@ abstract contract Fixture is Test {
     function _deployVenue() private {
         margin = new Margin(prices, products, riskArrays, MAX_REPORT_AGE, MAX_EPOCH_AGE, MAX_SLICE_AGE);
         venue = new MarginVenue(address(this), VenueRules.Peers(prices, products, riskArrays, margin), usdc);
-        auctions =
-            new Auctions(venue, margin, prices, products, Auctions.Settings(2_000, MOST_INCENTIVE, 600, 4_000_000));
+        Auctions.Settings memory settings =
+            Auctions.Settings(2_000, MOST_INCENTIVE, 600, 4_000_000, BONUS, BONUS_PERIOD);
+        auctions = new Auctions(venue, margin, prices, products, settings, address(this));
         venue.wireAuctions(auctions);
         riskArrays.wireVenue(venue);
     }

@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {Bonds} from "../../src/reference/Bonds.sol";
+import {Bonuses} from "../../src/reference/Bonuses.sol";
 import {Prices} from "../../src/reference/Prices.sol";
 import {Products} from "../../src/reference/Products.sol";
 import {VenueRules} from "../../src/reference/VenueRules.sol";
@@ -19,8 +20,14 @@ contract OwnershipTest is Fixture {
 
     OwnersCall[] private _calls;
 
-    function _owned() private view returns (Ownable2Step[4] memory) {
-        return [Ownable2Step(venue), Ownable2Step(riskArrays), Ownable2Step(prices), Ownable2Step(products)];
+    function _owned() private view returns (Ownable2Step[5] memory) {
+        return [
+            Ownable2Step(venue),
+            Ownable2Step(auctions),
+            Ownable2Step(riskArrays),
+            Ownable2Step(prices),
+            Ownable2Step(products)
+        ];
     }
 
     function testFuzz_only_the_owner_may(address caller, address any, uint256 seed) public {
@@ -44,10 +51,11 @@ contract OwnershipTest is Fixture {
         _add(address(venue), abi.encodeCall(VenueRules.setSwapper, (any, yes)));
         _add(address(venue), abi.encodeCall(VenueRules.setLimits, (limits)));
         _add(address(venue), abi.encodeWithSelector(VenueRules.wireAuctions.selector, any));
+        _add(address(auctions), abi.encodeCall(Bonuses.setBonus, (seed)));
         _add(address(riskArrays), abi.encodeCall(Bonds.setPublisher, (any, yes)));
         _add(address(riskArrays), abi.encodeWithSelector(Bonds.wireVenue.selector, any));
-        Ownable2Step[4] memory owned = _owned();
-        for (uint256 i; i < 4; ++i) {
+        Ownable2Step[5] memory owned = _owned();
+        for (uint256 i; i < 5; ++i) {
             _add(address(owned[i]), abi.encodeCall(Ownable2Step.transferOwnership, (any)));
             _add(address(owned[i]), abi.encodeCall(Ownable.renounceOwnership, ()));
             _add(address(owned[i]), abi.encodeCall(Ownable2Step.acceptOwnership, ()));
@@ -88,8 +96,8 @@ contract OwnershipTest is Fixture {
 
     function testFuzz_ownership_moves_when_the_heir_accepts(address heir, address other) public {
         vm.assume(heir != address(0) && heir != address(this) && other != heir && other != address(this));
-        Ownable2Step[4] memory owned = _owned();
-        for (uint256 i; i < 4; ++i) {
+        Ownable2Step[5] memory owned = _owned();
+        for (uint256 i; i < 5; ++i) {
             owned[i].transferOwnership(other);
             owned[i].transferOwnership(heir); // the last one named
             assertEq(owned[i].owner(), address(this));
@@ -107,8 +115,8 @@ contract OwnershipTest is Fixture {
 
     function testFuzz_who_renounces_leaves_no_heir(address heir) public {
         vm.assume(heir != address(0));
-        Ownable2Step[4] memory owned = _owned();
-        for (uint256 i; i < 4; ++i) {
+        Ownable2Step[5] memory owned = _owned();
+        for (uint256 i; i < 5; ++i) {
             owned[i].transferOwnership(heir);
             owned[i].renounceOwnership();
             assertEq(owned[i].owner(), address(0));

@@ -259,7 +259,12 @@ abstract contract WorstCaseBase is Fixture {
         assertTrue(margin.byMarks(venue.book(_account(VICTIM, 0))).equity < 0, "insolvent");
         _start(false);
         _world(60);
+        uint256 snapshot = vm.snapshotState();
         _take(false, true, WAD, "take of all, by scenario, insolvent");
+        vm.revertToState(snapshot);
+        _deposit(1, 0, 1e15);
+        _take(false, true, WAD, "take of all, by scenario, insolvent, with a bonus");
+        assertTrue(auctions.bonusLeft() < BONUS, "with a bonus");
     }
 }
 

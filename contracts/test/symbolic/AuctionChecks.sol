@@ -17,6 +17,7 @@ contract AuctionChecks is Test {
         uint64 fraction;
         int128 part; // what the part taken is worth
         uint128 fund;
+        uint128 left; // of the bonus
     }
 
     /// @custom:halmos --solver z3
@@ -65,37 +66,49 @@ contract AuctionChecks is Test {
         _adds(f, _twice);
     }
 
+    function check_broken_the_bonus_has_no_limit(Found memory f) public pure {
+        _adds(f, _unlimited);
+    }
+
     function _adds(
         Found memory f,
-        function(AuctionMath.Terms memory, uint256, int256, uint256)
+        function(AuctionMath.Terms memory, uint256, int256, uint256, uint256)
             internal
             pure returns (AuctionMath.Payment memory) payment
     ) private pure {
         vm.assume(f.discount < BPS && f.fraction > 0 && f.fraction <= WAD && f.equity <= 0);
         AuctionMath.Terms memory terms = AuctionMath.Terms(f.equity, f.mm, f.discount, 10);
-        AuctionMath.Payment memory paid = payment(terms, f.fraction, f.part, f.fund);
+        AuctionMath.Payment memory paid = payment(terms, f.fraction, f.part, f.fund, f.left);
         int256 worth = int256(f.part) + 1;
         int256 got = paid.price + int256(paid.fromFund + paid.shared); // by the account, for the part
         assert(got == (worth > 0 ? worth : int256(0)));
-        assert(paid.fromFund <= f.fund);
+        assert(paid.fromFund <= f.fund && paid.bonus <= f.left);
         assert(paid.shared == 0 || (worth < 0 && paid.fromFund == f.fund));
     }
 
-    function _generous(AuctionMath.Terms memory terms, uint256 fraction, int256 value, uint256 held)
+    function _generous(AuctionMath.Terms memory terms, uint256 fraction, int256 value, uint256 held, uint256 left)
         private
         pure
         returns (AuctionMath.Payment memory paid)
     {
-        paid = AuctionMath.payment(terms, fraction, value, held);
+        paid = AuctionMath.payment(terms, fraction, value, held, left);
         (paid.fromFund, paid.shared) = (paid.fromFund + paid.shared, 0);
     }
 
-    function _twice(AuctionMath.Terms memory terms, uint256 fraction, int256 value, uint256 held)
+    function _unlimited(AuctionMath.Terms memory terms, uint256 fraction, int256 value, uint256 held, uint256)
+        private
+        pure
+        returns (AuctionMath.Payment memory)
+    {
+        return AuctionMath.payment(terms, fraction, value, held, type(uint256).max);
+    }
+
+    function _twice(AuctionMath.Terms memory terms, uint256 fraction, int256 value, uint256 held, uint256 left)
         private
         pure
         returns (AuctionMath.Payment memory paid)
     {
-        paid = AuctionMath.payment(terms, fraction, value, held);
+        paid = AuctionMath.payment(terms, fraction, value, held, left);
         paid.price -= int256(paid.shared);
     }
 
@@ -111,13 +124,13 @@ contract AuctionChecks is Test {
         uint32 equity,
         uint32 mm,
         int64 part,
-        function(AuctionMath.Terms memory, uint256, int256, uint256)
+        function(AuctionMath.Terms memory, uint256, int256, uint256, uint256)
             internal
             pure returns (AuctionMath.Payment memory) payment
     ) private pure {
         vm.assume(equity > 0 && equity < mm);
         AuctionMath.Terms memory terms = AuctionMath.Terms(int256(uint256(equity)), mm, CAP, 10);
-        AuctionMath.Payment memory paid = payment(terms, WAD / 2, part, 0);
+        AuctionMath.Payment memory paid = payment(terms, WAD / 2, part, 0, 0);
         int256 worth = int256(part) + 1;
         assert(paid.shared == 0 && paid.fromFund == 0);
         assert(paid.price <= worth);

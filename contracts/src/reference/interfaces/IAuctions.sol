@@ -55,6 +55,10 @@ interface IAuctions {
     );
     event AuctionEnded(uint256 indexed account, uint64 indexed auctionId, bool byTake);
 
+    /// @dev What the fund has added to a discount, part of Taken's `fromFund`, and what it may still add.
+    event BonusPaid(uint256 indexed account, uint64 indexed auctionId, uint256 amount, uint256 left);
+    event BonusSet(uint256 most);
+
     error NotBelowMaintenance(uint256 account, int256 equity, uint256 mm);
     error StillBelowMaintenance(uint256 account, int256 equity, uint256 mm);
     error AlreadyInAuction(uint256 account, uint64 auctionId);
@@ -77,6 +81,12 @@ interface IAuctions {
     function endAuction(EndCall calldata call) external;
 
     function auction(uint256 account) external view returns (Auction memory);
+
+    /// @notice What the insurance fund may add now to discounts that equity cannot bear, USD wad.
+    function bonusLeft() external view returns (uint256);
+
+    /// @notice Most of it, what of it was spent `at` that time, and comes back in a line, all of it in one `bonusPeriod`.
+    function bonusAllowance() external view returns (uint256 most, uint256 spent, uint256 at);
 
     /// @notice Discount now, share of MM in BPS, growing from 0 to its cap.
     function discount(uint256 account) external view returns (uint256);

@@ -18,6 +18,9 @@ interface IProducts {
     error UnknownVersion(uint8 underlying, uint32 version);
     error ParameterOutOfRange(bytes32 field, uint256 found, uint256 low, uint256 high);
 
+    /// @notice The largest discount of auctions that haircuts allow for, BPS.
+    function MOST_INCENTIVE() external view returns (uint16);
+
     /// @notice How many underlyings there are; their numbers are 0, 1, 2, … (at most 30).
     function underlyings() external view returns (uint256);
 
