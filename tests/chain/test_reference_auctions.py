@@ -177,13 +177,13 @@ def test_what_one_transaction_has_no_room_for_waits_and_is_not_counted_as_done(k
 
 
 def test_one_that_cannot_be_started_fails_alone_and_is_planned_again(keeper: Keeper) -> None:
-    """Its owner deposits in the same block, before the batch: not enough to be healthy, but another state."""
+    """Somebody deposits for it in the same block, before the batch: not enough to be healthy, but another state."""
     keeper.report(FALLEN)
     first = keeper.tick()
     assert len(keeper.hashes()) == 1
     odd = first.plans[2].subject
     others = [name for name in keeper.names if name != odd]
-    keeper.market.deposit(odd, USDC)
+    keeper.market.deposit(odd, 10 * USDC)
     keeper.market.batch.send()
     keeper.mine()
     assert sorted(keeper.events("AuctionStarted")) == sorted(others)
