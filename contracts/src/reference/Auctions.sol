@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {AuctionMath} from "./AuctionMath.sol";
 import {Bonuses} from "./Bonuses.sol";
+import {BookParts} from "./BookParts.sol";
 import {IAuctions} from "./interfaces/IAuctions.sol";
 import {IMargin} from "./interfaces/IMargin.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
@@ -13,17 +14,11 @@ import {ANY_SEQUENCE, BPS, Book, Check, Instruments, Legs, MarginParameters, WAD
 /// @title Auctions
 /// @notice Holds nothing but which account is in auction since when; the venue moves what a take moves.
 contract Auctions is Bonuses {
-    using Instruments for uint128;
-    using Legs for uint256;
-
     /// @dev Reason in AuctionRefused where the transaction has not enough gas left for one start.
     error GasTooLow(uint256 left, uint256 needed);
 
     uint256 private constant NO_SCENARIOS = type(uint256).max;
     uint256 private constant FIRST_ACCOUNT = 1 << 96; // ids below are the venue's own
-    // Truncating one size by 1 wei, or one amount by a base unit, moves MM by less than 20 × price of it: scan (at most
-    // the deep tail, eleven times the epoch's price), gap, concentration and confidence are at most one price each.
-    uint256 private constant GRAIN_PRICES = 20;
 
     struct Settings {
         uint256 buffer; // above MM after a take, BPS
@@ -195,11 +190,12 @@ contract Auctions is Bonuses {
         Book memory book = venue.book(call.account);
         (AuctionMath.Terms memory terms, int256[] memory values) = _terms(call, book);
         AuctionMath.Concentration[] memory parts;
-        (parts, terms.grain) = _concentrations(book);
+        (parts, terms.grain) = BookParts.concentrations(book, products, prices);
         taken.fraction = AuctionMath.largest(terms, parts, buffer);
         if (call.maxFraction < taken.fraction) taken.fraction = call.maxFraction;
         if (!AuctionMath.meaningful(terms, taken.fraction)) revert NothingToTake(call.account);
-        taken.paid = _pay(terms, taken.fraction, AuctionMath.worthOf(book, values, _units(book), taken.fraction));
+        uint256[] memory units = BookParts.units(book, products, prices);
+        taken.paid = _pay(terms, taken.fraction, AuctionMath.worthOf(book, values, units, taken.fraction));
         int256 quoted = AuctionMath.quote(terms, taken.fraction, taken.paid.unpaid);
         if (quoted > call.maxPrice) revert PriceAboveLimit(quoted, call.maxPrice);
         taken.restored = _restored(terms, parts, taken.fraction);
@@ -271,62 +267,6 @@ contract Auctions is Bonuses {
         check = margin.bySettledArrays(book);
         if (check.equity >= int256(check.mm)) revert NotBelowMaintenance(account, check.equity, check.mm);
         if (check.mm < mm) mm = check.mm;
-    }
-
-    /// @dev The convex part of MM per underlying (docs/risk-arrays.md, conc), and what truncation can change MM by.
-    function _concentrations(Book memory book)
-        private
-        view
-        returns (AuctionMath.Concentration[] memory parts, uint256 grain)
-    {
-        uint256 underlyings = products.underlyings();
-        uint256[] memory held = new uint256[](underlyings);
-        uint256[] memory grains = new uint256[](underlyings); // amounts of the underlying, wad
-        uint256[] memory legs = book.legs;
-        for (uint256 i; i < legs.length; ++i) {
-            uint8 underlying = legs[i].idOf().underlyingOf();
-            int256 size = legs[i].sizeOf();
-            // Unchecked: sizes are int128.
-            unchecked {
-                held[underlying] += uint256(size < 0 ? -size : size);
-                grains[underlying] += 1;
-            }
-        }
-        for (uint256 i; i < book.collateral.length; ++i) {
-            (uint8 underlying, uint8 decimals,) = products.collateralTerms(book.collateral[i] >> 128);
-            grains[underlying] += 10 ** (18 - decimals);
-        }
-        parts = new AuctionMath.Concentration[](underlyings);
-        grain = 10; // cash, payment and the statements' own roundings
-        for (uint256 u; u < underlyings; ++u) {
-            if (grains[u] == 0) continue;
-            (uint128 price,,) = prices.quote(uint8(u));
-            grain += GRAIN_PRICES * price * grains[u] / WAD + 1;
-            parts[u] = _concentration(uint8(u), held[u], price);
-        }
-    }
-
-    /// @dev Price of one base unit of each collateral, 10⁻³⁶ USD.
-    function _units(Book memory book) private view returns (uint256[] memory units) {
-        units = new uint256[](book.collateral.length);
-        for (uint256 i; i < units.length; ++i) {
-            (uint8 underlying, uint8 decimals,) = products.collateralTerms(book.collateral[i] >> 128);
-            (uint128 price,,) = prices.quote(underlying);
-            units[i] = price * 10 ** (18 - decimals);
-        }
-    }
-
-    function _concentration(uint8 underlying, uint256 held, uint256 price)
-        private
-        view
-        returns (AuctionMath.Concentration memory part)
-    {
-        MarginParameters memory rates = products.marginParameters(underlying);
-        uint256 from = rates.concentrationFrom;
-        if (held <= from) return part;
-        uint256 rate = price * rates.concentrationRate; // per contract, BPS; both parts rounded up, toward a smaller take
-        part.charge = ((held - from) * rate + WAD * BPS - 1) / (WAD * BPS);
-        part.free = (from * rate + WAD * BPS - 1) / (WAD * BPS);
     }
 
     function _requireExpected(uint256 account, uint64 auctionId, uint40 deadline) private view {
