@@ -41,9 +41,10 @@ bench: .venv/.bench-installed  ## speed against named peers, into build/bench.js
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	touch $@
 
-fuzz: $(READY) build/contract-tools/.installed  ## contracts at length: fuzzing, slither, seeded bugs
+fuzz: $(READY) build/contract-tools/.installed  ## contracts at length: fuzzing, slither, symbolic checks, seeded bugs
 	cd contracts && FOUNDRY_PROFILE=fuzz $(abspath $(FORGE)) test --offline
 	$(BIN)/python -m tests.static
+	$(BIN)/python -m tests.symbolic
 	$(BIN)/python -m tests.mutants
 
 build/contract-tools/.installed: $(READY) requirements/contracts.txt

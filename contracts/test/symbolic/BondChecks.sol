@@ -18,31 +18,32 @@ contract BondChecks is Test {
         uint40 window;
     }
 
-    function check_no_bond_leaves_while_an_array_can_be_challenged(Times memory t) public pure {
+    function check_bond_stays_while_it_can_be_slashed(Times memory t) public pure {
         _locked(t, BondRules.freeFrom);
     }
 
-    function check_broken_a_publication_after_the_request_is_forgotten(Times memory t) public pure {
+    function broken_bond_stays_while_it_can_be_slashed_if_a_publication_is_forgotten(Times memory t) public pure {
         _locked(t, _freeFromRequest);
     }
 
-    function check_broken_the_bond_leaves_in_the_last_second_of_a_challenge(Times memory t) public pure {
+    function broken_bond_stays_while_it_can_be_slashed_if_it_leaves_a_second_early(Times memory t) public pure {
         _locked(t, _freeASecondEarly);
     }
 
-    /// @custom:halmos --solver z3
-    function check_split_pays_all_and_the_challenger_at_most_half(uint16 bond, uint16 fundShare) public pure {
-        _split(bond, fundShare, BondRules.split);
+    function check_slashed_bond_goes_out_whole(uint104 bond, uint16 fundShare) public pure {
+        _whole(bond, fundShare, BondRules.split);
     }
 
-    /// @custom:halmos --solver z3
-    function check_broken_split_rounds_toward_the_challenger(uint16 bond, uint16 fundShare) public pure {
-        _split(bond, fundShare, _splitUp);
+    function broken_slashed_bond_goes_out_whole_if_both_are_rounded_down(uint8 bond, uint16 fundShare) public pure {
+        _whole(bond, fundShare, _splitLosing);
     }
 
-    /// @custom:halmos --solver z3
-    function check_broken_split_rounds_both_down(uint16 bond, uint16 fundShare) public pure {
-        _split(bond, fundShare, _splitLosing);
+    function check_challenger_gets_at_most_half(uint16 bond, uint16 fundShare) public pure {
+        _half(bond, fundShare, BondRules.split);
+    }
+
+    function broken_challenger_gets_at_most_half_if_rounded_up(uint16 bond, uint16 fundShare) public pure {
+        _half(bond, fundShare, _splitUp);
     }
 
     function _locked(Times memory t, function(uint256, uint256, uint256) internal pure returns (uint256) freeFrom)
@@ -55,7 +56,7 @@ contract BondChecks is Test {
         assert(t.time < freeFrom(t.requestedAt, t.publishedAt, t.window));
     }
 
-    function _split(
+    function _whole(
         uint256 bond,
         uint256 fundShare,
         function(uint256, uint256) internal pure returns (uint256, uint256) split
@@ -63,6 +64,17 @@ contract BondChecks is Test {
         vm.assume(fundShare >= BPS / 2 && fundShare <= BPS);
         (uint256 toChallenger, uint256 toFund) = split(bond, fundShare);
         assert(toChallenger + toFund == bond);
+    }
+
+    /// @dev Bonds below BPS stand for all: a multiple of BPS is split without a remainder, so what is added to both
+    /// sides by it keeps their order.
+    function _half(
+        uint256 bond,
+        uint256 fundShare,
+        function(uint256, uint256) internal pure returns (uint256, uint256) split
+    ) private pure {
+        vm.assume(bond < BPS && fundShare >= BPS / 2 && fundShare <= BPS);
+        (uint256 toChallenger, uint256 toFund) = split(bond, fundShare);
         assert(toChallenger <= toFund);
     }
 

@@ -15,35 +15,35 @@ contract PackingChecks is Test {
         uint16 index; // its top bit does not fit and must not become the kind
     }
 
-    function check_words_survive_encoding(int48[WORDS] memory words) public pure {
+    function check_words_come_out_as_they_went_in(int48[WORDS] memory words) public pure {
         _words(words, Words.at);
     }
 
-    function check_broken_words_read_unsigned(int48[WORDS] memory words) public pure {
+    function broken_words_come_out_as_they_went_in_if_read_unsigned(int48[WORDS] memory words) public pure {
         _words(words, _unsignedAt);
     }
 
-    function check_a_word_out_of_range_is_refused_at_every_place(int256 word) public view {
+    function check_wide_words_are_refused(int256 word) public view {
         _refused(word, this.encode);
     }
 
-    function check_broken_a_wide_word_is_cut(int256 word) public view {
+    function broken_wide_words_are_refused_if_cut(int256 word) public view {
         _refused(word, this.cut);
     }
 
-    function check_instruments_survive_packing(Option memory option) public pure {
+    function check_instruments_come_out_as_they_went_in(Option memory option) public pure {
         _instrument(option, Instruments.pack);
     }
 
-    function check_broken_a_wide_index_becomes_the_kind(Option memory option) public pure {
+    function broken_instruments_come_out_as_they_went_in_if_the_index_is_not_masked(Option memory option) public pure {
         _instrument(option, _packUnmasked);
     }
 
-    function check_legs_survive_packing(uint128 id, int128 size) public pure {
+    function check_legs_come_out_as_they_went_in(uint128 id, int128 size) public pure {
         _leg(id, size, Legs.pack);
     }
 
-    function check_broken_a_short_size_runs_into_the_id(uint128 id, int128 size) public pure {
+    function broken_legs_come_out_as_they_went_in_if_the_size_runs_into_the_id(uint128 id, int128 size) public pure {
         _leg(id, size, _packSigned);
     }
 

@@ -16,24 +16,25 @@ contract PayoutChecks is Test {
         uint104 amount;
     }
 
-    function check_payouts_of_one_window_stay_within_the_cap(Paid memory paid, Payout memory p, uint128 most)
-        public
-        pure
-    {
+    /// @custom:halmos --solver yices
+    function check_payouts_stay_within_the_cap(Paid memory paid, Payout memory p, uint128 most) public pure {
         _step(paid, p, most, PayoutWindow.roll, PayoutWindow.left);
     }
 
-    function check_broken_rolling_forgets_the_period_before(Paid memory paid, Payout memory p, uint128 most)
+    /// @custom:halmos --solver yices
+    function broken_payouts_stay_within_the_cap_if_rolling_forgets(Paid memory paid, Payout memory p, uint128 most)
         public
         pure
     {
         _step(paid, p, most, _rollForgetting, PayoutWindow.left);
     }
 
-    function check_broken_the_period_before_is_not_counted(Paid memory paid, Payout memory p, uint128 most)
-        public
-        pure
-    {
+    /// @custom:halmos --solver yices
+    function broken_payouts_stay_within_the_cap_if_one_period_is_counted(
+        Paid memory paid,
+        Payout memory p,
+        uint128 most
+    ) public pure {
         _step(paid, p, most, PayoutWindow.roll, _leftOfThisPeriod);
     }
 
@@ -69,13 +70,14 @@ contract PayoutChecks is Test {
         return most > paid.inPeriod ? most - paid.inPeriod : 0;
     }
 
-    /// @custom:halmos --solver z3
-    function check_times_of_one_window_lie_in_neighbouring_periods(uint32 time, uint32 later) public pure {
+    function check_window_lies_in_neighbouring_periods(uint32 time, uint32 later) public pure {
         _neighbours(time, later, PayoutWindow.periodOf);
     }
 
-    /// @custom:halmos --solver z3
-    function check_broken_periods_of_half_a_window(uint32 time, uint32 later) public pure {
+    function broken_window_lies_in_neighbouring_periods_if_they_are_half_as_long(uint32 time, uint32 later)
+        public
+        pure
+    {
         _neighbours(time, later, _halfPeriodOf);
     }
 

@@ -7,23 +7,25 @@ import {Test} from "../Vm.sol";
 
 /// @title Which trades only reduce, and what rounding keeps from an account.
 contract PositionChecks is Test {
-    function check_reducing_moves_toward_zero_and_not_beyond(int128 size, int192 delta) public pure {
+    function check_reducing_ends_nearer_to_zero(int128 size, int192 delta) public pure {
         _reduces(size, delta, Legs.reduces);
     }
 
-    function check_broken_reducing_flips_a_long(int128 size, int192 delta) public pure {
+    function broken_reducing_ends_nearer_to_zero_if_a_long_may_flip(int128 size, int192 delta) public pure {
         _reduces(size, delta, _reducesBySign);
     }
 
-    function check_broken_closing_whole_is_no_reduction(int128 size, int192 delta) public pure {
+    function broken_reducing_ends_nearer_to_zero_if_closing_is_none(int128 size, int192 delta) public pure {
         _reduces(size, delta, _reducesPart);
     }
 
-    function check_account_and_dust_are_exact_and_dust_is_below_a_wad(int64 fine) public pure {
+    /// @custom:halmos --solver yices
+    function check_dust_is_never_owed(int64 fine) public pure {
         _dust(fine, Rounding.wadBelow);
     }
 
-    function check_broken_rounding_toward_zero_leaves_dust_owing(int64 fine) public pure {
+    /// @custom:halmos --solver yices
+    function broken_dust_is_never_owed_if_rounded_toward_zero(int64 fine) public pure {
         _dust(fine, _wadTowardZero);
     }
 
