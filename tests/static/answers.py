@@ -26,9 +26,10 @@ OF_A_PLACE: dict[tuple[str, str], str] = {
         for function in ("startAuction", "endAuction", "take")
     },
     ("reentrancy-events", "Auctions.startAuctions"): "Calls only itself.",
-    ("reentrancy-events", "Swaps._swap"): _LOCKED,
+    ("reentrancy-benign", "Swaps._swap"): _LOCKED,
     ("reentrancy-no-eth", "Swaps._swap"): _LOCKED,
     ("reentrancy-no-eth", "Swaps._exchange"): _LOCKED,
+    ("reentrancy-balance", "Swaps._exchange"): _LOCKED,
     ("shadowing-local", "IPrices.newest"): _NAME,
     ("shadowing-local", "IPrices.newestSlice"): _NAME,
     ("shadowing-local", "IRiskArrays.challenge"): _NAME,
