@@ -1,115 +1,32 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {MintableToken} from "../../../src/demo/MintableToken.sol";
 import {IMarginVenue} from "../../../src/reference/interfaces/IMarginVenue.sol";
 import {IRiskArrays} from "../../../src/reference/interfaces/IRiskArrays.sol";
 import {Bonds} from "../../../src/reference/Bonds.sol";
 import {Book, Instruments, Legs, WAD} from "../../../src/reference/Types.sol";
-import {DemoSwapper} from "../VenueStubs.sol";
 import {Market} from "./Market.sol";
-import {TradingHandler} from "./TradingHandler.sol";
+import {SwapHandler} from "./SwapHandler.sol";
 
-/// @notice What else happens in a venue's life: swaps, expiries, delegates and a publisher who is late.
-contract LifeHandler is TradingHandler {
+/// @notice What else happens in a venue's life: expiries, delegates and a publisher who is late.
+contract LifeHandler is SwapHandler {
     using Instruments for uint128;
     using Legs for uint256;
 
-    struct Exchange {
-        uint256 sell;
-        uint256 buy;
-        uint256 amount;
-        uint256 bought;
-    }
-
-    DemoSwapper private _swapper;
-
-    function setUp() public override {
-        super.setUp();
-        _swapper = new DemoSwapper();
-        venue.setSwapper(address(_swapper), true);
-    }
-
     /// @inheritdoc Market
     function actions() external pure override returns (bytes4[] memory list) {
-        list = new bytes4[](10);
+        list = new bytes4[](11);
         (list[0], list[1], list[2]) = (this.deposit.selector, this.withdraw.selector, this.trade.selector);
         (list[3], list[4], list[5]) = (this.move.selector, this.liquidate.selector, this.end.selector);
         (list[6], list[7]) = (this.swap.selector, this.expire.selector);
-        (list[8], list[9]) = (this.delegated.selector, this.late.selector);
-    }
-
-    // ---- swaps ----
-
-    /// @notice Exchange at 92 to 104 % of what it is worth; one in eight delivers one unit less than agreed.
-    function swap(uint256 who, uint256 sell, uint256 buy, uint256 amount, uint256 rate) public {
-        who = bound(who, 1, TRADERS);
-        sell = bound(sell, 0, 3);
-        Exchange memory x = Exchange(sell, (sell + bound(buy, 1, 3)) % 4, 0, 0);
-        x.amount = bound(amount, 0, _owned(who, sell));
-        uint256 usd = _usd(sell, x.amount) * bound(rate, 9_200, 10_400) / 10_000;
-        x.bought = _unitsFor(x.buy, usd);
-        _token(x.buy).mint(address(_swapper), x.bought);
-        _swapper.setPays(x.bought);
-        bool delivers = rate % 8 != 0;
-        if (!_swap(who, x, delivers ? x.bought : x.bought + 1)) return;
-        assertTrue(delivers, "less than the least");
-        assertTrue(sell != 0 || venue.badDebt() == 0, "shared loss dodged");
-        if (sell == 0) netDeposits -= int256(x.amount * 1e12);
-        if (x.buy == 0) netDeposits += int256(x.bought * 1e12);
-        ++successes["swap"];
-    }
-
-    function _swap(uint256 who, Exchange memory x, uint256 least) private returns (bool) {
-        uint256 account = _account(who, 0);
-        (Book memory before, uint40 last) = venue.recorded(account);
-        uint64 sequence = venue.sequence(account);
-        vm.prank(vm.addr(who));
-        try venue.swap(account, x.sell, x.buy, x.amount, least, address(_swapper), "", sequence) {}
-        catch {
-            return false;
-        }
-        (Book memory book,) = venue.recorded(account);
-        _checkSwapped(before, book, x);
-        if (!_meetsInitial(book)) {
-            assertLe(_excess(margin.byArraysRegardless(before)), _excess(margin.byArraysRegardless(book)));
-            ++successes["swap below IM"];
-        }
-        (uint256 out, uint256 back) = (_usd(x.sell, x.amount), _usd(x.buy, x.bought));
-        if (!_idle(before, last) && out > back) _notePayout(out - back);
-        return true;
-    }
-
-    function _checkSwapped(Book memory before, Book memory book, Exchange memory x) private pure {
-        for (uint256 asset; asset < 4; ++asset) {
-            int256 change = _unitsOf(book, asset) - _unitsOf(before, asset);
-            int256 scale = asset == 0 ? int256(1e12) : int256(1);
-            if (asset == x.sell) assertEq(change, -int256(x.amount) * scale);
-            else if (asset == x.buy) assertEq(change, int256(x.bought) * scale);
-            else assertEq(change, 0);
-        }
-        assertEq(keccak256(abi.encode(book.legs)), keccak256(abi.encode(before.legs)));
-    }
-
-    function _unitsOf(Book memory book, uint256 asset) private pure returns (int256) {
-        return asset == 0 ? book.cash : int256(_amountOf(book, asset - 1));
-    }
-
-    function _unitsFor(uint256 asset, uint256 usd) private view returns (uint256) {
-        if (asset == 0) return usd / 1e12;
-        if (asset == 1) return usd * 1e18 / price[ETH];
-        if (asset == 2) return usd * 1e8 / price[BTC];
-        return usd;
-    }
-
-    function _token(uint256 asset) private view returns (MintableToken) {
-        return [usdc, weth, wbtc, dai][asset];
+        (list[8], list[9], list[10]) = (this.delegated.selector, this.late.selector, this.squeeze.selector);
     }
 
     // ---- expiry ----
 
     /// @notice Options expire on an average of two prices, everyone is settled to the last unit, a new board follows.
     function expire(uint256 inside, uint256 first, uint256 second, uint256 wait) public {
+        _holdOption(first, second);
         _tick(1, price[ETH], price[BTC], 0); // no funding: what cash changes by is settlement alone
         uint256[3] memory before = price;
         inside = bound(inside, 1, 30 minutes - 1);
@@ -127,6 +44,17 @@ contract LifeHandler is TradingHandler {
         }
         _newBoard();
         ++successes["expire"];
+    }
+
+    /// @dev So that there is something to settle, mostly.
+    function _holdOption(uint256 who, uint256 which) private {
+        uint256 buyer = bound(who, 1, TRADERS);
+        uint128 id = instruments[which % instruments.length];
+        if (id.isOption()) _deal(buyer, buyer % TRADERS + 1, id, WAD * ETH_PRICE / _startPrice(id), margin.mark(id));
+    }
+
+    function _startPrice(uint128 id) private pure returns (uint256) {
+        return id.underlyingOf() == BTC ? BTC_PRICE : ETH_PRICE;
     }
 
     function _moved(uint8 underlying, uint256 by) private view returns (uint256) {
@@ -264,25 +192,21 @@ contract LifeHandler is TradingHandler {
     /// @inheritdoc Market
     function checkAlive() external override {
         _tradeOnce();
-        for (uint256 seed; successes["swap"] == 0 && seed < 20; ++seed) {
-            deposit(seed, 1, 1e18);
-            swap(seed, 1, seed, 1e15, 801);
-        }
+        _saveOnce();
+        _swapOnce();
         for (uint256 seed; successes["delegated"] == 0 && seed < 20; ++seed) {
             deposit(seed, 0, 999_999e6);
             delegated(seed, seed, 0, 100e6, true); // where there is bad debt, one unit would be nothing
         }
         if (successes["fine"] == 0) late(0, 0, 239, 1);
-        if (successes["settled"] == 0) {
-            for (uint256 which = 1; which < 5; ++which) {
-                trade(which, which, which, 0, 0);
-            }
-            expire(0, 0, 0, 0);
+        for (uint256 seed; successes["settled"] == 0 && seed < 8; ++seed) {
+            expire(0, seed, 1, 0);
         }
-        string[] memory names = new string[](10);
-        (names[0], names[1], names[2]) = ("deposit", "withdraw", "trade");
-        (names[3], names[4], names[5]) = ("move", "start", "take");
-        (names[6], names[7], names[8], names[9]) = ("swap", "settled", "delegated", "fine");
+        string[] memory names = new string[](13);
+        (names[0], names[1], names[2], names[3]) = ("deposit", "withdraw", "trade", "move");
+        (names[4], names[5], names[6], names[7]) = ("start", "take", "end", "swap");
+        (names[8], names[9], names[10]) = ("settled", "delegated", "fine");
+        (names[11], names[12]) = ("closing below IM", "swap below IM");
         _requireSuccesses(names);
     }
 }
