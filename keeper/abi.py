@@ -15,6 +15,7 @@ from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector
 from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 
 from keeper.chain import Call, Log
 
@@ -181,3 +182,8 @@ def _event(entry: dict[str, Any]) -> Event:
         names=tuple(i["name"] for i in body),
         types=tuple(_type(i) for i in body),
     )
+
+
+def transaction_hash(raw: bytes) -> str:
+    """Return the hash that every node must give signed bytes: keccak-256, 0x and 64 digits."""
+    return "0x" + keccak(raw).hex()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 from alembic import command
 from alembic.config import Config
@@ -18,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from keeper.errors import JournalError
+from keeper.journal.durability import require_durable
 from keeper.journal.schema import meta
 
 BUSY_TIMEOUT_MS = 5_000
@@ -44,6 +46,7 @@ class Database:
         """Connect lazily. Raises JournalError for a URL that names no supported database."""
         self._url = _parse(url)
         self.shown_url = _shown(self._url)
+        self.in_memory = self._url.get_backend_name() == "sqlite" and self._url.database in (None, "", ":memory:")
         self._engine = self._create_engine()
         self._writer = self._engine.execution_options(keeper_writes=True)
 
@@ -63,15 +66,18 @@ class Database:
         self._engine.dispose()
 
     def prepare(self, chain_id: int, venue: str) -> None:
-        """Bring the schema up to date and claim the database for one venue on one chain, or raise JournalError."""
+        """Bring the schema up to date and claim the database for one venue on one chain, or raise JournalError.
+
+        Refuses a database that could lose a commit in a power cut.
+        """
         with self.writing() as connection:
+            require_durable(connection, self.shown_url, in_memory=self.in_memory)
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             self._upgrade(connection)
             self._claim(connection, chain_id, venue)
 
     def _create_engine(self) -> Engine:
-        in_memory = self._url.get_backend_name() == "sqlite" and self._url.database in (None, "", ":memory:")
         try:
             # A SQLite database in memory lives and dies with its one connection, so the threads take turns.
             engine = (
@@ -83,7 +89,7 @@ class Database:
                     max_overflow=0,
                     connect_args={"check_same_thread": False},
                 )
-                if in_memory
+                if self.in_memory
                 else create_engine(self._url, hide_parameters=True, pool_pre_ping=True)
             )
         except (NoSuchModuleError, ImportError) as error:
@@ -130,7 +136,9 @@ class Database:
         owner = connection.execute(select(meta.c.chain_id, meta.c.venue)).one_or_none()
         if owner is None:
             created = datetime.now(UTC).isoformat(timespec="seconds")
-            connection.execute(insert(meta).values(chain_id=chain_id, venue=venue, created=created))
+            connection.execute(
+                insert(meta).values(chain_id=chain_id, venue=venue, created=created, ledger_id=uuid4().hex)
+            )
         elif tuple(owner) != (chain_id, venue):
             raise JournalError(
                 f"journal {self.shown_url}: expected the journal of {venue} on chain {chain_id}, found that of "

@@ -14,6 +14,7 @@ from keeper.chain import Receipt
 from keeper.errors import JournalError
 from keeper.journal import plan_text
 from keeper.journal.database import Database
+from keeper.journal.lifecycle import CLOSED
 from keeper.journal.records import (
     Attempt,
     ClosedStatus,
@@ -24,6 +25,7 @@ from keeper.journal.records import (
 )
 from keeper.journal.rows import attempt_from, intent_from
 from keeper.journal.schema import INTENT_IS_LIVE, attempts, intents
+from keeper.journal.slot_schema import slot_intents, slots
 
 _IS_OPEN = attempts.c.status.in_(("signed", "broadcast"))
 
@@ -206,6 +208,13 @@ def _require_closable(connection: Connection, intent_id: int) -> None:
     if may_land is not None:
         raise JournalError(
             f"intent {intent_id}: expected every attempt settled, found {may_land}, which may still land; settle that"
+        )
+    held = select(slots.c.id).join(slot_intents, slot_intents.c.slot_id == slots.c.id)
+    mine = held.where(slot_intents.c.intent_id == intent_id, slots.c.state.not_in(CLOSED)).limit(1)
+    slot_id = connection.execute(mine).scalar_one_or_none()
+    if slot_id is not None:
+        raise JournalError(
+            f"intent {intent_id}: expected no open slot, found slot {slot_id}, which ends it; see that one through"
         )
 
 

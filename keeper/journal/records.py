@@ -10,8 +10,8 @@ from keeper.chain import Block
 from keeper.plans import Held, Plan
 
 MarginStatus = Literal["healthy", "endangered", "unknown"]
-IntentStatus = Literal["intended", "live", "achieved", "failed", "refused", "expired", "shadow", "lost"]
-ClosedStatus = Literal["achieved", "failed", "refused", "expired", "shadow", "lost"]
+IntentStatus = Literal["intended", "live", "achieved", "failed", "refused", "expired", "shadow", "lost", "cancelled"]
+ClosedStatus = Literal["achieved", "failed", "refused", "expired", "shadow", "lost", "cancelled"]
 AttemptStatus = Literal["signed", "broadcast", "mined", "reverted", "lost"]
 SettledStatus = Literal["mined", "reverted", "lost"]
 

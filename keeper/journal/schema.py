@@ -36,6 +36,7 @@ meta = Table(
     Column("chain_id", BigInteger, primary_key=True, autoincrement=False),
     Column("venue", String(100), nullable=False),
     Column("created", String(32), nullable=False),  # UTC, ISO 8601
+    Column("ledger_id", String(32), nullable=False),  # what the signer knows this ledger by
 )
 
 scanned_heads = Table(
@@ -138,7 +139,8 @@ intents = Table(
     Column("closed_block", BigInteger),
     Column("expires_at", BigInteger, nullable=False),  # last block it may land in
     CheckConstraint(
-        "status IN ('intended', 'live', 'achieved', 'failed', 'refused', 'expired', 'shadow', 'lost')", name="status"
+        "status IN ('intended', 'live', 'achieved', 'failed', 'refused', 'expired', 'shadow', 'lost', 'cancelled')",
+        name="status",
     ),
     Index(None, "subject"),
     Index(None, "effect"),

@@ -5,12 +5,15 @@ from typing import Self
 
 from keeper.journal.database import Database
 from keeper.journal.discovery import Discovery
+from keeper.journal.fates import Fates
 from keeper.journal.ledger import Ledger
 from keeper.journal.queries import Queries
+from keeper.journal.slot_queries import SlotQueries
+from keeper.journal.slots import Slots
 from keeper.journal.ticks import Ticks
 
 
-class Journal(Discovery, Ticks, Ledger, Queries):
+class Journal(Discovery, Ticks, Ledger, Slots, Fates, SlotQueries, Queries):
     """One venue's journal on one chain. Methods may be called from several threads; each is one transaction.
 
     Every method raises JournalError when the database refuses (locked, full, unreachable).

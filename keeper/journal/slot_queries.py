@@ -1,0 +1,120 @@
+"""Questions to the transaction ledger; none of them changes anything."""
+
+from sqlalchemy import Connection, select
+
+from keeper.journal.database import Database
+from keeper.journal.lifecycle import CLOSED
+from keeper.journal.records import Intent
+from keeper.journal.rows import intent_from
+from keeper.journal.schema import INTENT_IS_LIVE, attempts, intents, meta
+from keeper.journal.slot_records import Exposure, Offer, Slot, SlotAttempt, Step
+from keeper.journal.slot_rows import read_attempts_of, read_offers, read_slots, read_steps, slots_by_id
+from keeper.journal.slot_schema import offers, slot_attempts, slot_intents, slots, steps
+
+_IS_OPEN = slots.c.state.not_in(CLOSED)
+
+
+class SlotQueries:
+    """Slots, their attempts and offers."""
+
+    _database: Database
+
+    @property
+    def ledger_id(self) -> str:
+        """Return what the signer knows this ledger by: 32 hexadecimal digits, made when the journal was created."""
+        with self._database.reading() as connection:
+            found: str = connection.execute(select(meta.c.ledger_id)).scalar_one()
+            return found
+
+    def slot(self, slot_id: int) -> Slot:
+        """Return one slot. Raises JournalError if it is unknown."""
+        with self._database.reading() as connection:
+            return slots_by_id(connection, [slot_id])[slot_id]
+
+    def open_slots(self, sender: str | None = None) -> tuple[Slot, ...]:
+        """Return the slots still to be seen through, of one sender or of all, by sender and nonce."""
+        mine = _IS_OPEN if sender is None else _IS_OPEN & (slots.c.sender == sender)
+        with self._database.reading() as connection:
+            return read_slots(connection, mine)
+
+    def slots_from(self, sender: str, nonce: int) -> tuple[Slot, ...]:
+        """Return every slot of a sender at `nonce` or above, open or not, by nonce: what an audit looks at."""
+        with self._database.reading() as connection:
+            return read_slots(connection, (slots.c.sender == sender) & (slots.c.nonce >= nonce))
+
+    def highest_nonce(self, sender: str) -> int | None:
+        """Return the highest nonce with a slot that is not released, None if there is none."""
+        query = select(slots.c.nonce).where(slots.c.sender == sender, slots.c.state != "released")
+        with self._database.reading() as connection:
+            return connection.execute(query.order_by(slots.c.nonce.desc()).limit(1)).scalar_one_or_none()
+
+    def live_attempts(self, sender: str | None = None) -> tuple[SlotAttempt, ...]:
+        """Return all bytes that may still change their fate: those of every open slot, siblings together."""
+        mine = _IS_OPEN if sender is None else _IS_OPEN & (slots.c.sender == sender)
+        with self._database.reading() as connection:
+            return read_attempts_of(connection, slot_attempts.c.slot_id.in_(select(slots.c.id).where(mine)))
+
+    def siblings(self, slot_id: int) -> tuple[SlotAttempt, ...]:
+        """Return the attempts of a slot in the order in which they were stored; the chain takes one at most."""
+        with self._database.reading() as connection:
+            return read_attempts_of(connection, slot_attempts.c.slot_id == slot_id)
+
+    def offers_of(self, attempt_id: int) -> tuple[Offer, ...]:
+        """Return whom an attempt was handed to, oldest first; none proves that the bytes never left this keeper.
+
+        Imported bytes are the exception: who signed them may have offered them.
+        """
+        with self._database.reading() as connection:
+            return read_offers(connection, offers.c.attempt_id == attempt_id)
+
+    def steps_of(self, slot_id: int) -> tuple[Step, ...]:
+        """Return the history of a slot, oldest first."""
+        with self._database.reading() as connection:
+            return read_steps(connection, steps.c.slot_id == slot_id)
+
+    def exposure(self, sender: str) -> Exposure:
+        """Return the most that the sender's open slots can still cost, wei."""
+        with self._database.reading() as connection:
+            return exposure_of(connection, sender)
+
+    def intents_without_slot(self) -> tuple[Intent, ...]:
+        """Return live intents that nothing was reserved for, here or by an older keeper, oldest first."""
+        held = (
+            select(slot_intents.c.intent_id)
+            .join(slots, slots.c.id == slot_intents.c.slot_id)
+            .where(slots.c.state != "released")
+        )
+        older = select(attempts.c.intent_id).where(attempts.c.status.in_(("signed", "broadcast")))
+        free = INTENT_IS_LIVE, intents.c.id.not_in(held), intents.c.id.not_in(older)
+        with self._database.reading() as connection:
+            rows = connection.execute(select(intents).where(*free).order_by(intents.c.id)).mappings()
+            return tuple(intent_from(row) for row in rows)
+
+    def effects_under_way(self) -> frozenset[str]:
+        """Return the effect keys that no new intent may carry: those live, and those of every open slot."""
+        of_slots = (
+            select(intents.c.effect)
+            .join(slot_intents, slot_intents.c.intent_id == intents.c.id)
+            .join(slots, slots.c.id == slot_intents.c.slot_id)
+            .where(_IS_OPEN)
+        )
+        with self._database.reading() as connection:
+            live = connection.execute(select(intents.c.effect).where(INTENT_IS_LIVE)).scalars()
+            return frozenset(live) | frozenset(connection.execute(of_slots).scalars())
+
+
+def exposure_of(connection: Connection, sender: str) -> Exposure:
+    """Return the worst case of a sender's open slots: uint256 is text in SQL, so it is summed here."""
+    query = (
+        select(slots.c.id, slots.c.state, slot_attempts.c.gas, slot_attempts.c.max_fee)
+        .join(slots, slots.c.id == slot_attempts.c.slot_id)
+        .where(_IS_OPEN, slots.c.sender == sender)
+    )
+    worst: dict[tuple[int, bool], int] = {}
+    for slot_id, state, gas, max_fee in connection.execute(query):
+        key = (slot_id, state == "mined")
+        worst[key] = max(worst.get(key, 0), gas * max_fee)
+    return Exposure(
+        waiting=sum(cost for (_, mined), cost in worst.items() if not mined),
+        mined=sum(cost for (_, mined), cost in worst.items() if mined),
+    )

@@ -1,0 +1,314 @@
+"""The transaction ledger up to the socket: a nonce is reserved, signed bytes are stored, an offer is noted; then sent.
+
+Every method is one transaction, all or nothing, and durable when it returns. What holds, whatever the callers do: one
+slot that is not released per nonce of a sender; one open slot per effect; no offer for bytes that are not stored; no
+bytes for a nonce that is closed. Refusals are JournalErrors.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import count, islice
+from uuid import uuid4
+
+from sqlalchemy import Connection, and_, func, insert, select, update
+
+from keeper.errors import JournalError
+from keeper.journal.database import Database
+from keeper.journal.lifecycle import CLOSED, OFFERABLE, STORABLE, Change
+from keeper.journal.schema import attempts, intents
+from keeper.journal.slot_queries import exposure_of
+from keeper.journal.slot_records import (
+    Answer,
+    AttemptKind,
+    Moment,
+    NewOffer,
+    NewSlot,
+    NewSlotAttempt,
+    Offer,
+    Slot,
+    SlotAttempt,
+)
+from keeper.journal.slot_rows import (
+    advance,
+    intent_rows,
+    lock_ledger,
+    read_attempts_of,
+    read_offers,
+    slots_by_id,
+)
+from keeper.journal.slot_schema import ANSWER_LENGTH, offers, slot_attempts, slot_intents, slots
+
+
+class Slots:
+    """Slots until their bytes are with the endpoints."""
+
+    _database: Database
+
+    def reserve(self, wanted: Sequence[NewSlot], chain_count: int, at: Moment) -> tuple[Slot, ...]:
+        """Give each, in order, the sender's next nonce and return the slots; their intents become live.
+
+        `chain_count` is the sender's nonce count on the chain. Nonces that were released are given first, so that no
+        gap remains; otherwise they follow the highest that is taken, here or on the chain. Raises JournalError if an
+        intent is closed, has an open slot already, or its effect is under way in another one.
+        """
+        if not wanted:
+            return ()
+        sender = _one_sender(wanted)
+        with self._database.writing() as connection:
+            lock_ledger(connection)
+            _require_free(connection, wanted)
+            nonces = _next_nonces(connection, sender, chain_count, len(wanted))
+            ids = _insert_slots(connection, wanted, nonces, at)
+            reserved = Change("reserved", f"{len(wanted)} together, the chain counts {chain_count}")
+            advance(connection, [(slot_id, None, reserved) for slot_id in ids], at)
+            found = slots_by_id(connection, ids)
+            return tuple(found[slot_id] for slot_id in ids)
+
+    def stored(self, signed: Sequence[NewSlotAttempt], at: Moment, *, exposure_cap: int) -> tuple[SlotAttempt, ...]:
+        """Store signed bytes; once this returns they survive a crash and may be offered.
+
+        `exposure_cap` (wei): most that all open slots of one sender may cost at worst, these included; equality is
+        allowed. Raises JournalError beyond it, for a closed or mined slot, and for a kind that does not fit the slot.
+        """
+        with self._database.writing() as connection:
+            lock_ledger(connection)
+            found = slots_by_id(connection, (new.slot_id for new in signed))
+            for slot in found.values():
+                _require_state(slot, STORABLE, "no more bytes can be of use")
+            stored = _store(connection, found, signed, at, imported=False)
+            for sender in sorted({slot.sender for slot in found.values()}):
+                _require_below(connection, sender, exposure_cap)
+            return stored
+
+    def imported(self, signed: Sequence[NewSlotAttempt], at: Moment) -> tuple[SlotAttempt, ...]:
+        """Store bytes that the signer has and the ledger lacks: they may have been offered, so they count as live.
+
+        What is known already is left as it is. No cap holds here, for the exposure exists. A closed slot keeps its
+        state. Raises JournalError for a released slot: its release was proven, so the two stores contradict.
+        """
+        with self._database.writing() as connection:
+            lock_ledger(connection)
+            found = slots_by_id(connection, (new.slot_id for new in signed))
+            for slot in found.values():
+                if slot.state == "released":
+                    raise JournalError(
+                        f"nonce {slot.nonce} of {slot.sender}: expected nothing signed, for its slot {slot.id} was "
+                        "released, found bytes at the signer; stop and run the reconcile command"
+                    )
+            hashes = {new.tx_hash: new.slot_id for new in signed}
+            known = read_attempts_of(connection, slot_attempts.c.tx_hash.in_(list(hashes)))
+            for attempt in known:
+                if attempt.slot_id != hashes[attempt.tx_hash]:
+                    raise JournalError(
+                        f"{attempt.tx_hash}: expected an attempt of slot {hashes[attempt.tx_hash]}, found it stored "
+                        f"for slot {attempt.slot_id}; stop and run the reconcile command"
+                    )
+            lacking = {new.tx_hash: new for new in signed if new.tx_hash not in {a.tx_hash for a in known}}
+            return _store(connection, found, tuple(lacking.values()), at, imported=True)
+
+    def offering(self, pairs: Sequence[NewOffer], at: Moment) -> tuple[Offer, ...]:
+        """Note that each attempt is about to be handed to its endpoint: call it before the socket is written to.
+
+        The rows are durable when this returns. Raises JournalError for an attempt that is not stored, and for one whose
+        slot is mined or closed.
+        """
+        if not pairs:
+            return ()
+        with self._database.writing() as connection:
+            lock_ledger(connection)
+            wanted = {pair.attempt_id for pair in pairs}
+            found = {a.id: a for a in read_attempts_of(connection, slot_attempts.c.id.in_(wanted))}
+            if missing := wanted - found.keys():
+                raise JournalError(f"attempts {sorted(missing)}: expected stored bytes, found none; store them first")
+            held = slots_by_id(connection, (attempt.slot_id for attempt in found.values()))
+            for slot in held.values():
+                _require_state(slot, OFFERABLE, "nothing is to be sent for it")
+            first = {found[p.attempt_id].slot_id: found[p.attempt_id].tx_hash for p in reversed(pairs)}
+            changes = [
+                (slot_id, held[slot_id].standing, Change("offered", f"to {len(pairs)} in all", tx_hash))
+                for slot_id, tx_hash in first.items()
+                if held[slot_id].state != "offered"
+            ]
+            advance(connection, changes, at)
+            return _insert_offers(connection, pairs, at)
+
+    def answered(self, answers: Sequence[Answer], wall_ms: int) -> None:
+        """Write what the endpoints said, once each. Raises JournalError for an offer unknown or answered already."""
+        with self._database.writing() as connection:
+            for answer in answers:
+                waiting = and_(offers.c.id == answer.offer_id, offers.c.answer_class.is_(None))
+                said = {"answer_class": answer.answer_class, "answer_text": _printable(answer.text)}
+                written = connection.execute(update(offers).where(waiting).values(**said, answered_ms=wall_ms))
+                if written.rowcount != 1:
+                    raise JournalError(
+                        f"offer {answer.offer_id}: expected one waiting for its answer, found none; an answer is "
+                        "written once"
+                    )
+
+
+# --- reserving ---------------------------------------------------------------------------------------
+
+
+def _one_sender(wanted: Sequence[NewSlot]) -> str:
+    senders = {new.sender for new in wanted}
+    if len(senders) != 1:
+        raise ValueError(f"expected slots of one sender, whose count is given, found {sorted(senders)}")
+    return senders.pop()
+
+
+def _require_free(connection: Connection, wanted: Sequence[NewSlot]) -> None:
+    """Refuse intents that are closed or under way, and effects that are under way in any open slot."""
+    carried = Counter(intent for new in wanted for intent in new.intents)
+    rows = intent_rows(connection, carried)
+    effects = {effect: intent for intent, (_, effect) in rows.items()}
+    for intent, (status, _) in rows.items():
+        if status not in ("intended", "live") or carried[intent] > 1:
+            found = status if carried[intent] == 1 else f"it {carried[intent]} times"
+            raise JournalError(f"intent {intent}: expected it live and in one slot, found {found}; send it once")
+    busy = (
+        select(intents.c.effect, slots.c.id, slots.c.sender, slots.c.nonce)
+        .join(slot_intents, slot_intents.c.intent_id == intents.c.id)
+        .join(slots, slots.c.id == slot_intents.c.slot_id)
+        .where(intents.c.effect.in_(list(effects)), slots.c.state.not_in(CLOSED))
+    )
+    for effect, slot_id, sender, nonce in connection.execute(busy):
+        raise JournalError(
+            f"intent {effects[effect]}: expected its effect free, found it under way in slot {slot_id}, nonce {nonce} "
+            f"of {sender}; replace or cancel that one"
+        )
+    older = select(attempts.c.tx_hash).where(
+        attempts.c.intent_id.in_(list(rows)), attempts.c.status.in_(("signed", "broadcast"))
+    )
+    for tx_hash in connection.execute(older).scalars():
+        raise JournalError(f"{tx_hash}: expected no open attempt of an older keeper, found one; settle it first")
+
+
+def _next_nonces(connection: Connection, sender: str, chain_count: int, wanted: int) -> list[int]:
+    """Return the lowest nonces that may be given: released ones above the chain's count, then beyond the highest."""
+    own = select(slots.c.nonce).where(slots.c.sender == sender, slots.c.nonce >= chain_count)
+    taken = set(connection.execute(own.where(slots.c.state != "released")).scalars())
+    released = set(connection.execute(own.where(slots.c.state == "released")).scalars())
+    older = select(func.max(attempts.c.nonce)).where(attempts.c.sender == sender, attempts.c.status != "lost")
+    highest = connection.execute(older).scalar_one_or_none()
+    beyond = max(chain_count, 1 + max(taken, default=-1), 0 if highest is None else 1 + highest)
+    gaps = sorted(nonce for nonce in released - taken if nonce < beyond)
+    return [*gaps[:wanted], *islice(count(beyond), max(wanted - len(gaps), 0))]
+
+
+def _insert_slots(
+    connection: Connection, wanted: Sequence[NewSlot], nonces: Sequence[int], at: Moment
+) -> Sequence[int]:
+    rows = [
+        {
+            "sender": new.sender,
+            "nonce": nonce,
+            "purpose": new.purpose,
+            "target": new.to,
+            "data": new.data,
+            "gas": new.gas,
+            "request_id": uuid4().hex,
+            "opened_block": at.block_number,
+            "deadline_block": new.deadline_block,
+            "state": "reserved",
+        }
+        for new, nonce in zip(wanted, nonces, strict=True)
+    ]
+    ids = connection.execute(insert(slots).returning(slots.c.id, sort_by_parameter_order=True), rows).scalars().all()
+    pairs = [
+        {"slot_id": slot_id, "intent_id": intent}
+        for slot_id, new in zip(ids, wanted, strict=True)
+        for intent in new.intents
+    ]
+    if pairs:
+        connection.execute(insert(slot_intents), pairs)
+        carried = {pair["intent_id"] for pair in pairs}
+        connection.execute(update(intents).where(intents.c.id.in_(carried)).values(status="live"))
+    return ids
+
+
+# --- storing -----------------------------------------------------------------------------------------
+
+
+def _require_state(slot: Slot, allowed: Iterable[str], why: str) -> None:
+    if slot.state not in allowed:
+        raise JournalError(
+            f"slot {slot.id}, nonce {slot.nonce} of {slot.sender}: expected {' or '.join(sorted(allowed))}, found "
+            f"{slot.state}; {why}"
+        )
+
+
+def _store(
+    connection: Connection, found: dict[int, Slot], signed: Sequence[NewSlotAttempt], at: Moment, *, imported: bool
+) -> tuple[SlotAttempt, ...]:
+    if not signed:
+        return ()
+    siblings: dict[int, list[AttemptKind]] = {slot_id: [] for slot_id in found}
+    for attempt in read_attempts_of(connection, slot_attempts.c.slot_id.in_(list(found))):
+        siblings[attempt.slot_id].append(attempt.kind)
+    rows, newest = [], {}
+    for new in signed:
+        kinds = siblings[new.slot_id]
+        if not imported:
+            _require_kind(found[new.slot_id], new, kinds)
+        rows.append({**_attempt_cells(new), "ordinal": len(kinds), "imported": imported})
+        kinds.append(new.kind)
+        newest[new.slot_id] = new
+    statement = insert(slot_attempts).returning(slot_attempts.c.id, sort_by_parameter_order=True)
+    ids = connection.execute(statement, rows).scalars().all()
+    changes = []
+    for slot_id, new in newest.items():
+        standing = found[slot_id].standing
+        state = "signed" if standing.state == "reserved" else standing.state
+        cause = f"{new.kind} {'imported from the signer' if imported else 'stored'}"
+        changes.append((slot_id, standing, Change(state, cause, new.tx_hash)))
+    advance(connection, changes, at)
+    by_id = {attempt.id: attempt for attempt in read_attempts_of(connection, slot_attempts.c.id.in_(ids))}
+    return tuple(by_id[attempt_id] for attempt_id in ids)
+
+
+def _require_kind(slot: Slot, new: NewSlotAttempt, earlier: Sequence[AttemptKind]) -> None:
+    """Refuse what is no sibling: a first of its slot stored twice, a replacement of nothing, a cancelled filler."""
+    first: AttemptKind = "filler" if slot.purpose == "filler" else "original"
+    if new.kind == first:
+        fits = not earlier
+    elif new.kind == "replacement":
+        fits = any(kind == first for kind in earlier)
+    else:
+        fits = new.kind == "cancel" and slot.purpose == "call"
+    if not fits:
+        raise JournalError(
+            f"slot {slot.id}, a {slot.purpose}: expected {first} first, then replacements"
+            f"{' or cancels' if slot.purpose == 'call' else ''}, found {new.kind} after {list(earlier) or 'nothing'}"
+        )
+
+
+def _attempt_cells(new: NewSlotAttempt) -> dict[str, object]:
+    return {name: getattr(new, name) for name in ("slot_id", "kind", "tx_hash", "raw", "gas", "max_fee", "tip")}
+
+
+def _require_below(connection: Connection, sender: str, cap: int) -> None:
+    exposure = exposure_of(connection, sender)
+    if exposure.total > cap:
+        raise JournalError(
+            f"{sender}: expected a worst case of at most {cap} wei over its open slots, found {exposure.total}; "
+            "nothing was stored: wait until some are final, or raise the cap"
+        )
+
+
+# --- offering ----------------------------------------------------------------------------------------
+
+
+def _insert_offers(connection: Connection, pairs: Sequence[NewOffer], at: Moment) -> tuple[Offer, ...]:
+    rows = [
+        {"attempt_id": p.attempt_id, "endpoint": p.endpoint, "block_number": at.block_number, "wall_ms": at.wall_ms}
+        for p in pairs
+    ]
+    statement = insert(offers).returning(offers.c.id, sort_by_parameter_order=True)
+    ids = connection.execute(statement, rows).scalars().all()
+    written = {offer.id: offer for offer in read_offers(connection, offers.c.id.in_(ids))}
+    return tuple(written[offer_id] for offer_id in ids)
+
+
+def _printable(said: str) -> str:
+    """Return what is kept of an answer: PostgreSQL's text holds no NUL, and a hostile answer may be of any length."""
+    return said.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:ANSWER_LENGTH]
