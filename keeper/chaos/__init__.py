@@ -1,0 +1,53 @@
+"""A JSON-RPC proxy between keeper and node that misbehaves on request: for tests, and for users (`keeper chaos`)."""
+
+from keeper.chaos.faults import (
+    Bloat,
+    Cut,
+    Delay,
+    Drop,
+    Duplicate,
+    DuplicateId,
+    Error,
+    Fault,
+    Hold,
+    Lie,
+    Match,
+    Reorder,
+    Reset,
+    Silence,
+    SingleForBatch,
+    Slow,
+    Stale,
+    Status,
+    Truncate,
+    WrongId,
+    sends,
+)
+from keeper.chaos.pool_rules import Limits
+from keeper.chaos.proxy import ChaosProxy
+
+__all__ = [
+    "Bloat",
+    "ChaosProxy",
+    "Cut",
+    "Delay",
+    "Drop",
+    "Duplicate",
+    "DuplicateId",
+    "Error",
+    "Fault",
+    "Hold",
+    "Lie",
+    "Limits",
+    "Match",
+    "Reorder",
+    "Reset",
+    "Silence",
+    "SingleForBatch",
+    "Slow",
+    "Stale",
+    "Status",
+    "Truncate",
+    "WrongId",
+    "sends",
+]
