@@ -87,9 +87,8 @@ def advance(
     rows = [_step_cells(slot_id, change, at) for slot_id, _, change in changes]
     ids = connection.execute(insert(steps).returning(steps.c.id, sort_by_parameter_order=True), rows).scalars().all()
     if stale := [_standing_cells(slot_id, now) for slot_id, before, now in moved if now != before]:
-        cells: dict[str, object] = {
-            name: bindparam(f"b_{name}") for name in ("state", "winner_hash", "mined_number", "mined_hash")
-        }
+        names = ("state", "winner_hash", "mined_number", "mined_hash")
+        cells: dict[str, object] = {name: bindparam(f"b_{name}") for name in names}
         connection.execute(update(slots).where(slots.c.id == bindparam("b_id")).values(cells), stale)
     return tuple(ids)
 
@@ -106,11 +105,8 @@ def end_intents(connection: Connection, ended: Sequence[tuple[int, int, Outcome]
         for step, intent, outcome in ended
     ]
     connection.execute(insert(outcomes), written)
-    cells: dict[str, object] = {
-        "status": bindparam("b_status"),
-        "cause": bindparam("b_cause"),
-        "closed_block": block_number,
-    }
+    cells: dict[str, object] = {"status": bindparam("b_status"), "cause": bindparam("b_cause")}
+    statement = update(intents).where(intents.c.id == bindparam("b_id")).values(**cells, closed_block=block_number)
     rows = [
         {"b_id": intent, "b_status": outcome.status, "b_cause": "" if block_number is None else outcome.cause}
         for _, intent, outcome in ended

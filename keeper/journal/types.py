@@ -39,6 +39,7 @@ class _DecimalText(TypeDecorator[int]):
 class UInt256(_DecimalText):
     """Unsigned: wei, token amounts."""
 
+    cache_ok = True  # SQLAlchemy looks at the class itself, never at its bases
     lowest = 0
     highest = UINT256_MAX
 
@@ -46,5 +47,6 @@ class UInt256(_DecimalText):
 class Int256(_DecimalText):
     """Signed: oracle answers."""
 
+    cache_ok = True
     lowest = INT256_MIN
     highest = INT256_MAX

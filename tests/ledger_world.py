@@ -1,0 +1,67 @@
+"""What tests of the transaction ledger share: a journal with intents, signed-looking bytes, blocks and databases."""
+
+import sqlite3
+from contextlib import contextmanager
+from pathlib import Path
+
+from keeper.abi import transaction_hash
+from keeper.chain import Block
+from keeper.journal import Journal, TickRecord
+from keeper.journal.slot_records import Moment, NewSlot, NewSlotAttempt
+from keeper.plans import Liquidate
+
+KEY = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"  # checksummed, as published in EIP-55's spelling
+OTHER = "0x" + "11" * 20
+TARGET = "0x" + "22" * 20
+GAS, FEE = 100_000, 10**9
+NO_CAP = 2**256
+
+
+def opened(url):
+    return Journal.open(url, chain_id=10, venue="curie")
+
+
+def file_url(folder):
+    return f"sqlite:///{Path(folder) / 'keeper.db'}"
+
+
+def moment(number=1, wall_ms=0):
+    return Moment(number, f"0x{number:064x}", wall_ms)
+
+
+def account(number):
+    return f"0x{number:040x}"
+
+
+def intend(journal, number, accounts):
+    """Write a tick with one intent per account and return those that are new."""
+    head = Block(number, f"0x{number:064x}", f"0x{number - 1:064x}", 12 * number, 1)
+    plans = [Liquidate("curie", account(name), "0xm", 1.0, 2.0, number + 3) for name in accounts]
+    return journal.intend(TickRecord(head, 0, {}, (), (), ()), plans)
+
+
+def call(*intents, sender=KEY, deadline=99):
+    return NewSlot(sender, "call", TARGET, b"\x01\x02\x03\x04" + bytes(intents), GAS, intents, deadline)
+
+
+def signed(slot, kind="original", tag=0, max_fee=FEE, gas=GAS):
+    raw = b"\x02" + f"{slot.sender} {slot.nonce} {slot.id} {kind} {tag}".encode()
+    return NewSlotAttempt(slot.id, kind, transaction_hash(raw), raw, gas, max_fee, 1)
+
+
+@contextmanager
+def sql(path):
+    """Give a plain connection to a SQLite file: what no method of the journal would do."""
+    connection = sqlite3.connect(path)
+    try:
+        with connection:
+            yield connection
+    finally:
+        connection.close()
+
+
+def dump(path):
+    """Return every row of every table of the ledger: what a refused operation must leave alone."""
+    tables = ("intents", "slots", "slot_intents", "slot_attempts", "offers", "steps", "outcomes")
+    with sql(path) as connection:
+        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}
