@@ -1,4 +1,4 @@
-"""The command line: `keeper run | once | accounts | explain | check-config | margin | greeks | demo`."""
+"""The command line: `keeper run | once | accounts | explain | check-config | margin | greeks | demo | chaos`."""
 
 import json
 import sys
@@ -9,6 +9,7 @@ import typer
 
 from keeper import __version__
 from keeper.cli.accounts import accounts, explain
+from keeper.cli.chaos import chaos
 from keeper.cli.check import check_config
 from keeper.cli.demo import demo
 from keeper.cli.greeks import greeks_of_book
@@ -35,6 +36,7 @@ app.command("check-config")(check_config)
 app.command("margin")(margin_of_book)
 app.command("greeks")(greeks_of_book)
 app.command("demo")(demo)
+app.command("chaos")(chaos)
 
 
 @app.command("version")
