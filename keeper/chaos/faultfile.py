@@ -58,7 +58,8 @@ def _keys(kind: type) -> dict[str, Field[Any]]:
 
 def _built(kind: type, given: Mapping[str, Any], known: Mapping[str, Field[Any]], where: str) -> Any:
     for key, found in given.items():
-        wanted = str(known[key].type)
+        kind_of = known[key].type
+        wanted = kind_of.__name__ if isinstance(kind_of, type) else str(kind_of)
         if not isinstance(found, PLACES[wanted]) or (isinstance(found, bool) and wanted not in ("bool", "Any")):
             raise ConfigError(f"{where}: {key}: expected {wanted}, found {found!r}")
     missing = [k for k, f in known.items() if f.default is MISSING and f.default_factory is MISSING and k not in given]
