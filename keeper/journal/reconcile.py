@@ -137,9 +137,9 @@ def _ledger_behind(ledger: LedgerView, signer: SignerView) -> str | None:
     """Look for what the signer was asked for and this ledger was not about to ask."""
     slots = {slot.nonce: slot for slot in ledger.slots}
     stored = {tx_hash: slot.nonce for slot in ledger.slots for tx_hash in slot.hashes}
-    if signer.signed and ledger.highest < signer.watermark:
+    if ledger.highest < signer.watermark and signer.watermark >= signer.first_nonce:
         return (
-            f"expected a slot for nonce {signer.watermark}, which the signer signed, found {ledger.highest} as highest"
+            f"expected a slot for nonce {signer.watermark}, which the signer signed, found none beyond {ledger.highest}"
         )
     for record in signer.signed:
         slot = slots.get(record.nonce)
