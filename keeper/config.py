@@ -36,12 +36,11 @@ from keeper.config_fields import (
 )
 from keeper.config_portfolio import PortfolioConfig
 from keeper.errors import ConfigError
+from keeper.signer.keystore import PASSWORD, PASSWORD_FILE, password_given
 from keeper.units import to_base
 
 RPC_URL = "KEEPER_RPC_URL"
 JOURNAL_URL = "KEEPER_JOURNAL_URL"
-PASSWORD = "KEEPER_KEYSTORE_PASSWORD"
-PASSWORD_FILE = "KEEPER_KEYSTORE_PASSWORD_FILE"
 
 OVERRIDES = {("chain", "rpc_url"): RPC_URL, ("journal", "url"): JOURNAL_URL}
 """Settings an environment variable replaces, whatever the file says."""
@@ -226,20 +225,12 @@ def keystore_password(environ: Mapping[str, str] | None = None) -> SecretStr:
 
     A line break at the file's end is not part of it. Raises ConfigError if there is none.
     """
-    environ = os.environ if environ is None else environ
-    if PASSWORD in environ:
-        return SecretStr(environ[PASSWORD])
-    name = environ.get(PASSWORD_FILE)
-    if not name:
+    password = password_given(environ)
+    if password is None:
         raise ConfigError(
             f"keystore password: expected it in {PASSWORD} or in the file named by {PASSWORD_FILE}, found neither"
         )
-    try:
-        return SecretStr(Path(name).read_text(encoding="utf-8").rstrip("\r\n"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{PASSWORD_FILE}: expected a readable text file at {name}, found {type(error).__name__}; check the path"
-        ) from None
+    return password
 
 
 def _parsed(path: Path) -> dict[str, object]:

@@ -75,6 +75,18 @@ class SigningRefused(KeeperError):
     exit_code = ExitCode.KEY
 
 
+class SignerStoreError(KeeperError):
+    """The signer's own database cannot be written or would not be durable: nothing is signed."""
+
+    exit_code = ExitCode.KEY
+
+
+class SignerUnreachable(KeeperError):
+    """No usable answer from the signer process. It may have signed all the same: ask again by the same request id."""
+
+    exit_code = ExitCode.KEY
+
+
 class JournalError(KeeperError):
     exit_code = ExitCode.JOURNAL
 

@@ -18,12 +18,15 @@ BELOW_ADAPTERS = (
     "keeper.chain",
     "keeper.plans",
     "keeper.twin",
+    "keeper.signer.keystore",
 )
 BELOW_CHAOS = ("keeper.rpc", "keeper.chain", "keeper.errors", "keeper.units")
 PROCESS_LIBRARIES = {"apscheduler": ("keeper.jobs", "keeper.app"), "aiohttp": ("keeper.chaos",)}
+SIGNER_KNOWS = {"eth_abi", "eth_account", "eth_utils", "eth_typing", "hexbytes", "sqlalchemy", "pydantic", "orjson"}
+SIGNER_BELOW = ("keeper.signer", "keeper.errors", "keeper.units", "keeper.config_fields", "keeper.config_faults")
 RESERVED = {"setup", "demo", "test", "check", "bench", "abis", "fmt", "chaos", "study", "fuzz", "docs"}
 CHAIN_LIBRARIES = {"web3", "eth_abi", "eth_account", "eth_utils", "eth_keyfile", "eth_keys", "rlp"}
-KNOWS_CHAIN = ("keeper.rpc", "keeper.abi", *ADAPTERS, "keeper.demo", "keeper.reference", "keeper.chaos")
+KNOWS_CHAIN = ("keeper.rpc", "keeper.abi", "keeper.signer", *ADAPTERS, "keeper.demo", "keeper.reference", "keeper.chaos")
 
 
 def imports(source: str) -> Iterator[str]:
@@ -54,6 +57,8 @@ def allowed(module: str, name: str) -> bool:
         return top in {"engine", "numpy", "scipy", "numba"} or top in sys.stdlib_module_names
     if within(module, ("keeper.twin",)):
         return within(name, ("keeper.twin",)) or top in sys.stdlib_module_names
+    if within(module, ("keeper.signer",)):  # no network code beside the keys
+        return within(name, SIGNER_BELOW) if ours else top in SIGNER_KNOWS or top in sys.stdlib_module_names
     adapter = next((package for package in ADAPTERS if within(module, (package,))), None)
     if adapter and ours:
         return within(name, (adapter, *BELOW_ADAPTERS))
@@ -108,6 +113,11 @@ def test_every_module_keeps_to_its_layer():
         ("keeper.chaos.pool", "from keeper.journal import schema"),
         ("keeper.execute", "from keeper.chaos.proxy import ChaosProxy"),
         ("keeper.rpc", "import aiohttp"),
+        ("keeper.signer.server", "import requests"),
+        ("keeper.signer.policy", "from keeper.rpc import Rpc"),
+        ("keeper.signer.store", "from keeper.journal import Journal"),
+        ("keeper.submit.public", "from keeper.signer.store import lane"),
+        ("keeper.loop", "from keeper.signer import schema\nimport sqlalchemy"),
         ("observer", "if TYPE_CHECKING:\n    from keeper.chain import Block"),
         ("observer_chain", "import engine.types"),
     ],

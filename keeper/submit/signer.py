@@ -4,17 +4,16 @@ Modes are enforced here: in `observe` and `shadow` there is no key in memory at 
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-import orjson
-from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_typing import HexStr
-from eth_utils.exceptions import ValidationError
 
-from keeper.errors import KeystoreError, SigningRefused
+from keeper.errors import SigningRefused
+from keeper.signer.keystore import unlock
 from keeper.submit.base import Signed, Unsigned
+
+__all__ = ["Allowed", "Mode", "Signer", "SignerPolicy", "unlock"]
 
 Mode = Literal["observe", "shadow", "live"]
 WORD = 32
@@ -96,27 +95,3 @@ def _within(rule: Allowed, arguments: bytes) -> bool:
         if len(word) != WORD or not lowest <= int.from_bytes(word) <= highest:
             return False
     return True
-
-
-def unlock(keystore: Path, password: str, expected: str) -> LocalAccount:
-    """Return the account of an encrypted keystore (Web3 Secret Storage). Raises KeystoreError, never with the key."""
-    try:
-        document = orjson.loads(keystore.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as e:
-        raise KeystoreError(
-            f"signer.keystore: expected an encrypted keystore file at {keystore}, "
-            f"found {type(e).__name__}; check the path"
-        ) from e
-    try:
-        account: LocalAccount = Account.from_key(Account.decrypt(document, password))
-    except (ValueError, TypeError, KeyError, NotImplementedError, ArithmeticError, ValidationError):
-        # the cause is dropped on purpose: its arguments may carry key material
-        raise KeystoreError(
-            f"signer.keystore: {keystore} could not be decrypted; "
-            "check KEEPER_KEYSTORE_PASSWORD (or the file named by KEEPER_KEYSTORE_PASSWORD_FILE)"
-        ) from None
-    if account.address != expected:
-        raise KeystoreError(
-            f"signer.address: expected {expected}, found {account.address} in {keystore}; correct one of them"
-        )
-    return account
