@@ -1,4 +1,4 @@
-"""The command line: `keeper run | once | accounts | explain | check-config | margin | greeks | demo | chaos`."""
+"""The command line: `keeper run | once | accounts | explain | check-config | margin | greeks | demo | chaos | signer`."""
 
 import json
 import sys
@@ -15,6 +15,7 @@ from keeper.cli.demo import demo
 from keeper.cli.greeks import greeks_of_book
 from keeper.cli.margin import margin_of_book
 from keeper.cli.run import once, run
+from keeper.cli.signer import app as signer_app
 from keeper.errors import ExitCode, KeeperError
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app.command("margin")(margin_of_book)
 app.command("greeks")(greeks_of_book)
 app.command("demo")(demo)
 app.command("chaos")(chaos)
+app.add_typer(signer_app)
 
 
 @app.command("version")

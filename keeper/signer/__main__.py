@@ -1,0 +1,27 @@
+"""`python -m keeper.signer FILE`: the signer without the rest of the keeper in its memory."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from keeper.errors import KeeperError
+from keeper.signer.process import run
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the signer of a configuration file; return the exit code."""
+    parser = argparse.ArgumentParser(prog="keeper signer run", description="Hold the keys and sign what policy allows.")
+    parser.add_argument("config", type=Path, metavar="FILE")
+    found = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    try:
+        run(found.config, ready=lambda: logging.getLogger("keeper.signer").info("listening"))
+    except KeeperError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return int(error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
