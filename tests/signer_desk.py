@@ -48,7 +48,7 @@ POLICY = Policy(
     max_gas=1_000_000,
     max_fee=200 * GWEI,
     max_tip=2 * GWEI,
-    per_transaction=10**18,
+    per_transaction=10**17,
     per_hour=10**19,
     per_day=10**20,
 )

@@ -24,9 +24,23 @@ BELOW_CHAOS = ("keeper.rpc", "keeper.chain", "keeper.errors", "keeper.units")
 PROCESS_LIBRARIES = {"apscheduler": ("keeper.jobs", "keeper.app"), "aiohttp": ("keeper.chaos",)}
 SIGNER_KNOWS = {"eth_abi", "eth_account", "eth_utils", "eth_typing", "hexbytes", "sqlalchemy", "pydantic", "orjson"}
 SIGNER_BELOW = ("keeper.signer", "keeper.errors", "keeper.units", "keeper.config_fields", "keeper.config_faults")
+CLOSED: dict[str, tuple[tuple[str, ...], set[str]]] = {
+    "engine": (("engine",), {"numpy", "scipy", "numba"}),
+    "keeper.twin": (("keeper.twin",), set()),
+    "keeper.signer": (SIGNER_BELOW, SIGNER_KNOWS),  # no network code beside the keys
+}
+"""Packages that stand on a list: what of ours, and which libraries beside the standard one."""
 RESERVED = {"setup", "demo", "test", "check", "bench", "abis", "fmt", "chaos", "study", "fuzz", "docs"}
 CHAIN_LIBRARIES = {"web3", "eth_abi", "eth_account", "eth_utils", "eth_keyfile", "eth_keys", "rlp"}
-KNOWS_CHAIN = ("keeper.rpc", "keeper.abi", "keeper.signer", *ADAPTERS, "keeper.demo", "keeper.reference", "keeper.chaos")
+KNOWS_CHAIN = (
+    "keeper.rpc",
+    "keeper.abi",
+    "keeper.signer",
+    *ADAPTERS,
+    "keeper.demo",
+    "keeper.reference",
+    "keeper.chaos",
+)
 
 
 def imports(source: str) -> Iterator[str]:
@@ -53,12 +67,10 @@ def allowed(module: str, name: str) -> bool:
     ours = top in ("keeper", "engine")
     if module.startswith("observer"):
         return not ours
-    if within(module, ("engine",)):
-        return top in {"engine", "numpy", "scipy", "numba"} or top in sys.stdlib_module_names
-    if within(module, ("keeper.twin",)):
-        return within(name, ("keeper.twin",)) or top in sys.stdlib_module_names
-    if within(module, ("keeper.signer",)):  # no network code beside the keys
-        return within(name, SIGNER_BELOW) if ours else top in SIGNER_KNOWS or top in sys.stdlib_module_names
+    closed = next((package for package in CLOSED if within(module, (package,))), None)
+    if closed:
+        below, libraries = CLOSED[closed]
+        return within(name, below) if ours else top in libraries or top in sys.stdlib_module_names
     adapter = next((package for package in ADAPTERS if within(module, (package,))), None)
     if adapter and ours:
         return within(name, (adapter, *BELOW_ADAPTERS))
