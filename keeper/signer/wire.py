@@ -46,7 +46,7 @@ class Hello(_Request):
     next_nonce: Nonce
     final: MaybeNonce
     open: list[Label]
-    attempts: list[tuple[Nonce, HashText]] = Field(strict=False)
+    attempts: list[Annotated[tuple[Nonce, HashText], Field(strict=False)]]
 
     def state(self) -> LedgerState:
         attempts = frozenset(self.attempts)

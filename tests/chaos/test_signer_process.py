@@ -1,0 +1,508 @@
+"""The signer as a process: sockets, signals, death between commit and answer, a full disk, a lock, and no secrets."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from eth_account import Account
+from sqlalchemy import create_engine
+
+from keeper.errors import ConfigError, ExitCode, SignerStoreError, SignerUnreachable, SigningRefused
+from keeper.signer import wire
+from keeper.signer.client import Line, SignerClient
+from keeper.signer.config import load
+from keeper.signer.database import Database
+from keeper.signer.records import LedgerState, Refusal, SignedBytes
+from keeper.signer.server import listening, only_one, private_folder
+from tests.signer_desk import ADDRESS, GWEI, HOUSE, SECRET, Desk, call, ledger, transfer
+
+PASSWORD = "correct horse battery staple"
+ROOT = Path(__file__).parents[2]
+
+FILE = f"""
+[signer]
+mode = "live"
+chain_id = 31337
+lease_seconds = 60.0
+[[key]]
+address = "{ADDRESS}"
+keystore = "keystore.json"
+[fees]
+max_gas = 1_000_000
+max_fee_gwei = 200.0
+max_tip_gwei = 2.0
+[caps]
+per_transaction = 0.1
+per_hour = 10.0
+per_day = 20.0
+[[call]]
+to = "{HOUSE}"
+function = "touch(uint256)"
+"""
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from keeper.signer.process import run
+run(Path(sys.argv[1]), ready=lambda: print("listening", file=sys.stderr, flush=True),
+    committed=lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
+"""A signer that is killed after its first commit of signatures, before the answer."""
+
+
+class Process:
+    """A signer over a folder, started and ended as often as the test likes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "signer.toml"
+        self.config.write_text(FILE)
+        keystore = Account.encrypt(bytes.fromhex(SECRET), PASSWORD, kdf="pbkdf2", iterations=1)
+        (folder / "keystore.json").write_text(json.dumps(keystore))
+        self.running: subprocess.Popen[str] | None = None
+        self.log = ""
+
+    def start(self, *command: str) -> None:
+        command = command or ("-m", "keeper.signer")
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), "KEEPER_KEYSTORE_PASSWORD": PASSWORD}
+        self.running = subprocess.Popen(
+            [sys.executable, *command, str(self.config)], env=environ, stderr=subprocess.PIPE, text=True
+        )
+        self.until("listening")
+
+    def until(self, words: str) -> None:
+        """Read the log up to a line with `words`; the pipe blocks until there is one or the process ends."""
+        assert self.running is not None and self.running.stderr is not None
+        for line in self.running.stderr:
+            self.log += line
+            if words in line:
+                return
+        raise AssertionError(f"expected {words!r} in the log, found:\n{self.log}")
+
+    def ended(self) -> int:
+        assert self.running is not None
+        _, rest = self.running.communicate(timeout=30)
+        self.log += rest
+        code = self.running.returncode
+        self.running = None
+        return code
+
+    def stop(self) -> None:
+        if self.running is not None:
+            self.running.terminate()
+            self.ended()
+
+    def line(self, name: str = "signer", timeout_s: float = 20.0) -> Line:
+        return Line(self.folder / "run" / f"{name}.sock", timeout_s=timeout_s)
+
+    def order(self, op: str, **fields: object) -> dict[str, object]:
+        with self.line("signer-admin") as line:
+            return line.demand(op, **fields)
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Process]:
+    made = Process(tmp_path)
+    yield made
+    made.stop()
+
+
+def client(line: Line, state: LedgerState | None = None, holder: str = "keeper one") -> SignerClient:
+    made = SignerClient(line, ADDRESS, holder)
+    made.hello(state or ledger())
+    return made
+
+
+def rules(answers: tuple[SignedBytes | Refusal, ...]) -> list[str]:
+    return [answer.rule if isinstance(answer, Refusal) else "signed" for answer in answers]
+
+
+# --- a keeper's day -----------------------------------------------------------------------------------
+
+
+def test_a_batch_is_signed_exported_and_the_lease_follows_the_connection(process: Process) -> None:
+    process.start()
+    with process.line() as line:
+        keeper = client(line)
+        answers = keeper.sign([call(i) for i in range(20)] + [call(40)])
+        assert rules(answers) == ["signed"] * 20 + ["nonce"]
+        assert keeper.signed(5) == answers[5:20]
+        assert [Account.recover_transaction(one.raw) for one in keeper.signed(18)] == [ADDRESS, ADDRESS]
+        assert keeper.final(3) == 3 and keeper.renew().watermark == 19
+        with process.line() as other, pytest.raises(SigningRefused, match="keeper one holding it"):
+            client(other, holder="keeper two")
+        lane = keeper.status()[0]
+        assert (lane["state"], lane["watermark"], lane["final"], lane["holder"]) == ("running", 19, 3, "keeper one")
+    known = frozenset((one.nonce, one.tx_hash) for one in answers if isinstance(one, SignedBytes))
+    with process.line() as line:
+        two = client(line, ledger(next_nonce=20, attempts=known), "keeper two")
+        assert rules(two.sign([call(20)])) == ["signed"]
+
+
+def test_more_than_a_request_holds_is_asked_in_parts_and_told_in_pages(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "MAX_ITEMS", 3)
+    process.start()
+    with process.line() as line:
+        keeper = client(line)
+        assert rules(keeper.sign([call(i) for i in range(8)])) == ["signed"] * 8
+
+
+def test_killed_between_commit_and_answer_the_same_request_gives_the_same_bytes(process: Process) -> None:
+    process.start("-c", DIES)
+    with process.line() as line:
+        keeper = client(line)
+        with pytest.raises(SignerUnreachable, match="nothing is assumed"):
+            keeper.sign([call(0), call(1)])
+    assert process.ended() == -signal.SIGKILL
+    process.start()
+    with process.line() as line:
+        again = client(line, ledger(next_nonce=2, open_requests=frozenset({"0", "1"})))
+        stored = again.signed(0)
+        assert [one.nonce for one in stored] == [0, 1]
+        assert again.sign([call(0), call(1)]) == stored
+        changed = replace(call(1), gas=99_999)
+        assert rules(again.sign([changed])) == ["request_id"]
+
+
+def test_a_signer_that_hangs_is_unreachable_and_its_line_is_closed(process: Process) -> None:
+    process.start()
+    assert process.running is not None
+    with process.line(timeout_s=0.2) as line:
+        keeper = client(line)
+        process.running.send_signal(signal.SIGSTOP)
+        with pytest.raises(SignerUnreachable, match=r"expected an answer to sign.*nothing is assumed"):
+            keeper.sign([call(0)])
+        process.running.send_signal(signal.SIGCONT)
+        with pytest.raises(SignerUnreachable):  # a late answer must never be taken for the next one's
+            keeper.sign([call(0)])
+
+
+# --- stopping -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "state"), [(signal.SIGUSR1, "drain"), (signal.SIGUSR2, "killed")])
+def test_signals_stop_and_only_a_command_resumes(process: Process, number: signal.Signals, state: str) -> None:
+    process.start()
+    assert process.running is not None
+    with process.line() as line:
+        keeper = client(line)
+        first = keeper.sign([call(0)])
+        process.running.send_signal(number)
+        process.until(f"{state} by signal")
+        cancel = "signed" if state == "drain" else "killed"
+        assert rules(keeper.sign([call(1), transfer(0, "cancel")])) == [state, cancel]
+    process.stop()
+    process.start()
+    assert process.order("status")["lanes"][0]["state"] == state  # type: ignore[index]
+    process.order("resume")
+    with process.line() as line:
+        known = frozenset((one.nonce, one.tx_hash) for one in SignerClient(line, ADDRESS, "k").signed(0))
+        keeper = client(line, ledger(next_nonce=1, attempts=known))
+        assert keeper.sign([call(0)]) == first
+        assert rules(keeper.sign([call(1)])) == ["signed"]
+
+
+def test_commands_and_the_kill_file(process: Process) -> None:
+    process.start()
+    with process.line() as line:
+        keeper = client(line)
+        for op, state in (("drain", "drain"), ("kill", "killed")):
+            process.order(op)
+            assert rules(keeper.sign([call(0)])) == [state]
+        process.order("resume")
+        (process.folder / "KILL").touch()
+        assert rules(keeper.sign([call(0)])) == ["killed"]
+        with pytest.raises(SigningRefused, match="kill file"):
+            process.order("resume")
+        (process.folder / "KILL").unlink()
+        assert rules(keeper.sign([call(0)])) == ["killed"]  # gone is not resumed
+        process.order("resume")
+        assert rules(keeper.sign([call(0)])) == ["signed"]
+
+
+def test_the_policy_is_read_at_start_and_by_reload_only(process: Process) -> None:
+    process.start()
+    with process.line() as line:
+        keeper = client(line)
+        process.config.write_text(FILE.replace("max_gas = 1_000_000", "max_gas = 50_000"))
+        assert rules(keeper.sign([call(0)])) == ["signed"]
+        process.order("reload")
+        assert rules(keeper.sign([call(1)])) == ["gas"]
+        process.config.write_text(FILE.replace("per_hour = 10.0", "per_hour = -1.0"))
+        with pytest.raises(SigningRefused, match=r"caps\.per_hour.*stays in force"):
+            process.order("reload")
+        process.config.write_text(FILE.replace('"live"', '"shadow"'))
+        with pytest.raises(SigningRefused, match="restart the signer"):
+            process.order("reload")
+        assert rules(keeper.sign([call(1)])) == ["gas"]
+
+
+def test_shadow_holds_no_key_and_says_what_live_would_do(process: Process) -> None:
+    process.config.write_text(FILE.replace('"live"', '"shadow"'))
+    (process.folder / "keystore.json").unlink()
+    process.start()
+    with process.line() as line:
+        answers = client(line).sign([call(0), call(0, "gas", gas=10**6 + 1)])
+    assert rules(answers) == ["mode", "gas"]
+
+
+# --- who may connect, and what it may say ---------------------------------------------------------------
+
+
+def test_sockets_are_private_and_replace_what_a_killed_signer_left(process: Process) -> None:
+    for _ in range(2):
+        process.start()
+        for name in ("signer.sock", "signer-admin.sock"):
+            assert stat.S_IMODE((process.folder / "run" / name).stat().st_mode) == 0o600
+        assert stat.S_IMODE((process.folder / "run").stat().st_mode) == 0o700
+        assert stat.S_IMODE((process.folder / "signer.db").stat().st_mode) == 0o600
+        assert process.running is not None
+        process.running.kill()
+        assert process.ended() == -signal.SIGKILL
+
+
+def test_a_folder_others_may_enter_and_a_file_in_the_way_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=0o755)
+    (tmp_path / "run").chmod(0o755)
+    with pytest.raises(ConfigError, match=r"mode 0700, found user \d+, mode 0755"):
+        private_folder(tmp_path / "run")
+    (tmp_path / "run").chmod(0o700)
+    (tmp_path / "run" / "s.sock").write_text("something of yours")
+    with pytest.raises(ConfigError, match="found a file"):
+        listening(tmp_path / "run" / "s.sock")
+
+
+def test_a_second_signer_on_the_same_store_is_refused(tmp_path: Path) -> None:
+    held = only_one(tmp_path / "signer.db")
+    with pytest.raises(ConfigError, match="another signer"):
+        only_one(tmp_path / "signer.db")
+    os.close(held)
+    os.close(only_one(tmp_path / "signer.db"))
+
+
+NONSENSE = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b"\xff\xfe",
+    b'{"id":1,"op":"sign"}',
+    b'{"id":1,"op":"kill"}',
+    b'{"id":1,"op":"status","extra":1}',
+    b'{"id":true,"op":"status"}',
+    b'{"id":1,"op":"signed","address":"0x00","from_nonce":-1}',
+    b'{"id":1,"op":"sign","address":"' + ADDRESS.encode() + b'","token":1,"items":[]}',
+    b'{"id":' + b"9" * 400 + b',"op":"status"}',
+    b"[" * 2_000,
+]
+
+
+def test_nonsense_is_refused_and_orders_are_taken_at_the_other_socket_only(process: Process) -> None:
+    process.start()
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.settimeout(20)
+        raw.connect(str(process.folder / "run" / "signer.sock"))
+        reader = raw.makefile("rb")
+        for line in NONSENSE:
+            raw.sendall(line + b"\n")
+            answer = json.loads(reader.readline())
+            assert answer["ok"] is False and answer["rule"] == "message"
+        raw.sendall(b" " * (wire.MAX_LINE + 1))
+        assert "longer" in json.loads(reader.readline())["reason"]
+        assert reader.read() == b""  # and closed
+        reader.close()
+    assert process.order("status")["ok"]
+
+
+# --- the disk -------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_refuses_all_and_nothing_leaves_until_there_is_room(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    held = desk.session()
+    desk.ask(held, call(0))
+    assert desk.database is not None
+    with desk.database.transaction() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    requests = [call(i) for i in range(1, 120)]
+    answers = desk.service.sign(held[0], ADDRESS, held[1], requests)
+    assert {answer.rule if isinstance(answer, Refusal) else "signed" for answer in answers} == {"store"}
+    assert "free disk space" in str(answers[0])
+    with desk.database.transaction() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count=100000")
+    assert [one.nonce for one in desk.signed()] == [0]
+    assert all(answer.startswith("0x") for answer in desk.ask(held, *requests[:3]))
+    desk.stop()
+
+
+def test_a_locked_store_refuses_and_a_stop_still_counts(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    held = desk.session()
+    with create_engine(f"sqlite:///{tmp_path / 'signer.db'}").connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        assert desk.ask(held, call(0)) == ["store"]
+        desk.service.core.switch.ask("killed")
+        desk.service.orders.stop("signal")  # cannot be stored now
+        other.exec_driver_sql("ROLLBACK")
+        other.invalidate()
+    assert desk.ask(held, call(0)) == ["killed"]
+    assert desk.signed() == []
+    desk.stop()
+
+
+def test_a_store_that_would_not_be_durable_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keeper.signer.database._FULL", 3)  # as if SQLite had answered another level
+    with pytest.raises(SignerStoreError, match="expected journal_mode wal and synchronous 3, found wal and 2"):
+        Database(tmp_path / "signer.db")
+
+
+def test_a_store_of_another_schema_is_refused(tmp_path: Path) -> None:
+    database = Database(tmp_path / "signer.db")
+    with database.transaction() as connection:
+        connection.exec_driver_sql("PRAGMA user_version=9")
+    database.close()
+    with pytest.raises(SignerStoreError, match="expected schema 1, found 9"):
+        Database(tmp_path / "signer.db")
+
+
+# --- secrets --------------------------------------------------------------------------------------------
+
+
+def secrets(raw: bytes) -> list[str]:
+    return [SECRET, str(int(SECRET, 16)), PASSWORD, raw.hex()]
+
+
+def test_no_secret_in_log_command_line_core_settings_or_store(process: Process) -> None:
+    process.start()
+    assert process.running is not None
+    proc = Path("/proc") / str(process.running.pid)
+    command = (proc / "cmdline").read_text()
+    limits = next(line for line in (proc / "limits").read_text().splitlines() if line.startswith("Max core"))
+    with process.line() as line:
+        signed = client(line).sign([call(0), call(9), call(0, "value", value=1)])
+        given = signed[0]
+        assert isinstance(given, SignedBytes)
+    process.stop()
+    store = (process.folder / "signer.db").read_bytes()
+    assert limits.split()[4:6] == ["0", "0"]
+    for secret in secrets(given.raw):
+        assert secret not in process.log and secret not in command
+        assert secret not in repr(given) and secret not in repr(call(0))
+    assert bytes.fromhex(SECRET) not in store and SECRET.encode() not in store and PASSWORD.encode() not in store
+    assert given.tx_hash in process.log and "refused" in process.log
+
+
+READS = """
+import os, sys
+from pathlib import Path
+from keeper.signer.process import run
+def look():
+    child = os.popen("env").read()
+    sys.stderr.write("leaked\\n" if "KEYSTORE_PASSWORD=" in child else "clean\\n")
+    status = Path("/proc/self/stat").stat().st_uid
+    import ctypes
+    sys.stderr.write(f"dumpable {ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)}\\nlistening\\n")
+    sys.stderr.flush()
+run(Path(sys.argv[1]), ready=look)
+"""
+
+
+def test_children_inherit_no_password_and_the_process_is_not_dumpable(process: Process) -> None:
+    process.start("-c", READS)
+    assert "clean\n" in process.log and "dumpable 0\n" in process.log
+
+
+def test_a_wrong_password_stops_it_with_neither_password_told(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del monkeypatch
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "KEEPER_KEYSTORE_PASSWORD": "hunter2"}
+    done = subprocess.run(
+        [sys.executable, "-m", "keeper.signer", str(process.config)], env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == ExitCode.KEY
+    assert "could not be decrypted" in done.stderr
+    assert not any(secret in done.stderr + done.stdout for secret in ("hunter2", PASSWORD, SECRET))
+
+
+# --- the file and the commands ----------------------------------------------------------------------------
+
+
+def test_the_example_is_a_file_that_loads() -> None:
+    found = load(ROOT / "docs" / "examples" / "signer.toml")
+    assert found.policy().mode == "observe"
+    assert [rule.function.signature for rule in found.policy().calls] == [
+        "liquidate(address,address)",
+        "setMmRatioBuffer(uint24)",
+    ]
+
+
+FAULTS: dict[str, tuple[Callable[[str], str], str]] = {
+    "unknown key": (lambda text: text.replace("lease_seconds", "lease_second"), "did you mean lease_seconds"),
+    "no caps": (lambda text: text.replace("per_day = 20.0", ""), "caps.per_day: expected a setting, found none"),
+    "caps out of order": (
+        lambda text: text.replace("per_hour = 10.0", "per_hour = 30.0"),
+        "per_transaction <= per_hour",
+    ),
+    "tip above fee": (lambda text: text.replace("max_tip_gwei = 2.0", "max_tip_gwei = 300.0"), "max_tip_gwei <="),
+    "no key": (lambda text: text.replace("[[key]]", "[key]"), "key"),
+    "a signature": (lambda text: text.replace("touch(uint256)", "touch(uint257)"), "expected a Solidity type"),
+    "a path": (lambda text: text + '[[call.argument]]\npath = "1"\nlow = 1\n', "expected one of"),
+    "deep arrays": (lambda text: text.replace("touch(uint256)", "touch(bytes[][])"), "nested at most 2 deep, found 3"),
+    "a checksum": (lambda text: text.replace(ADDRESS, ADDRESS.replace("f39F", "F39F")), "a digit is wrong"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_wrong_file_says_key_expectation_and_finding(tmp_path: Path, case: str) -> None:
+    change, says = FAULTS[case]
+    path = tmp_path / "signer.toml"
+    path.write_text(change(FILE))
+    with pytest.raises(ConfigError) as found:
+        load(path)
+    assert says in str(found.value)
+
+
+def test_the_commands(process: Process) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "KEEPER_KEYSTORE_PASSWORD": PASSWORD}
+
+    def keeper(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "keeper", "signer", *arguments, "--config", str(process.config)]
+        return subprocess.run(command, env=environ, capture_output=True, text=True)
+
+    assert "run `keeper signer run`" in keeper("status").stderr
+    process.start("-m", "keeper", "signer", "run", "--config")
+    assert process.running is not None
+    assert b"keeper.signer" in (Path("/proc") / str(process.running.pid) / "cmdline").read_bytes()
+    assert json.loads(keeper("drain", "--json").stdout)["lanes"][0]["state"] == "drain"
+    assert "next nonce 5" in keeper("enrol", "--address", ADDRESS, "--ledger", "one", "--next-nonce", "5").stdout
+    assert keeper("enrol", "--address", ADDRESS, "--ledger", "two", "--next-nonce", "5").returncode == ExitCode.KEY
+    assert "next nonce 7" in keeper("reconcile", "--address", ADDRESS, "--ledger", "two", "--next-nonce", "7").stdout
+    lane = json.loads(keeper("resume", "--json").stdout)["lanes"][0]
+    assert (lane["state"], lane["ledger"], lane["watermark"]) == ("running", "two", 6)
+
+
+def test_two_hundred_signatures_in_one_request_are_measured(
+    process: Process, record_property: Callable[[str, object], None]
+) -> None:
+    """No limit on time: machines differ. The figure goes into the report; docs/signer.md tells ours."""
+    process.start()
+    with process.line(timeout_s=120) as line:
+        keeper = client(line)
+        before = time.perf_counter()
+        answers = keeper.sign([call(i, tip=GWEI) for i in range(200)])
+        spent = time.perf_counter() - before
+    record_property("signatures_per_second", round(200 / spent))
+    assert rules(answers) == ["signed"] * 200
