@@ -1,4 +1,4 @@
-"""The command line: `keeper run | once | accounts | explain | check-config | margin | greeks | demo | chaos | signer`"""
+"""The command line: `keeper run`, `once`, `accounts`, `explain`, `check-config`, `margin` and the rest."""
 
 import json
 import sys
