@@ -52,11 +52,28 @@ GWEI_DECIMALS = 9
 
 
 class ChainConfig(Section):
-    rpc_url: RpcUrl = Field(repr=False)
+    rpc_url: RpcUrl = Field(repr=False)  # the first of rpc_urls where only those are given
+    rpc_urls: Annotated[tuple[RpcUrl, ...], Field(strict=False)] = Field(default=(), repr=False)  # offers go to all
+    agreeing: Positive = 2  # endpoints that make a fact (receipt, nonce, header); all where there are fewer
+    patience_seconds: PositiveFloat = 2.0  # for all endpoints' answers together
     chain_id: Positive
     poll_seconds: PositiveFloat = 0.05
     timeout_seconds: PositiveFloat = 10.0
     confirmations: NotNegative = 2  # blocks on top of a transaction's before its outcome is final
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_url(cls, table: object) -> object:
+        if isinstance(table, dict) and "rpc_url" not in table:
+            urls = table.get("rpc_urls")
+            if isinstance(urls, list) and urls:
+                return {**table, "rpc_url": urls[0]}
+        return table
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Every URL once, the one for hot reads first."""
+        return tuple(dict.fromkeys((self.rpc_url, *self.rpc_urls)))
 
 
 class VenueConfig(Section):

@@ -28,6 +28,8 @@ def fault(
             return _own_fault(where, detail)
         case "model_type" | "dict_type":
             return f"{where}: expected a table, found {_shown(place, detail['input'])}"
+        case "tuple_type" if len(place) > 1:
+            return f"{where}: expected an array, found {_shown(place, detail['input'])}"
         case "tuple_type":
             return f"{where}: expected tables [[{where}]], found {_shown(place, detail['input'])}"
     expected = re.sub(r"^(Input|String|Tuple) should (be )?", "", detail["msg"])
@@ -55,7 +57,8 @@ def _nearest(place: Sequence[str | int], sections: Mapping[str, type[Section]]) 
 
 def _shown(place: Sequence[str | int], found: object) -> str:
     """Return what may be shown of a setting: no URL's secrets, nothing endless."""
-    if isinstance(found, str) and ("://" in found or str(place[-1]).endswith("url")):
+    is_url = any(str(part).endswith(("url", "urls")) for part in place)
+    if isinstance(found, str) and (is_url or "://" in found):
         return redacted(found)
     if isinstance(found, str) and _KEY_LIKE.search(found):
         return "something as long as a private key, not shown"

@@ -51,6 +51,15 @@ class RpcUnreachable(ChainError):
     """No usable answer from the node: refused, timed out, or not JSON-RPC."""
 
 
+class RpcBusy(RpcUnreachable):
+    """A limiter or gateway answered in the node's place: HTTP 429 or 5xx without JSON-RPC inside."""
+
+    def __init__(self, message: str, status: int, retry_after_s: float | None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s  # as the header asked, None where it did not
+
+
 class WrongChain(ChainError):
     """The node answers for another chain than the configured one."""
 

@@ -5,6 +5,7 @@ formatters on every call (docs/adr/0002). Nothing here retries or guesses: a fai
 a failed item of a batch is an `RpcRefusal` in its place.
 """
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +13,17 @@ from typing import Any, cast
 
 import orjson
 import requests
-from eth_utils.address import to_checksum_address
 from urllib3.exceptions import HTTPError
 
 from keeper.chain import Block, Call, Log, Receipt
-from keeper.errors import ChainError, MissingContract, RpcUnreachable, WrongChain, redacted
+from keeper.errors import ChainError, MissingContract, RpcBusy, RpcUnreachable, WrongChain, redacted
+from keeper.rpc_records import block_of, log_of, receipt_of
 
 BATCH = 400  # calls an HTTP request; beyond it Anvil and Geth gain nothing and providers refuse
 CALL_GAS = 30_000_000
 CHUNK_BYTES = 1 << 20
 MAX_RESPONSE_BYTES = 64 << 20
+TOO_MANY = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Rpc:
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["Content-Type"] = "application/json"
-        self._id = 0
+        self._ids = itertools.count(1)  # one step under the interpreter's lock: threads never share an id
 
     def __repr__(self) -> str:
         return f"Rpc({redacted(self._url)})"
@@ -75,19 +77,24 @@ class Rpc:
         return answers
 
     def _request(self, method: str, params: Sequence[object]) -> dict[str, object]:
-        self._id += 1
-        return {"jsonrpc": "2.0", "id": self._id, "method": method, "params": list(params)}
+        return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
 
     def _post(self, body: list[dict[str, object]]) -> list[Any | RpcRefusal]:
         where = redacted(self._url)
         try:
             with self._session.post(self._url, data=orjson.dumps(body), timeout=self._timeout, stream=True) as response:
                 raw = _body(response, time.monotonic() + self._timeout)
-                status = response.status_code
+                status, retry_after = response.status_code, response.headers.get("Retry-After")
         except (requests.RequestException, HTTPError, OSError) as e:
             raise RpcUnreachable(
                 f"{where}: expected a JSON-RPC answer, found {type(e).__name__}; is the node running and the url right?"
             ) from e
+        if status == TOO_MANY or (status >= 500 and not raw.lstrip().startswith((b"{", b"["))):
+            raise RpcBusy(
+                f"{where}: expected an answer, found HTTP {status} with {raw[:120]!r}; ask less often or add endpoints",
+                status,
+                _seconds(retry_after),
+            )
         try:
             decoded = orjson.loads(raw)
         except orjson.JSONDecodeError as e:
@@ -110,7 +117,7 @@ class Rpc:
         found = self.call("eth_getBlockByNumber", tag, False)
         if found is None:
             raise ChainError(f"block {tag}: the node does not have it; it lags behind or the chain was rolled back")
-        return _block(found)
+        return block_of(found)
 
     def eth_calls(self, calls: Sequence[Call], block: Block) -> list[bytes | RpcRefusal]:
         """Execute every call at `block`; a revert is a refusal in its place."""
@@ -161,12 +168,12 @@ class Rpc:
             "fromBlock": hex(first),
             "toBlock": hex(last),
         }
-        return [_log(entry) for entry in self.call("eth_getLogs", query)]
+        return [log_of(entry) for entry in self.call("eth_getLogs", query)]
 
     def receipts(self, hashes: Sequence[str]) -> list[Receipt | RpcRefusal | None]:
         """Return receipts; None where the node knows none, which proves nothing about the transaction."""
         answers = self.batch([("eth_getTransactionReceipt", (h,)) for h in hashes])
-        return [a if a is None or isinstance(a, RpcRefusal) else _receipt(a) for a in answers]
+        return [a if a is None or isinstance(a, RpcRefusal) else receipt_of(a) for a in answers]
 
     def nonce(self, address: str, block: Block) -> int:
         return int(self.call("eth_getTransactionCount", address, hex(block.number)), 16)
@@ -205,7 +212,7 @@ class Rpc:
 def _body(response: requests.Response, deadline: float) -> bytes:
     """Return the body, bounded in size and, however slowly it drips, in time. Raises OSError beyond either."""
     chunks, size = [], 0
-    while chunk := response.raw.read(CHUNK_BYTES, decode_content=True):
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         chunks.append(chunk)
         size += len(chunk)
         if size > MAX_RESPONSE_BYTES:
@@ -213,6 +220,12 @@ def _body(response: requests.Response, deadline: float) -> bytes:
         if time.monotonic() > deadline:
             raise TimeoutError("an answer that did not end in time")
     return b"".join(chunks)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return a Retry-After in seconds; the form with a date is not used by limiters and counts as not given."""
+    text = (retry_after or "").strip()
+    return float(text) if text.isascii() and text.isdecimal() and len(text) < 7 else None
 
 
 def _bytes(answer: Any | RpcRefusal) -> bytes | RpcRefusal:
@@ -279,36 +292,3 @@ def _simulated(answer: Any, count: int) -> list[bytes | RpcRefusal]:
 
 def _message(call: Call) -> dict[str, str]:
     return {"to": call.to, "data": "0x" + call.data.hex(), "gas": hex(CALL_GAS)}
-
-
-def _block(found: Mapping[str, Any]) -> Block:
-    return Block(
-        number=int(found["number"], 16),
-        hash=found["hash"],
-        parent_hash=found["parentHash"],
-        timestamp=int(found["timestamp"], 16),
-        base_fee=int(found.get("baseFeePerGas", "0x0"), 16),
-    )
-
-
-def _log(entry: Mapping[str, Any]) -> Log:
-    return Log(
-        address=to_checksum_address(entry["address"]),
-        topics=tuple(entry["topics"]),
-        data=bytes.fromhex(entry["data"][2:]),
-        block_number=int(entry["blockNumber"], 16),
-        block_hash=entry["blockHash"],
-        log_index=int(entry["logIndex"], 16),
-    )
-
-
-def _receipt(entry: Mapping[str, Any]) -> Receipt:
-    return Receipt(
-        tx_hash=entry["transactionHash"],
-        block_number=int(entry["blockNumber"], 16),
-        block_hash=entry["blockHash"],
-        succeeded=int(entry["status"], 16) == 1,
-        gas_used=int(entry["gasUsed"], 16),
-        effective_gas_price=int(entry["effectiveGasPrice"], 16),
-        logs=tuple(_log(log) for log in entry["logs"]),
-    )

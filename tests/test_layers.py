@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 ADAPTERS = ("keeper.venues", "keeper.oracles", "keeper.submit")
 BELOW_ADAPTERS = (
     "keeper.rpc",
+    "keeper.rpc_records",
     "keeper.abi",
     "keeper.units",
     "keeper.errors",
@@ -27,6 +28,7 @@ SIGNER_BELOW = ("keeper.signer", "keeper.errors", "keeper.units", "keeper.config
 CLOSED: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "engine": (("engine",), {"numpy", "scipy", "numba"}),
     "keeper.twin": (("keeper.twin",), set()),
+    "keeper.sending": (("keeper.sending", "keeper.chain", "keeper.errors", "keeper.units", "keeper.plans"), set()),
     "keeper.signer": (SIGNER_BELOW, SIGNER_KNOWS),  # no network code beside the keys
 }
 """Packages that stand on a list: what of ours, and which libraries beside the standard one."""
@@ -34,6 +36,7 @@ RESERVED = {"setup", "demo", "test", "check", "bench", "abis", "fmt", "chaos", "
 CHAIN_LIBRARIES = {"web3", "eth_abi", "eth_account", "eth_utils", "eth_keyfile", "eth_keys", "rlp"}
 KNOWS_CHAIN = (
     "keeper.rpc",
+    "keeper.rpc_records",
     "keeper.abi",
     "keeper.signer",
     *ADAPTERS,
@@ -73,7 +76,8 @@ def allowed(module: str, name: str) -> bool:
         return within(name, below) if ours else top in libraries or top in sys.stdlib_module_names
     adapter = next((package for package in ADAPTERS if within(module, (package,))), None)
     if adapter and ours:
-        return within(name, (adapter, *BELOW_ADAPTERS))
+        rules = ("keeper.sending",) if adapter == "keeper.submit" else ()
+        return within(name, (adapter, *BELOW_ADAPTERS, *rules))
     if "keeper.chaos" in (".".join(module.split(".")[:2]), ".".join(name.split(".")[:2])) and ours:
         return chaos_allowed(module, name)
     if module == "keeper.loop" and within(name, ADAPTERS):
@@ -130,6 +134,9 @@ def test_every_module_keeps_to_its_layer():
         ("keeper.signer.store", "from keeper.journal import Journal"),
         ("keeper.submit.public", "from keeper.signer.store import lane"),
         ("keeper.loop", "from keeper.signer import schema\nimport sqlalchemy"),
+        ("keeper.sending.fees", "from keeper.rpc import Rpc"),
+        ("keeper.sending.answers", "import requests"),
+        ("keeper.venues.reference", "from keeper.sending.priority import Job"),
         ("observer", "if TYPE_CHECKING:\n    from keeper.chain import Block"),
         ("observer_chain", "import engine.types"),
     ],
@@ -141,6 +148,7 @@ def test_the_rule_itself_flags(module, source):
 def test_the_rule_itself_lets_pass():
     assert violations("keeper.loop", "from keeper.venues.base import Venue\nfrom keeper.decide import decide") == []
     assert violations("keeper.venues.perp_curie", "import web3\nfrom keeper.rpc import Rpc") == []
+    assert violations("keeper.submit.endpoints", "from keeper.sending.answers import classify") == []
     assert violations("keeper.twin.words", "from math import isqrt\nfrom keeper.twin.fixed import WAD") == []
 
 

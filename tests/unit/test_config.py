@@ -89,6 +89,34 @@ def test_the_environment_overrides_urls(write):
         load(path, environ={"KEEPER_RPC_URL": ""})
 
 
+def test_several_endpoints_are_each_kept_once_and_the_first_serves_hot_reads(write):
+    only = '"https://a.example/KEY", "http://127.0.0.1:8545", "https://a.example/KEY"'
+    chain = load(write(changed('rpc_url = "http://127.0.0.1:8545"', f"rpc_urls = [{only}]")), environ={}).chain
+    assert chain.rpc_url == "https://a.example/KEY"
+    assert chain.endpoints == ("https://a.example/KEY", "http://127.0.0.1:8545")
+    assert "KEY" not in repr(chain)
+    both = changed("chain_id = 10 ", f"rpc_urls = [{only}]\nchain_id = 10 ")
+    assert load(write(both), environ={}).chain.endpoints == ("http://127.0.0.1:8545", "https://a.example/KEY")
+    environ = {"KEEPER_RPC_URL": "https://c.example/"}
+    assert load(write(both), environ=environ).chain.endpoints[0] == "https://c.example/"
+
+
+@pytest.mark.parametrize(
+    ("urls", "complaint"),
+    [
+        ('["http://h:1/x", "SECRET"]', "chain.rpc_urls[1]: expected a URL such as https"),
+        ('["http://h:1/x", 7]', "chain.rpc_urls[1]: expected a valid string, found 7"),
+        ('"https://h/SECRET"', "chain.rpc_urls: expected an array, found https://h/…"),
+        ('["ftp://h/SECRET"]', "chain.rpc_urls[0]: expected a URL such as https"),
+    ],
+)
+def test_a_bad_endpoint_is_named_by_its_place_without_its_secret(write, urls, complaint):
+    with pytest.raises(ConfigError) as refusal:
+        load(write(changed("chain_id = 10 ", f"rpc_urls = {urls}\nchain_id = 10 ")), environ={})
+    assert complaint in str(refusal.value)
+    assert "SECRET" not in str(refusal.value)
+
+
 def test_a_bad_url_from_the_environment_names_the_variable():
     with pytest.raises(ConfigError, match=r"chain\.rpc_url \(from KEEPER_RPC_URL\): expected a URL") as refusal:
         load(EXAMPLE, environ={"KEEPER_RPC_URL": "node/v3/SECRET"})
