@@ -1,8 +1,9 @@
 """From requests to answers: each passes its faults, then pool or node, then the faults of the answer."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from keeper.chain import Block
@@ -22,9 +23,11 @@ from keeper.chaos.holds import Holds
 from keeper.chaos.lies import NoSuchPath, bloated, lied
 from keeper.chaos.mining import Mined, Miner
 from keeper.chaos.pools import ANSWERED, MINE, Pools
-from keeper.chaos.requests import Open
+from keeper.chaos.requests import SEND, Open
 from keeper.chaos.stale import changes, stale_params, stale_result, unknown_block
 from keeper.chaos.upstream import Answer, Upstream
+
+SPECIAL = (ANSWERED - {SEND}) | {*MINE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +53,29 @@ class Pipeline:
         self.blocks: list[Mined] = []
 
     async def resolve(self, batch: Sequence[Asked]) -> None:
-        """Set every answer, in this order; neighbours without faults share one request to the node."""
-        plain: list[Asked] = []
-        for asked in batch:
-            if not asked.item_faults and not self._special(asked.open.request.method):
-                plain.append(asked)
-                continue
-            await self._forward_together(plain)
-            plain = []
-            await self._resolve_one(asked)
-        await self._forward_together(plain)
+        """Set every answer, in this order; neighbours without faults go together."""
+        for way, together in groupby(batch, self._way):
+            await way(list(together))
 
-    def _special(self, method: str) -> bool:
-        return self._pools is not None and (method in ANSWERED or method in MINE)
+    def _way(self, asked: Asked) -> Callable[[Sequence[Asked]], Awaitable[None]]:
+        method = asked.open.request.method
+        if asked.item_faults or (self._pools is not None and method in SPECIAL):
+            return self._one_by_one
+        if self._pools is not None and method == SEND:
+            return self._send_together
+        return self._forward_together
+
+    async def _one_by_one(self, batch: Sequence[Asked]) -> None:
+        for asked in batch:
+            await self._resolve_one(asked)
+
+    async def _send_together(self, batch: Sequence[Asked]) -> None:
+        assert self._pools is not None
+        endpoint = batch[0].open.request.endpoint
+        sent = [a.open.request.params[0] if a.open.request.params else "" for a in batch]
+        for asked, answer in zip(batch, await self._pools.take(endpoint, sent), strict=True):
+            asked.open.forwarded += 1
+            asked.open.answer = answer
 
     async def _forward_together(self, plain: Sequence[Asked]) -> None:
         requests = [(a.open.request.method, a.open.request.params) for a in plain]

@@ -7,7 +7,7 @@ from typing import Any
 from eth_utils.address import to_checksum_address
 
 from keeper.chaos.pool import Pool
-from keeper.chaos.pool_rules import Holding, PoolRefusal, State
+from keeper.chaos.pool_rules import SERVER_ERROR, Holding, PoolRefusal, State
 from keeper.chaos.requests import SEND
 from keeper.chaos.transactions import BadTransaction, PoolTx, decoded
 from keeper.chaos.upstream import Answer, Upstream, result_of
@@ -36,7 +36,7 @@ class Pools:
         """Return what the pool says; None when the question is the node's alone."""
         pool = self.at(endpoint)
         if method == SEND and params:
-            return await self._take(pool, str(params[0]))
+            return (await self.take(endpoint, params[:1]))[0]
         if method == NONCE and params[1:] == ["pending"]:
             return await self._pending_nonce(pool, str(params[0]))
         if method == LOOKUP and params:
@@ -45,6 +45,13 @@ class Pools:
             pending, queued = pool.status()
             return {"result": {"pending": hex(pending), "queued": hex(queued)}}
         return None
+
+    async def take(self, endpoint: str, sent: Sequence[object]) -> list[Answer]:
+        """Offer raw transactions (hex) to the endpoint's pool one after the other, all at the same head."""
+        found = [_decoded(str(raw)) for raw in sent]
+        async with self.lock:
+            state = await self.state({tx.sender for tx in found if isinstance(tx, PoolTx)})
+            return [_added(self.at(endpoint), tx, state) if isinstance(tx, PoolTx) else tx for tx in found]
 
     async def state(self, senders: Iterable[str]) -> State:
         """Return the head block and what these senders hold there."""
@@ -75,18 +82,6 @@ class Pools:
                 except PoolRefusal:
                     continue
 
-    async def _take(self, pool: Pool, sent: str) -> Answer:
-        try:
-            tx = decoded(bytes.fromhex(sent.removeprefix("0x")))
-        except (BadTransaction, ValueError) as e:
-            return {"error": {"code": -32_000, "message": str(e)}}
-        async with self.lock:
-            state = await self.state([tx.sender])
-            try:
-                return {"result": pool.add(tx.raw, state)}
-            except PoolRefusal as e:
-                return {"error": {"code": e.code, "message": e.message}}
-
     async def _pending_nonce(self, pool: Pool, address: str) -> Answer:
         sender = to_checksum_address(address)
         mined = int(await self._upstream.call(NONCE, sender, "latest"), 16)
@@ -99,6 +94,20 @@ class Pools:
         if answer.get("result") is None and held is not None:
             return {"result": as_json(held)}
         return answer
+
+
+def _decoded(sent: str) -> PoolTx | Answer:
+    try:
+        return decoded(bytes.fromhex(sent.removeprefix("0x")))
+    except (BadTransaction, ValueError) as e:
+        return {"error": {"code": SERVER_ERROR, "message": str(e)}}
+
+
+def _added(pool: Pool, tx: PoolTx, state: State) -> Answer:
+    try:
+        return {"result": pool.add(tx.raw, state)}
+    except PoolRefusal as e:
+        return {"error": {"code": e.code, "message": e.message}}
 
 
 def as_json(tx: PoolTx) -> dict[str, Any]:

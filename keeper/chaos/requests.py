@@ -1,5 +1,6 @@
 """One JSON-RPC request as the proxy sees it, and the log of all of them."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -74,6 +75,7 @@ class Exchange:
     answer: dict[str, Any] | None  # the envelope: result or error
     cut: str = ""  # what the transport did instead of answering
     tx_hash: str | None = None
+    received_ns: int = 0  # the machine's monotonic clock at arrival, the same for all its processes
     late: dict[str, Any] | None = None  # what the node said to held bytes when they were released
 
     @property
@@ -91,6 +93,7 @@ class Open:
 
     n: int
     request: Request
+    received_ns: int = field(default_factory=time.monotonic_ns)
     faults: list[int] = field(default_factory=list)
     forwarded: int = 0
     answer: dict[str, Any] | None = None
@@ -110,5 +113,6 @@ class Open:
             self.answer,
             self.cut,
             r.tx_hash(),
+            self.received_ns,
             self.late,
         )
