@@ -15,6 +15,8 @@ from keeper.chaos.upstream import Upstream, block_of
 from keeper.errors import ChainError
 
 BLOCK_SECONDS = 12
+Placed = Sequence[tuple[bytes, int]]
+"""Signed bytes and which of a reorganisation's new blocks holds them, from 0."""
 ELASTICITY, STEP = 2, 8  # EIP-1559
 
 
@@ -75,17 +77,18 @@ class Miner:
         senders = {s for pool in pools for s in pool.senders()} | {tx.sender for tx in ahead}
         return block_order(pools, ahead, await self._pools.state(senders), base_fee)
 
-    async def reorg(self, depth: int, keep: Mapping[str, int], put_back: bool) -> Block:
+    async def reorg(self, depth: int, keep: Mapping[str, int], place: Placed, put_back: bool) -> Block:
         """Replace the newest `depth` blocks by as many others.
 
-        `keep` maps hashes to the block they are mined in again, 0 the oldest of the new ones. The rest returns to
-        the pools, where there are pools and `put_back`.
+        `keep` maps hashes to the block they are mined in again, 0 the oldest of the new ones; `place` puts other
+        signed bytes into one of them. The rest returns to the pools, where there are pools and `put_back`.
         """
         removed = await self._removed(depth)
         missing = [tx_hash for tx_hash in keep if tx_hash not in removed]
         if missing:
             raise ChainError(f"reorg: expected transactions of the newest {depth} blocks, found {missing} not there")
         pairs = [["0x" + removed[tx_hash].hex(), offset] for tx_hash, offset in keep.items()]
+        pairs += [["0x" + raw.hex(), offset] for raw, offset in place]
         await self._upstream.call("anvil_reorg", depth, pairs)
         return await self._follow([raw for tx_hash, raw in removed.items() if tx_hash not in keep], put_back)
 

@@ -21,7 +21,7 @@ from keeper.chaos.faults import (
 from keeper.chaos.faultset import Chosen, FaultSet
 from keeper.chaos.holds import Holds
 from keeper.chaos.lies import NoSuchPath, bloated, lied
-from keeper.chaos.mining import Mined, Miner
+from keeper.chaos.mining import Mined, Miner, Placed
 from keeper.chaos.pools import ANSWERED, MINE, Pools
 from keeper.chaos.requests import SEND, Open
 from keeper.chaos.stale import changes, stale_params, stale_result, unknown_block
@@ -206,9 +206,9 @@ class Pipeline:
         await self.holds.reached(made.block.number)
         return made
 
-    async def reorg(self, depth: int, keep: Mapping[str, int], put_back: bool) -> Block:
+    async def reorg(self, depth: int, keep: Mapping[str, int], place: Placed, put_back: bool) -> Block:
         async with self._chain:
-            return await self._miner.reorg(depth, keep, put_back)
+            return await self._miner.reorg(depth, keep, place, put_back)
 
     async def rollback(self, depth: int, put_back: bool) -> Block:
         async with self._chain:

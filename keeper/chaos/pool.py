@@ -10,7 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from keeper.chaos.pool_rules import Holding, Limits, PoolRefusal, State, replaces, require_affordable, require_valid
+from keeper.chaos.pool_rules import (
+    Holding,
+    Limits,
+    PoolRefusal,
+    State,
+    replaces,
+    require_affordable,
+    require_delegation_limit,
+    require_valid,
+)
 from keeper.chaos.transactions import BadTransaction, PoolTx, decoded
 
 Tag = Literal["latest", "pending"]
@@ -104,6 +113,8 @@ class Pool:
         pending = self.pending(tx.sender)
         sibling = next((old for old in pending if old.nonce == tx.nonce), None)
         require_affordable(tx, held, sum(old.cost for old in pending), sibling)
+        if held.delegated:
+            require_delegation_limit(tx, held.nonce, pending)
         self._make_room(tx, state.base_fee)
         old = self._by_sender.get(tx.sender, {}).get(tx.nonce)
         if old is not None:

@@ -4,7 +4,7 @@ Sources: core/txpool/validation.go, core/txpool/errors.go, core/error.go, intern
 A fee cap below the base fee is no reason to refuse: such a transaction waits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keeper.chaos.transactions import PoolTx
@@ -44,6 +44,7 @@ class Holding:
 
     nonce: int
     balance: int  # wei
+    delegated: bool = False  # its code is an EIP-7702 delegation
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,19 @@ def require_affordable(tx: PoolTx, holding: Holding, spent: int, sibling: PoolTx
         what = "tx bumped" if sibling else "tx cost"
         over = spent + added - balance
         raise PoolRefusal(f"{short} {balance}, queued cost {spent}, {what} {added}, overshot {over}")
+
+
+def require_delegation_limit(tx: PoolTx, next_nonce: int, pending: Sequence[PoolTx]) -> None:
+    """Raise PoolRefusal for a second transaction in flight of a delegated account, or one behind a gap.
+
+    Others may move such an account's balance, so Geth lets it have one (legacypool checkDelegationLimit).
+    """
+    if any(old.nonce == tx.nonce for old in pending):
+        return
+    if pending:
+        raise PoolRefusal("in-flight transaction limit reached for delegated accounts")
+    if tx.nonce != next_nonce:
+        raise PoolRefusal("gapped-nonce tx from delegated accounts")
 
 
 def replaces(old: PoolTx, new: PoolTx, bump: int) -> bool:

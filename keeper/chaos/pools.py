@@ -12,6 +12,7 @@ from keeper.chaos.requests import SEND
 from keeper.chaos.transactions import BadTransaction, PoolTx, decoded
 from keeper.chaos.upstream import Answer, Upstream, result_of
 
+DELEGATION = "0xef0100"  # EIP-7702
 MINE = ("evm_mine", "anvil_mine")
 NONCE, LOOKUP, STATUS = "eth_getTransactionCount", "eth_getTransactionByHash", "txpool_status"
 ANSWERED = frozenset({SEND, NONCE, LOOKUP, STATUS})
@@ -58,11 +59,11 @@ class Pools:
         names = sorted(senders)
         asked: list[tuple[str, Sequence[Any]]] = [("eth_getBlockByNumber", ("latest", False))]
         for name in names:
-            asked += [(NONCE, (name, "latest")), ("eth_getBalance", (name, "latest"))]
+            asked += [(method, (name, "latest")) for method in (NONCE, "eth_getBalance", "eth_getCode")]
         answers = await self._upstream.ask(asked)
-        header, *numbers = [result_of(method, a) for (method, _), a in zip(asked, answers, strict=True)]
-        pairs = zip(numbers[::2], numbers[1::2], strict=True)
-        held = {name: Holding(int(n, 16), int(b, 16)) for name, (n, b) in zip(names, pairs, strict=True)}
+        header, *found = [result_of(method, a) for (method, _), a in zip(asked, answers, strict=True)]
+        facts = zip(names, found[::3], found[1::3], found[2::3], strict=True)
+        held = {name: Holding(int(n, 16), int(b, 16), code.startswith(DELEGATION)) for name, n, b, code in facts}
         return State(int(header.get("baseFeePerGas", "0x0"), 16), int(header["gasLimit"], 16), held)
 
     async def new_head(self, hashes: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,7 +23,7 @@ from keeper.chaos.envelope import Desk
 from keeper.chaos.faults import Fault
 from keeper.chaos.faultset import FaultSet
 from keeper.chaos.journal import ExchangeLog, Watch
-from keeper.chaos.mining import Mined, Miner
+from keeper.chaos.mining import Mined, Miner, Placed
 from keeper.chaos.pipeline import Pipeline
 from keeper.chaos.pool import Pool
 from keeper.chaos.pool_rules import Limits
@@ -180,13 +181,16 @@ class ChaosProxy:
         """
         return self._do(self._pipeline.mine(timestamp, base_fee, first)).block
 
-    def reorg(self, depth: int, keep: Mapping[str, int] | None = None, put_back: bool = True) -> Block:
+    def reorg(
+        self, depth: int, keep: Mapping[str, int] | None = None, place: Placed = (), put_back: bool = True
+    ) -> Block:
         """Replace the newest `depth` blocks by as many others and return the new head.
 
-        `keep` maps transaction hashes to the new block, from 0, that holds them again. The rest returns to the pool,
-        as in Geth, unless `put_back` is False.
+        `keep` maps transaction hashes to the new block, from 0, that holds them again; `place` lists other signed
+        bytes with theirs, such as a sibling that takes the nonce. The rest returns to the pool, as in Geth, unless
+        `put_back` is False.
         """
-        return self._do(self._pipeline.reorg(depth, keep or {}, put_back))
+        return self._do(self._pipeline.reorg(depth, keep or {}, place, put_back))
 
     def rollback(self, depth: int, put_back: bool = True) -> Block:
         """Take the newest `depth` blocks away and return the new head."""
@@ -248,7 +252,8 @@ class ChaosProxy:
         while True:
             await asyncio.sleep(POLL_S)
             if self._pipeline.holds.waits_for_blocks():
-                await self._pipeline.holds.reached(await upstream.number())
+                with suppress(ChainError):  # the node is away; the next look may find it
+                    await self._pipeline.holds.reached(await upstream.number())
 
 
 def _require_loopback(host: str) -> None:

@@ -1,6 +1,7 @@
 """Every fault once over HTTP against a real Anvil: what the client sees, what is counted, what reached the pool."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 import pytest
@@ -262,6 +263,18 @@ def test_an_answer_that_drips_is_whole_in_the_end_and_too_late_for_the_impatient
             Rpc(proxy.url, timeout_s=0.15).chain_id()
         assert rpc.chain_id() == 31_337
         assert proxy.hits(slow) == 2
+
+
+def test_a_proxy_that_ends_leaves_nobody_waiting(node):
+    with proxied(node) as (proxy, _):
+        proxy.add(Fault(Hold(), CHAIN))
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(Rpc(proxy.url, timeout_s=30).chain_id)
+            while not proxy.exchanges or not proxy.exchanges[0].faults:
+                Rpc(proxy.url).call("eth_blockNumber")
+            proxy.stop()
+            assert isinstance(waiting.exception(timeout=10), RpcUnreachable)
+        assert proxy.exchanges[0].answer is None
 
 
 # --- who is meant ----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from eth_utils.crypto import keccak
 
 from keeper.chaos import ChaosProxy, Limits
 from keeper.demo.anvil import Anvil, start_anvil
-from keeper.errors import ChainError
+from keeper.errors import ChainError, UsageError
 from keeper.rpc import Rpc, RpcError, RpcRefusal
 from tests.chain.chaos_node import ALICE, BOB, GWEI, fifo_anvil, proxied, signed
 
@@ -117,6 +117,44 @@ def test_a_reorg_returns_transactions_to_the_pool_or_mines_them_elsewhere(node):
         assert rpc.receipts([hash_of(returned)])[0].block_number == new.number + 1
         with pytest.raises(ChainError, match="expected transactions of the newest 1 blocks"):
             proxy.reorg(1, keep={hash_of(moved): 0})
+
+
+def test_a_reorg_may_swap_which_sibling_was_mined(node):
+    with proxied(node) as (proxy, rpc):
+        original, cancel = signed(0), signed(0, tip=2 * GWEI, value=0)
+        rpc.send_raw([original])
+        old = proxy.mine()
+        new = proxy.reorg(1, place=[(cancel, 0)])
+        assert (new.number, new.hash) != (old.number, old.hash)
+        gone, mined = rpc.receipts([hash_of(original), hash_of(cancel)])
+        assert gone is None
+        assert mined.block_hash == new.hash
+        assert rpc.nonce(ALICE.address, new) == 1
+        assert proxy.pool().status() == (0, 0)  # the original came back and its nonce was used
+
+
+def test_a_delegation_on_chain_limits_the_sender_to_one(node):
+    with proxied(node) as (_, rpc):
+        rpc.call("anvil_setCode", ALICE.address, "0xef0100" + "11" * 20)
+        rpc.send_raw([signed(0)])
+        (answer,) = rpc.send_raw([signed(1)])
+        assert refusal(answer) == "in-flight transaction limit reached for delegated accounts"
+
+
+def test_without_the_model_the_nodes_own_pool_is_seen():
+    with fifo_anvil() as anvil, proxied(anvil, geth_pool=False) as (proxy, rpc):
+        raw = signed(0, max_fee=5 * GWEI)
+        rpc.send_raw([raw])
+        proxy.mine(base_fee=20 * GWEI)
+        assert rpc.call("eth_getTransactionByHash", hash_of(raw)) is None  # Anvil forgets it; Geth would not
+        mined = signed(0, max_fee=50 * GWEI)
+        rpc.send_raw([mined])
+        proxy.mine()
+        assert rpc.receipts([hash_of(mined)])[0] is not None
+        proxy.reorg(1)
+        assert rpc.receipts([hash_of(mined)]) == [None]
+        with pytest.raises(UsageError, match="expected geth_pool=True"):
+            proxy.pool()
 
 
 def test_a_rollback_shortens_the_chain_and_may_forget(node):

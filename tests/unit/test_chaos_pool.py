@@ -101,6 +101,14 @@ def test_a_sender_queues_sixty_four_and_the_highest_nonce_goes():
     assert pool.status() == (65, 0)
 
 
+def test_a_delegated_account_has_one_in_flight():
+    pool, at = Pool(CHAIN), State(50, 30_000_000, {WALLET.address: Holding(4, ETHER, delegated=True)})
+    assert refused(pool, signed(5), at) == "gapped-nonce tx from delegated accounts"
+    pool.add(signed(4), at)
+    assert refused(pool, signed(5), at) == "in-flight transaction limit reached for delegated accounts"
+    pool.add(signed(4, fee=110, tip=11), at)
+
+
 def test_a_full_pool_takes_the_dearer_and_refuses_the_cheaper():
     other = Account.from_key(b"\x02" * 32)
     held = {WALLET.address: Holding(0, ETHER), other.address: Holding(0, ETHER)}
