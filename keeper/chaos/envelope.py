@@ -6,7 +6,17 @@ from typing import Any
 
 import orjson
 
-from keeper.chaos.faults import DuplicateId, Reorder, SingleForBatch, TransportAction, WrongId
+from keeper.chaos.faults import (
+    Cut,
+    DuplicateId,
+    Reorder,
+    Reset,
+    SingleForBatch,
+    Slow,
+    Status,
+    Truncate,
+    WrongId,
+)
 from keeper.chaos.faultset import Chosen, FaultSet
 from keeper.chaos.journal import ExchangeLog
 from keeper.chaos.pipeline import Asked, Pipeline
@@ -28,9 +38,10 @@ class Parcel:
     is_batch: bool
 
     @property
-    def transport_faults(self) -> list[Chosen]:
-        """Return those met by any item, each once, in the order of their adding."""
-        found = {c.id: c for a in self.asked for c in a.chosen if isinstance(c.action, TransportAction)}
+    def connection_faults(self) -> list[Chosen]:
+        """Return those of the connection that meet any item, each once, in the order of their adding."""
+        kinds = (Status, Truncate, Reset, Slow, Cut)
+        found = {c.id: c for a in self.asked for c in a.chosen if isinstance(c.action, kinds)}
         return [found[key] for key in sorted(found)]
 
     def cut(self, how: str) -> None:

@@ -59,7 +59,7 @@ class Pipeline:
 
     def _way(self, asked: Asked) -> Callable[[Sequence[Asked]], Awaitable[None]]:
         method = asked.open.request.method
-        if asked.item_faults or (self._pools is not None and method in SPECIAL):
+        if asked.item_faults or asked.open.ask is not None or (self._pools is not None and method in SPECIAL):
             return self._one_by_one
         if self._pools is not None and method == SEND:
             return self._send_together
@@ -169,6 +169,8 @@ class Pipeline:
 
     async def _ask(self, exchange: Open, params: list[Any]) -> Answer:
         request = exchange.request
+        if exchange.ask is not None:
+            return await exchange.ask(request.method, params)
         if self._pools is not None and request.method in MINE:
             return await self._mine_for_client(params)
         answer = None

@@ -1,7 +1,7 @@
 """One JSON-RPC request as the proxy sees it, and the log of all of them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -99,6 +99,7 @@ class Open:
     answer: dict[str, Any] | None = None
     cut: str = ""
     late: dict[str, Any] | None = None
+    ask: Callable[[str, Sequence[Any]], Awaitable[dict[str, Any]]] | None = None  # instead of the node's HTTP
 
     def closed(self) -> Exchange:
         r = self.request

@@ -9,8 +9,7 @@ import orjson
 from aiohttp import web
 
 from keeper.chaos.envelope import PARSE_ERROR, Desk, Parcel, Unparsable
-from keeper.chaos.faults import Cut, Reset, Slow, Status, Truncate
-from keeper.chaos.faultset import Chosen
+from keeper.chaos.faults import Reset, Slow, Status, Truncate
 from keeper.errors import RpcUnreachable
 
 JSON = "application/json"
@@ -48,8 +47,8 @@ class HttpDesk:
             self._desk.close(parcel)
 
     async def _answered(self, request: web.Request, parcel: Parcel) -> web.StreamResponse:
-        fault = next(iter(parcel.transport_faults), None)
-        if fault is None or not _applies(fault):
+        fault = next(iter(parcel.connection_faults), None)
+        if fault is None:
             return _json(await self._desk.answer(parcel))
         self._desk.applied(parcel, fault)
         match fault.action:
@@ -71,10 +70,6 @@ class HttpDesk:
                 return await _dripped(request, await self._desk.answer(parcel), slow)
         parcel.cut("cut")
         return _reset(request)
-
-
-def _applies(fault: Chosen) -> bool:
-    return isinstance(fault.action, Status | Reset | Truncate | Slow | Cut)
 
 
 def _json(body: bytes) -> web.Response:

@@ -3,18 +3,19 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import orjson
 from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType, web
 
 from keeper.chaos.envelope import Desk, Parcel, Unparsable
-from keeper.chaos.faults import Cut, Drop, Duplicate, Lie, Reset, Silence, Slow, Status, TransportAction, Truncate
+from keeper.chaos.faults import Cut, Drop, Duplicate, Lie, Reset, Silence, Slow, Status, Truncate
 from keeper.chaos.faultset import Chosen
 from keeper.chaos.lies import NoSuchPath, lied
 from keeper.chaos.requests import NOTIFICATION, Request
 from keeper.chaos.server import HttpDesk, parse_error
-from keeper.chaos.upstream import TIMEOUT_S, Upstream
+from keeper.chaos.upstream import TIMEOUT_S, Answer, Upstream
 from keeper.errors import RpcUnreachable
 
 SUBSCRIBE, UNSUBSCRIBE = "eth_subscribe", "eth_unsubscribe"
@@ -97,8 +98,13 @@ class _Relay:
         except Unparsable:
             await self._client.send_str(parse_error())
             return
+        granted: dict[str, str] = {}
+        for asked in parcel.asked:
+            if asked.open.request.method in (SUBSCRIBE, UNSUBSCRIBE):
+                asked.open.ask = partial(self._ask, granted)
         try:
             await self._answer(parcel)
+            await self._tell_early(granted)
         except RpcUnreachable:
             parcel.cut("the node did not answer")
             await self._client.close(code=SERVICE_RESTART)
@@ -106,13 +112,13 @@ class _Relay:
             self._desk.close(parcel)
 
     async def _answer(self, parcel: Parcel) -> None:
-        fault = next((f for f in parcel.transport_faults if not isinstance(f.action, Silence)), None)
+        fault = next(iter(parcel.connection_faults), None)
         if fault is not None:
             self._desk.applied(parcel, fault)
             if not _reaches_node(fault.action):
                 await self._close(parcel)
                 return
-        body = (await self._body(parcel)).decode()
+        body = (await self._desk.answer(parcel)).decode()
         match fault.action if fault else None:
             case None:
                 pass
@@ -125,37 +131,26 @@ class _Relay:
                 await self._close(parcel)
                 return
         await self._client.send_str(body)
-        await self._tell_early()
 
     async def _close(self, parcel: Parcel) -> None:
         parcel.cut("cut")
         await self._client.close(code=SERVICE_RESTART)
 
-    async def _body(self, parcel: Parcel) -> bytes:
-        """Return the answer; subscriptions go over the node's websocket, everything else over HTTP."""
-        (asked, *more) = parcel.asked
-        if more or asked.item_faults or asked.open.request.method not in (SUBSCRIBE, UNSUBSCRIBE):
-            return await self._desk.answer(parcel)
-        request = asked.open.request
-        asked.open.forwarded += 1
-        answer = await self._ask(request.method, request.params)
-        asked.open.answer = answer
-        if request.method == SUBSCRIBE and "result" in answer:
-            self._kinds[answer["result"]] = str(request.params[0])
-        return orjson.dumps({"jsonrpc": "2.0", "id": request.id, **answer})
-
-    async def _ask(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+    async def _ask(self, granted: dict[str, str], method: str, params: Sequence[Any]) -> Answer:
+        """Ask the node on its own websocket, where a subscription belongs. Raises RpcUnreachable."""
         key = next(self._ids)
-        self._waiting[key] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting[key] = asyncio.get_running_loop().create_future()
         try:
             await self._node.send_str(
                 orjson.dumps({"jsonrpc": "2.0", "id": key, "method": method, "params": list(params)}).decode()
             )
-            entry = await asyncio.wait_for(self._waiting[key], TIMEOUT_S)
+            entry = await asyncio.wait_for(waiting, TIMEOUT_S)
         except (TimeoutError, ClientError, OSError) as e:
             raise RpcUnreachable(f"{method}: expected an answer on the node's websocket, found none") from e
         finally:
             del self._waiting[key]
+        if method == SUBSCRIBE and "result" in entry:
+            granted[entry["result"]] = str(params[0])
         return {"error": entry["error"]} if "error" in entry else {"result": entry.get("result")}
 
     # --- from the node -----------------------------------------------------------------------------
@@ -178,8 +173,9 @@ class _Relay:
         else:
             self._early.append(entry)
 
-    async def _tell_early(self) -> None:
+    async def _tell_early(self, granted: dict[str, str]) -> None:
         """A node may notify before its answer to the subscription is read; the client hears the answer first."""
+        self._kinds |= granted
         known = [e for e in self._early if e["params"]["subscription"] in self._kinds]
         self._early = [e for e in self._early if e not in known]
         for entry in known:
@@ -228,4 +224,4 @@ def _reaches_node(action: object) -> bool:
             return forward
         case Cut():
             return False
-    return isinstance(action, TransportAction)
+    return True

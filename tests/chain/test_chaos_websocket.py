@@ -15,6 +15,7 @@ from keeper.chaos import (
     Duplicate,
     Error,
     Fault,
+    Hold,
     Lie,
     Match,
     Silence,
@@ -137,6 +138,25 @@ def test_a_silent_subscription_leaves_the_other_and_the_websocket_alone(node):
         silent = proxy.add(Fault(Silence(), HEADS))
         talk(proxy, body)
         assert proxy.hits(silent) == 1
+
+
+def test_an_open_websocket_may_say_nothing_at_all(node):
+    async def body(client: Client) -> None:
+        await client.ask("eth_subscribe", "newHeads")
+        faults = [proxy.add(Fault(action)) for action in (Hold(), Silence())]
+        await client.socket.send_str('{"jsonrpc":"2.0","id":9,"method":"eth_subscribe","params":["logs",{}]}')
+        await mine(proxy)
+        while [proxy.hits(key) for key in faults] != [1, 1]:
+            await asyncio.sleep(0)
+        with pytest.raises(TimeoutError):
+            await client.socket.receive(timeout=0.05)
+        await asyncio.to_thread(proxy.remove, faults[0])
+        late = await client.heard()
+        assert late["id"] == 9
+        assert "result" in late
+
+    with proxied(node) as (proxy, _):
+        talk(proxy, body)
 
 
 def test_a_head_may_come_twice_or_with_a_lie(node):
