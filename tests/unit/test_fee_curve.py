@@ -34,6 +34,11 @@ def test_by_hand_with_nothing_at_risk_and_nine_blocks_left() -> None:
     assert taken(offer(MARKET, Need(100_000, 0, 9), CAPS)) == Offer(62_100_000_000, 2_100_000_000)
 
 
+def test_by_hand_after_three_attempts_with_six_blocks_left() -> None:
+    """Pressure 4/10: every attempt that was not enough makes the next one more pressing."""
+    assert taken(offer(MARKET, Need(100_000, 0, 6, attempts=3), CAPS)).tip == 2_400_000_000
+
+
 def test_at_the_deadline_it_pays_the_highest_tip_and_one_block_s_value_at_risk() -> None:
     found = taken(offer(MARKET, Need(100_000, ETHER // 1000, 0), CAPS))
     assert found.tip == 3 * GWEI + 10 * GWEI  # 1e15 wei over 1e5 gas
