@@ -1,6 +1,7 @@
-"""A world on Anvil for the tests that need one: started once, and as it was again for every test."""
+"""Worlds for the tests that need one, started once and as new for every test: an Anvil, a PostgreSQL."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
@@ -10,6 +11,7 @@ from keeper.demo.deployment import Deployment
 from keeper.demo.traders import open_book
 from keeper.demo.transactions import role
 from keeper.rpc import Rpc
+from tests import postgres_server
 
 KEEPER = role("keeper")
 
@@ -38,3 +40,17 @@ def world(rpc: Rpc, curie: Deployment) -> Iterator[Deployment]:
     snapshot = rpc.call("evm_snapshot")
     yield curie
     assert rpc.call("evm_revert", snapshot) is True
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server's URL, or a skip that says why there is none."""
+    with postgres_server.server() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """An empty schema of it."""
+    with postgres_server.schema(postgres, f"keeper_{uuid4().hex}") as url:
+        yield url

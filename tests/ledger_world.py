@@ -1,7 +1,5 @@
 """What tests of the transaction ledger share: a journal with intents, signed-looking bytes, blocks and databases."""
 
-import sqlite3
-from contextlib import contextmanager
 from pathlib import Path
 
 from keeper.abi import transaction_hash
@@ -49,19 +47,8 @@ def signed(slot, kind="original", tag=0, max_fee=FEE, gas=GAS):
     return NewSlotAttempt(slot.id, kind, transaction_hash(raw), raw, gas, max_fee, 1)
 
 
-@contextmanager
-def sql(path):
-    """Give a plain connection to a SQLite file: what no method of the journal would do."""
-    connection = sqlite3.connect(path)
-    try:
-        with connection:
-            yield connection
-    finally:
-        connection.close()
-
-
-def dump(path):
-    """Return every row of every table of the ledger: what a refused operation must leave alone."""
+def dump(journal):
+    """Return every row of every table of the ledger, by plain SQL: what a refused operation must leave alone."""
     tables = ("intents", "slots", "slot_intents", "slot_attempts", "offers", "steps", "outcomes")
-    with sql(path) as connection:
-        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}
+    with journal._database.reading() as connection:
+        return {t: connection.exec_driver_sql(f"SELECT * FROM {t} ORDER BY 1, 2").all() for t in tables}

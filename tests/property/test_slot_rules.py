@@ -61,11 +61,11 @@ class SlotRules(RuleBasedStateMachine):
 
     def tried(self, action):
         """Do it; return None if it was refused, in which case no row may have changed."""
-        before = dump(self.path)
+        before = dump(self.journal)
         try:
             return action()
         except JournalError:
-            assert dump(self.path) == before
+            assert dump(self.journal) == before
             return None
 
     def now(self):
@@ -203,10 +203,10 @@ class SlotRules(RuleBasedStateMachine):
 
     @rule()
     def crash(self):
-        before = dump(self.path)
+        before = dump(self.journal)
         self.journal.close()
         self.journal = opened(file_url(self.folder.name))
-        assert dump(self.path) == before
+        assert dump(self.journal) == before
 
     def status(self, intent):
         ((status,),) = self.rows("SELECT status FROM intents WHERE id = ?", intent)

@@ -694,24 +694,12 @@ OLD_ROWS = {
 }
 
 
-POSTGRES = os.environ.get("KEEPER_TEST_POSTGRES_URL")
-
-
-@pytest.mark.skipif(not POSTGRES, reason="set KEEPER_TEST_POSTGRES_URL to a PostgreSQL database (psycopg) to run")
 class TestPostgres:
     """The same truths on PostgreSQL, in a schema of its own that is dropped afterwards."""
 
     @pytest.fixture
-    def url(self):
-        schema = f"keeper_test_{os.getpid()}"
-        server = sa.make_url(POSTGRES)
-        engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(sa.schema.CreateSchema(schema))
-            own = server.update_query_dict({"options": f"-c search_path={schema}"})
-            yield own.render_as_string(hide_password=False)
-            connection.execute(sa.schema.DropSchema(schema, cascade=True))
-        engine.dispose()
+    def url(self, postgres_url):
+        return postgres_url
 
     @pytest.fixture
     def journal(self, url):

@@ -34,15 +34,14 @@ from tests.ledger_world import (
     moment,
     opened,
     signed,
-    sql,
 )
 
 DONE = Outcome("achieved", "took 3 ETH")
 
 
-@pytest.fixture
-def url(tmp_path):
-    return file_url(tmp_path)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    return file_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
 
 
 @pytest.fixture
@@ -103,17 +102,17 @@ def test_a_slot_comes_back_as_it_was_reserved(journal):
     assert "data" not in repr(slot)
 
 
-def test_an_intent_has_one_slot_and_an_effect_one_open_slot(journal, tmp_path):
+def test_an_intent_has_one_slot_and_an_effect_one_open_slot(journal):
     (slot,) = reserved(journal)
     (free,) = intend(journal, 2, (2,))
-    before = dump(tmp_path / "keeper.db")
+    before = dump(journal)
     with pytest.raises(JournalError, match="found it under way in slot"):
         journal.reserve([call(free.id), call(*slot.intents)], 0, moment())
     with pytest.raises(JournalError, match="found it 2 times"):
         journal.reserve([call(free.id), call(free.id)], 0, moment())
     with pytest.raises(JournalError, match="found nothing"):
         journal.reserve([call(free.id, 99)], 0, moment())
-    assert dump(tmp_path / "keeper.db") == before
+    assert dump(journal) == before
     assert journal.intents_without_slot() == (free,)
 
 
@@ -183,14 +182,14 @@ def test_the_intents_of_a_released_slot_may_get_another(journal):
     assert (again.nonce, again.state) == (slot.nonce, "reserved")
 
 
-def test_a_nonce_is_given_back_only_by_proof_that_it_was_never_signed(journal, tmp_path):
+def test_a_nonce_is_given_back_only_by_proof_that_it_was_never_signed(journal):
     (slot,) = reserved(journal)
-    before = dump(tmp_path / "keeper.db")
+    before = dump(journal)
     with pytest.raises(JournalError, match="above the signer's watermark"):  # equal to the watermark: signed
         journal.released([Release(slot.id, "x", {})], slot.nonce, moment())
     with pytest.raises(JournalError, match="expected intents of its"):
         journal.released([Release(slot.id, "x", {slot.intents[0]: DONE})], -1, moment())
-    assert dump(tmp_path / "keeper.db") == before
+    assert dump(journal) == before
     journal.stored([signed(slot)], moment(), exposure_cap=NO_CAP)
     with pytest.raises(JournalError, match="found signed"):
         journal.released([Release(slot.id, "x", {})], -1, moment())
@@ -221,12 +220,12 @@ def test_siblings_are_stored_in_order_and_offered_bytes_stay_live(journal):
         (("cancel", "replacement"), "found replacement"),
     ],
 )
-def test_what_is_no_sibling_is_refused(journal, tmp_path, kinds, found):
+def test_what_is_no_sibling_is_refused(journal, kinds, found):
     (slot,) = reserved(journal)
-    before = dump(tmp_path / "keeper.db")
+    before = dump(journal)
     with pytest.raises(JournalError, match=found):
         journal.stored([signed(slot, k, n) for n, k in enumerate(kinds)], moment(), exposure_cap=NO_CAP)
-    assert dump(tmp_path / "keeper.db") == before
+    assert dump(journal) == before
 
 
 def test_a_filler_is_replaced_but_not_cancelled(journal):
@@ -246,15 +245,15 @@ def test_the_same_bytes_are_stored_once(journal):
         journal.imported([stolen], moment())
 
 
-def test_the_worst_case_of_all_open_slots_stays_below_the_cap(journal, tmp_path):
+def test_the_worst_case_of_all_open_slots_stays_below_the_cap(journal):
     first, second = reserved(journal, (1, 2))
     cap = 3 * GAS * FEE
     journal.stored([signed(first), signed(first, "replacement", 1, 2 * FEE)], moment(), exposure_cap=cap)
     assert journal.exposure(KEY).total == journal.exposure(KEY).waiting == 2 * GAS * FEE  # the dearest sibling
-    before = dump(tmp_path / "keeper.db")
+    before = dump(journal)
     with pytest.raises(JournalError, match=f"at most {cap - 1} wei .* found {cap}; nothing was stored"):
         journal.stored([signed(second)], moment(), exposure_cap=cap - 1)
-    assert dump(tmp_path / "keeper.db") == before
+    assert dump(journal) == before
     (own,) = journal.stored([signed(second)], moment(), exposure_cap=cap)  # equality is allowed
     mine(journal, second, own.tx_hash)
     assert (journal.exposure(KEY).waiting, journal.exposure(KEY).mined) == (2 * GAS * FEE, GAS * FEE)
@@ -284,12 +283,12 @@ def test_an_offer_is_written_before_its_answer_and_answered_once(journal):
     assert [offer.endpoint for offer in journal.offers_of(attempt.id)] == ["a", "b", "a"]
 
 
-def test_only_stored_bytes_of_a_nonce_that_waits_are_offered(journal, tmp_path):
+def test_only_stored_bytes_of_a_nonce_that_waits_are_offered(journal):
     slot, attempt = offered(journal)
-    before = dump(tmp_path / "keeper.db")
+    before = dump(journal)
     with pytest.raises(JournalError, match="store them first"):
         journal.offering([NewOffer(attempt.id, "a"), NewOffer(attempt.id + 1, "a")], moment())
-    assert dump(tmp_path / "keeper.db") == before
+    assert dump(journal) == before
     mine(journal, slot, attempt.tx_hash)
     with pytest.raises(JournalError, match="found mined; nothing is to be sent"):
         journal.offering([NewOffer(attempt.id, "a")], moment())
@@ -387,13 +386,13 @@ def test_an_intent_stays_closed_if_another_carries_its_effect_by_then(journal):
     assert journal.reserve([call(rival.id)], 1, moment(21))[0].nonce == 1
 
 
-def test_a_nonce_is_lost_only_by_its_use_at_a_final_block(journal, tmp_path):
+def test_a_nonce_is_lost_only_by_its_use_at_a_final_block(journal):
     slot, attempt = offered(journal)
-    before = dump(tmp_path / "keeper.db")
+    before = dump(journal)
     for count, winner, complaint in ((slot.nonce, None, "final count"), (1, attempt.tx_hash, "a stranger's hash")):
         with pytest.raises(JournalError, match=complaint):
             journal.lost([Loss(slot.id, count, winner, "x")], moment())
-    assert dump(tmp_path / "keeper.db") == before
+    assert dump(journal) == before
     journal.lost([Loss(slot.id, 1, "0xforeign", "used by another transaction")], moment())
     assert statuses(journal) == {slot.intents[0]: "lost"}
     assert journal.slot(slot.id).standing.winner_hash == "0xforeign"
@@ -441,26 +440,31 @@ def test_bytes_for_a_released_nonce_contradict_the_proof(journal):
 # --- the database itself -----------------------------------------------------------------------------
 
 
-def test_the_schema_itself_keeps_the_rules(journal, tmp_path):
+FORBIDDEN = {
+    "INSERT INTO slots SELECT 99, {cells}, 'reserved', NULL, NULL, NULL FROM slots": "one_slot_per_nonce|slots.nonce",
+    "INSERT INTO slots SELECT 99, {cells}, 'nonsense', NULL, NULL, NULL FROM slots": "ck_slots_state",
+    "UPDATE slots SET state = 'mined'": "ck_slots_mined",
+    "UPDATE slots SET state = 'mined', mined_number = 1, mined_hash = '0x'": "ck_slots_winner",
+    "UPDATE slots SET nonce = -1": "ck_slots_range",
+    "INSERT INTO offers (attempt_id, endpoint, block_number, wall_ms) VALUES (77, 'a', 1, 1)": "(?i)foreign key",
+    "UPDATE offers SET answer_class = 'ACCEPTED'": "ck_offers_answer",
+    "UPDATE steps SET cause = ''": "steps is append-only",
+    "DELETE FROM steps": "steps is append-only",
+    "UPDATE slot_attempts SET raw = NULL": "slot_attempts is append-only",
+    "DELETE FROM slot_attempts": "slot_attempts is append-only|(?i:foreign key)",
+    "UPDATE outcomes SET status = ''": "outcomes is append-only",
+}
+CELLS = "sender, nonce, purpose, target, data, gas, 'r', opened_block, deadline_block"
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN)
+def test_the_database_itself_keeps_the_rules(journal, statement):
     slot, attempt = offered(journal)
-    cells = "sender, nonce, purpose, target, data, gas, 'r', 1, 1, ?, NULL, NULL, NULL"
-    copy = f"INSERT INTO slots SELECT 99, {cells} FROM slots"
-    offer = "INSERT INTO offers (attempt_id, endpoint, block_number, wall_ms) VALUES (77, 'a', 1, 1)"
-    for statement, given, complaint in (
-        (copy, ("reserved",), "UNIQUE constraint failed: slots.sender, slots.nonce"),
-        (copy, ("nonsense",), "CHECK constraint failed: ck_slots_state"),
-        (copy, ("mined",), "CHECK constraint failed: ck_slots_mined"),
-        (offer, (), "FOREIGN KEY constraint failed"),
-        ("UPDATE offers SET answer_class = 'ACCEPTED'", (), "ck_offers_answer"),
-        ("UPDATE steps SET cause = ''", (), "steps is append-only"),
-        ("DELETE FROM steps", (), "steps is append-only"),
-        ("UPDATE slot_attempts SET raw = x'00'", (), "slot_attempts is append-only"),
-        ("DELETE FROM slot_attempts", (), "slot_attempts is append-only"),
-    ):
-        with sql(tmp_path / "keeper.db") as connection:
-            connection.execute("PRAGMA foreign_keys = ON")
-            with pytest.raises(sqlite3.IntegrityError, match=complaint):
-                connection.execute(statement, given)
+    journal.lost([Loss(slot.id, 1, None, "x")], moment())  # an outcome
+    before = dump(journal)
+    with pytest.raises(JournalError, match=FORBIDDEN[statement]), journal._database.writing() as connection:
+        connection.exec_driver_sql(statement.format(cells=CELLS))
+    assert dump(journal) == before
     assert journal.siblings(slot.id) == (attempt,)
 
 
@@ -480,7 +484,12 @@ def test_every_journal_has_its_own_ledger_id():
         assert one.ledger_id != other.ledger_id
 
 
-def test_a_locked_database_stops_before_anything_is_offered(journal, tmp_path):
+def test_a_locked_database_stops_before_anything_is_offered(tmp_path):
+    with opened(file_url(tmp_path)) as journal:
+        stops_while_locked(journal, tmp_path)
+
+
+def stops_while_locked(journal, tmp_path):
     _, attempt = offered(journal)
     before = journal.offers_of(attempt.id)
     other = sqlite3.connect(tmp_path / "keeper.db", isolation_level=None)
