@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
     CHAIN = 4
     """The chain is not the configured one: unreachable, wrong chain id, no contract at an address."""
     KEY = 5
-    """The keystore: missing, undecryptable, or not the configured address."""
+    """The keystore: missing, undecryptable, or not the configured address; or the signer: refused, unreachable."""
     JOURNAL = 6
     """The journal database: unreachable, of another chain, or written by a newer version."""
     UNHEALTHY = 7

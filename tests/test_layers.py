@@ -23,7 +23,7 @@ BELOW_ADAPTERS = (
 )
 BELOW_CHAOS = ("keeper.rpc", "keeper.chain", "keeper.errors", "keeper.units")
 PROCESS_LIBRARIES = {"apscheduler": ("keeper.jobs", "keeper.app"), "aiohttp": ("keeper.chaos",)}
-SIGNER_KNOWS = {"eth_abi", "eth_account", "eth_utils", "eth_typing", "hexbytes", "sqlalchemy", "pydantic", "orjson"}
+SIGNER_KNOWS = {"eth_abi", "eth_account", "eth_keys", "eth_typing", "eth_utils", "sqlalchemy", "pydantic", "orjson"}
 SIGNER_BELOW = ("keeper.signer", "keeper.errors", "keeper.units", "keeper.config_fields", "keeper.config_faults")
 CLOSED: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "engine": (("engine",), {"numpy", "scipy", "numba"}),

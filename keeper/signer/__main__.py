@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from keeper.errors import KeeperError
+from keeper.signer.logs import log_to_stderr
 from keeper.signer.process import run
 
 
@@ -14,12 +15,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="keeper signer run", description="Hold the keys and sign what policy allows.")
     parser.add_argument("config", type=Path, metavar="FILE")
     found = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    lines = log_to_stderr()
     try:
         run(found.config, ready=lambda: logging.getLogger("keeper.signer").info("listening"))
     except KeeperError as error:
         sys.stderr.write(f"error: {error}\n")
         return int(error.exit_code)
+    finally:
+        lines.finish(timeout_s=1.0)
     return 0
 
 

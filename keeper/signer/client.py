@@ -14,6 +14,8 @@ from keeper.errors import SignerUnreachable, SigningRefused
 from keeper.signer import wire
 from keeper.signer.records import Grant, LedgerState, Refusal, SignedBytes, SignRequest
 
+CHUNK = 32
+"""Transactions in one request: answered well within a time-out, and the first can leave before the last."""
 NOT_ASSUMED = "nothing is assumed about what it signed: connect again and repeat the same request ids"
 
 
@@ -114,8 +116,8 @@ class SignerClient:
     def sign(self, requests: Sequence[SignRequest]) -> tuple[SignedBytes | Refusal, ...]:
         """Return bytes or refusal per request, in their order. The bytes were durable before they were sent here."""
         given: list[SignedBytes | Refusal] = []
-        for start in range(0, len(requests), wire.MAX_ITEMS):
-            given += self._signed_batch(requests[start : start + wire.MAX_ITEMS])
+        for start in range(0, len(requests), CHUNK):
+            given += self._signed_batch(requests[start : start + CHUNK])
         return tuple(given)
 
     def _signed_batch(self, requests: Sequence[SignRequest]) -> list[SignedBytes | Refusal]:

@@ -9,9 +9,9 @@ import orjson
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_keys.datatypes import PrivateKey
 from eth_typing import HexStr
 from eth_utils.exceptions import ValidationError
-from hexbytes import HexBytes
 from pydantic import SecretStr
 
 from keeper.errors import ConfigError, KeystoreError
@@ -23,13 +23,23 @@ HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F4668
 """Half the order of secp256k1; EIP-2 allows no `s` above it."""
 
 
+class _Secret(PrivateKey):
+    """A private key that no message, traceback or debugger's listing shows."""
+
+    def __repr__(self) -> str:
+        return "PrivateKey(hidden)"
+
+    __str__ = __repr__
+
+
 class Key:
     """Signs what it is given: whoever calls it has checked. Its representation shows the address only."""
 
-    __slots__ = ("_account", "address")
+    __slots__ = ("_secret", "address")
 
     def __init__(self, account: LocalAccount) -> None:
-        self._account = account
+        # an object of its own: from bytes, its public key would be derived anew for every signature
+        self._secret = _Secret(bytes(account.key))
         self.address: str = account.address
 
     def __repr__(self) -> str:
@@ -54,14 +64,14 @@ class Key:
             "maxFeePerGas": request.max_fee,
             "maxPriorityFeePerGas": request.tip,
         }
-        signed = self._account.sign_transaction(fields)
+        signed = Account.sign_transaction(fields, self._secret)
         raw = bytes(signed.raw_transaction)
-        _read_back(raw, fields)
+        _read_back(TypedTransaction.from_bytes(signed.raw_transaction), fields)
         return "0x" + bytes(signed.hash).hex(), raw
 
 
-def _read_back(raw: bytes, asked: dict[str, Any]) -> None:
-    found = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+def _read_back(signed: TypedTransaction, asked: dict[str, Any]) -> None:
+    found = signed.as_dict()
     differing = [name for name, value in asked.items() if name != "to" and found.get(name) != value]
     if bytes(found["to"]) != bytes.fromhex(str(asked["to"])[2:]):
         differing.append("to")

@@ -238,6 +238,16 @@ def test_a_cap_may_be_reached_and_not_passed_and_frees_itself_after_its_window(t
     desk.stop()
 
 
+@pytest.mark.parametrize(("passed_ms", "free"), [(3_599_999, False), (3_600_000, True)])
+def test_a_signature_counts_for_exactly_an_hour(tmp_path: Path, passed_ms: int, free: bool) -> None:
+    desk = Desk(tmp_path, policy=replace(POLICY, per_hour=COST), lease_ms=10**9)
+    held = desk.session()
+    desk.ask(held, call(0))
+    desk.clocks.steady = 50.0 + passed_ms / 1000
+    assert is_hash(desk.ask(held, call(1))[0]) == free
+    desk.stop()
+
+
 def test_siblings_count_once_as_the_dearest_cancels_included(tmp_path: Path) -> None:
     desk = small(tmp_path, per_hour=2 * COST)
     held = desk.session()
@@ -298,6 +308,15 @@ def test_a_kill_in_the_middle_of_a_batch_counts_for_the_rest_of_it(desk: Desk, m
     monkeypatch.setattr(switch, "now", lambda: next(looks))
     answers = desk.ask(held, call(0), call(1), call(2))
     assert [is_hash(a) for a in answers] == [True, True, False]
+
+
+def test_a_drain_after_a_kill_takes_nothing_back(desk: Desk) -> None:
+    switch = desk.service.core.switch
+    switch.ask("killed")
+    switch.ask("drain")
+    assert switch.now() == "killed"
+    switch.clear()
+    assert switch.now() == "running"
 
 
 def test_a_folder_that_cannot_be_looked_into_counts_as_killed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
