@@ -66,7 +66,7 @@ class Server:
             session = Session()
             self._open.add(writer)
             try:
-                if _own_peer(writer):
+                if own_peer(writer.get_extra_info("socket")):
                     await self._converse(session, answering, reader, writer)
             except ConnectionError:
                 pass  # the peer is gone; what it held is freed below
@@ -108,11 +108,9 @@ class Server:
             signal.signal(number, ask)
 
 
-def _own_peer(writer: asyncio.StreamWriter) -> bool:
+def own_peer(connection: socket.socket) -> bool:
     """Whether the peer runs under our own user (SO_PEERCRED); the socket's mode says so too."""
-    credentials = writer.get_extra_info("socket").getsockopt(
-        socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
-    )
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, _ = struct.unpack("3i", credentials)
     if uid != os.getuid():
         log.warning("connection of process %d refused: expected user %d, found %d", pid, os.getuid(), uid)
@@ -124,6 +122,10 @@ def listening(path: Path) -> socket.socket:
     private_folder(path.parent)
     if path.exists() and not path.is_socket():
         raise ConfigError(f"socket: expected nothing or an old socket at {path}, found a file; move it away")
+    if _answers(path):
+        raise ConfigError(
+            f"socket: expected nobody to listen at {path}, found a running signer; stop it, or name another"
+        )
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
@@ -138,6 +140,15 @@ def listening(path: Path) -> socket.socket:
         os.umask(before)
     listener.listen(16)
     return listener
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:  # nothing there, or left by a killed process
+            return False
+    return True
 
 
 def private_folder(folder: Path) -> None:

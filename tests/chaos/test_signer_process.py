@@ -21,7 +21,7 @@ from keeper.signer.client import CHUNK, Line, SignerClient
 from keeper.signer.config import load
 from keeper.signer.database import Database
 from keeper.signer.records import LedgerState, Refusal, SignedBytes
-from keeper.signer.server import listening, only_one, private_folder
+from keeper.signer.server import listening, only_one, own_peer, private_folder
 from tests.signer_desk import ADDRESS, HOUSE, SECRET, Desk, call, ledger, transfer
 
 PASSWORD = "correct horse battery staple"
@@ -288,6 +288,21 @@ def test_a_folder_others_may_enter_and_a_file_in_the_way_are_refused(tmp_path: P
     (tmp_path / "run" / "s.sock").write_text("something of yours")
     with pytest.raises(ConfigError, match="found a file"):
         listening(tmp_path / "run" / "s.sock")
+
+
+def test_a_socket_somebody_listens_at_is_left_to_them(tmp_path: Path) -> None:
+    with listening(tmp_path / "run" / "s.sock"), pytest.raises(ConfigError, match="found a running signer"):
+        listening(tmp_path / "run" / "s.sock")
+    listening(tmp_path / "run" / "s.sock").close()  # the listener is gone, its file is replaced
+
+
+@pytest.mark.parametrize(("uid", "own"), [(os.getuid(), True), (os.getuid() + 1, False)])
+def test_a_peer_of_another_user_is_turned_away(monkeypatch: pytest.MonkeyPatch, uid: int, own: bool) -> None:
+    """The kernel says who the peer is; that we are somebody else is all that is pretended."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        monkeypatch.setattr("keeper.signer.server.os.getuid", lambda: uid)
+        assert own_peer(ours) == own
 
 
 def test_a_second_signer_on_the_same_store_is_refused(tmp_path: Path) -> None:
