@@ -39,7 +39,9 @@ def intend(journal, number, accounts):
 
 
 def call(*intents, sender=KEY, deadline=99):
-    return NewSlot(sender, "call", TARGET, b"\x01\x02\x03\x04" + bytes(intents), GAS, intents, deadline)
+    return NewSlot(
+        sender, "call", TARGET, b"\x01\x02\x03\x04" + bytes(i % 256 for i in intents), GAS, intents, deadline
+    )
 
 
 def signed(slot, kind="original", tag=0, max_fee=FEE, gas=GAS):

@@ -5,17 +5,14 @@ slot that is not released per nonce of a sender; one open slot per effect; no of
 bytes for a nonce that is closed. Refusals are JournalErrors.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import count, islice
-from uuid import uuid4
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from keeper.errors import JournalError
 from keeper.journal.database import Database
-from keeper.journal.lifecycle import CLOSED, OFFERABLE, STORABLE, Change
-from keeper.journal.schema import attempts, intents
+from keeper.journal.lifecycle import OFFERABLE, STORABLE, Change
+from keeper.journal.reserving import insert_slots, next_nonces, one_sender, require_free
 from keeper.journal.slot_queries import exposure_of
 from keeper.journal.slot_records import (
     Answer,
@@ -30,13 +27,12 @@ from keeper.journal.slot_records import (
 )
 from keeper.journal.slot_rows import (
     advance,
-    intent_rows,
     lock_ledger,
     read_attempts_of,
     read_offers,
     slots_by_id,
 )
-from keeper.journal.slot_schema import ANSWER_LENGTH, offers, slot_attempts, slot_intents, slots
+from keeper.journal.slot_schema import ANSWER_LENGTH, offers, slot_attempts
 
 
 class Slots:
@@ -53,12 +49,12 @@ class Slots:
         """
         if not wanted:
             return ()
-        sender = _one_sender(wanted)
+        sender = one_sender(wanted)
         with self._database.writing() as connection:
             lock_ledger(connection)
-            _require_free(connection, wanted)
-            nonces = _next_nonces(connection, sender, chain_count, len(wanted))
-            ids = _insert_slots(connection, wanted, nonces, at)
+            require_free(connection, wanted)
+            nonces = next_nonces(connection, sender, chain_count, len(wanted))
+            ids = insert_slots(connection, wanted, nonces, at)
             reserved = Change("reserved", f"{len(wanted)} together, the chain counts {chain_count}")
             advance(connection, [(slot_id, None, reserved) for slot_id in ids], at)
             found = slots_by_id(connection, ids)
@@ -135,95 +131,17 @@ class Slots:
     def answered(self, answers: Sequence[Answer], wall_ms: int) -> None:
         """Write what the endpoints said, once each. Raises JournalError for an offer unknown or answered already."""
         with self._database.writing() as connection:
-            for answer in answers:
-                waiting = and_(offers.c.id == answer.offer_id, offers.c.answer_class.is_(None))
-                said = {"answer_class": answer.answer_class, "answer_text": _printable(answer.text)}
-                written = connection.execute(update(offers).where(waiting).values(**said, answered_ms=wall_ms))
-                if written.rowcount != 1:
-                    raise JournalError(
-                        f"offer {answer.offer_id}: expected one waiting for its answer, found none; an answer is "
-                        "written once"
-                    )
-
-
-# --- reserving ---------------------------------------------------------------------------------------
-
-
-def _one_sender(wanted: Sequence[NewSlot]) -> str:
-    senders = {new.sender for new in wanted}
-    if len(senders) != 1:
-        raise ValueError(f"expected slots of one sender, whose count is given, found {sorted(senders)}")
-    return senders.pop()
-
-
-def _require_free(connection: Connection, wanted: Sequence[NewSlot]) -> None:
-    """Refuse intents that are closed or under way, and effects that are under way in any open slot."""
-    carried = Counter(intent for new in wanted for intent in new.intents)
-    rows = intent_rows(connection, carried)
-    effects = {effect: intent for intent, (_, effect) in rows.items()}
-    for intent, (status, _) in rows.items():
-        if status not in ("intended", "live") or carried[intent] > 1:
-            found = status if carried[intent] == 1 else f"it {carried[intent]} times"
-            raise JournalError(f"intent {intent}: expected it live and in one slot, found {found}; send it once")
-    busy = (
-        select(intents.c.effect, slots.c.id, slots.c.sender, slots.c.nonce)
-        .join(slot_intents, slot_intents.c.intent_id == intents.c.id)
-        .join(slots, slots.c.id == slot_intents.c.slot_id)
-        .where(intents.c.effect.in_(list(effects)), slots.c.state.not_in(CLOSED))
-    )
-    for effect, slot_id, sender, nonce in connection.execute(busy):
-        raise JournalError(
-            f"intent {effects[effect]}: expected its effect free, found it under way in slot {slot_id}, nonce {nonce} "
-            f"of {sender}; replace or cancel that one"
-        )
-    older = select(attempts.c.tx_hash).where(
-        attempts.c.intent_id.in_(list(rows)), attempts.c.status.in_(("signed", "broadcast"))
-    )
-    for tx_hash in connection.execute(older).scalars():
-        raise JournalError(f"{tx_hash}: expected no open attempt of an older keeper, found one; settle it first")
-
-
-def _next_nonces(connection: Connection, sender: str, chain_count: int, wanted: int) -> list[int]:
-    """Return the lowest nonces that may be given: released ones above the chain's count, then beyond the highest."""
-    own = select(slots.c.nonce).where(slots.c.sender == sender, slots.c.nonce >= chain_count)
-    taken = set(connection.execute(own.where(slots.c.state != "released")).scalars())
-    released = set(connection.execute(own.where(slots.c.state == "released")).scalars())
-    older = select(func.max(attempts.c.nonce)).where(attempts.c.sender == sender, attempts.c.status != "lost")
-    highest = connection.execute(older).scalar_one_or_none()
-    beyond = max(chain_count, 1 + max(taken, default=-1), 0 if highest is None else 1 + highest)
-    gaps = sorted(nonce for nonce in released - taken if nonce < beyond)
-    return [*gaps[:wanted], *islice(count(beyond), max(wanted - len(gaps), 0))]
-
-
-def _insert_slots(
-    connection: Connection, wanted: Sequence[NewSlot], nonces: Sequence[int], at: Moment
-) -> Sequence[int]:
-    rows = [
-        {
-            "sender": new.sender,
-            "nonce": nonce,
-            "purpose": new.purpose,
-            "target": new.to,
-            "data": new.data,
-            "gas": new.gas,
-            "request_id": uuid4().hex,
-            "opened_block": at.block_number,
-            "deadline_block": new.deadline_block,
-            "state": "reserved",
-        }
-        for new, nonce in zip(wanted, nonces, strict=True)
-    ]
-    ids = connection.execute(insert(slots).returning(slots.c.id, sort_by_parameter_order=True), rows).scalars().all()
-    pairs = [
-        {"slot_id": slot_id, "intent_id": intent}
-        for slot_id, new in zip(ids, wanted, strict=True)
-        for intent in new.intents
-    ]
-    if pairs:
-        connection.execute(insert(slot_intents), pairs)
-        carried = {pair["intent_id"] for pair in pairs}
-        connection.execute(update(intents).where(intents.c.id.in_(carried)).values(status="live"))
-    return ids
+            lock_ledger(connection)
+            listed = [answer.offer_id for answer in answers]
+            unanswered = select(offers.c.id).where(offers.c.id.in_(listed), offers.c.answer_class.is_(None))
+            waiting = set(connection.execute(unanswered).scalars())
+            if len(waiting) != len(listed):
+                wrong = [i for i in listed if i not in waiting or listed.count(i) > 1]
+                raise JournalError(f"offers {wrong}: expected each waiting for its one answer, found another or none")
+            if answers:
+                cells: dict[str, object] = {name: bindparam(f"b_{name}") for name in ("answer_class", "answer_text")}
+                statement = update(offers).where(offers.c.id == bindparam("b_id")).values(**cells, answered_ms=wall_ms)
+                connection.execute(statement, [_said(answer) for answer in answers])
 
 
 # --- storing -----------------------------------------------------------------------------------------
@@ -309,6 +227,7 @@ def _insert_offers(connection: Connection, pairs: Sequence[NewOffer], at: Moment
     return tuple(written[offer_id] for offer_id in ids)
 
 
-def _printable(said: str) -> str:
-    """Return what is kept of an answer: PostgreSQL's text holds no NUL, and a hostile answer may be of any length."""
-    return said.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:ANSWER_LENGTH]
+def _said(answer: Answer) -> dict[str, object]:
+    """Return the row: PostgreSQL's text holds no NUL, and a hostile answer may be of any length."""
+    text = answer.text.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:ANSWER_LENGTH]
+    return {"b_id": answer.offer_id, "b_answer_class": answer.answer_class, "b_answer_text": text}

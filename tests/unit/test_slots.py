@@ -276,7 +276,7 @@ def test_an_offer_is_written_before_its_answer_and_answered_once(journal):
     found = journal.offers_of(attempt.id)
     assert found[0] == one
     assert (found[1].answer_class, len(found[1].answer_text), found[1].answered_ms) == ("ACCEPTED", 500, 1_250)
-    with pytest.raises(JournalError, match="written once"):
+    with pytest.raises(JournalError, match="waiting for its one answer"):
         journal.answered([Answer(one.id, "UNKNOWN", ""), Answer(two.id, "UNKNOWN", "")], 2_000)
     assert journal.offers_of(attempt.id) == found
     journal.offering([NewOffer(attempt.id, "a")], moment(4))
