@@ -28,7 +28,7 @@ from keeper.journal.slot_records import (
 )
 from tests.ledger_world import FEE, GAS, KEY, OTHER, call, dump, file_url, intend, moment, opened, signed
 
-CAP = 4 * GAS * FEE
+CAP = 3 * GAS * FEE
 KINDS = ("original", "replacement", "cancel", "filler")
 LIVE = ("intended", "live")
 CLOSED = ("final", "lost", "released")
@@ -99,7 +99,7 @@ class SlotRules(RuleBasedStateMachine):
         got = self.tried(lambda: self.journal.reserve(wanted, count, self.now()))
         assert got is None or len(got) == len(wanted)
 
-    @rule(choice=PICK, kind=st.sampled_from(KINDS), price=st.integers(1, 3), lost_answer=st.booleans())
+    @rule(choice=PICK, kind=st.sampled_from(KINDS), price=st.integers(1, 4), lost_answer=st.booleans())
     def sign(self, choice, kind, price, lost_answer):
         """The signer signs in order; `lost_answer`: the keeper died before it stored the bytes, and imports them."""
         slots = [s for s in self.all_slots() if s.state != "released" and s.nonce <= self.signer[s.sender] + 1]
