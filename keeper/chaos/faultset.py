@@ -31,7 +31,7 @@ class FaultSet:
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._faults: dict[int, _Active] = {}
 
     def add(self, fault: Fault) -> int:
@@ -48,6 +48,11 @@ class FaultSet:
     def hits(self, key: int) -> int:
         """Return how often it was applied; meeting a request to which it means nothing does not count."""
         return self._faults[key].hits
+
+    def wait(self, key: int, hits: int, timeout_s: float) -> bool:
+        """Return True as soon as it was applied so often, False after `timeout_s` of wall time."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._faults[key].hits >= hits, timeout_s)
 
     def seen(self, key: int) -> int:
         """Return how many requests were of its kind, met or not."""
@@ -76,6 +81,7 @@ class FaultSet:
         """Count one application and note it at every request it changed."""
         with self._lock:
             self._faults[chosen.id].hits += 1
+            self._lock.notify_all()
         for exchange in asked:
             exchange.faults.append(chosen.id)
 

@@ -137,6 +137,10 @@ class ChaosProxy:
         """Return how often it was applied."""
         return self._faults.hits(fault)
 
+    def wait(self, fault: int, hits: int = 1, timeout_s: float = WORK_S) -> bool:
+        """Return True as soon as it was applied so often, False after `timeout_s`: instead of sleeping."""
+        return self._faults.wait(fault, hits, timeout_s)
+
     def seen(self, fault: int) -> int:
         """Return how many requests of its kind there were, applied or not."""
         return self._faults.seen(fault)

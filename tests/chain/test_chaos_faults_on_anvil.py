@@ -267,11 +267,10 @@ def test_an_answer_that_drips_is_whole_in_the_end_and_too_late_for_the_impatient
 
 def test_a_proxy_that_ends_leaves_nobody_waiting(node):
     with proxied(node) as (proxy, _):
-        proxy.add(Fault(Hold(), CHAIN))
+        held = proxy.add(Fault(Hold(), CHAIN))
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(Rpc(proxy.url, timeout_s=30).chain_id)
-            while not proxy.exchanges or not proxy.exchanges[0].faults:
-                Rpc(proxy.url).call("eth_blockNumber")
+            assert proxy.wait(held, timeout_s=10)
             proxy.stop()
             assert isinstance(waiting.exception(timeout=10), RpcUnreachable)
         assert proxy.exchanges[0].answer is None
