@@ -34,15 +34,15 @@ class Holds:
             self._timers.add(timer)
             timer.add_done_callback(self._timers.discard)
 
-    async def wait(self, fault: int, due: int | None, seconds: float) -> None:
-        """Return when released; the caller is what is kept back."""
+    def gate(self, fault: int, due: int | None, seconds: float) -> asyncio.Event:
+        """Return what is set on release; the caller waits for it and is what is kept back."""
         free = asyncio.Event()
 
         async def resume() -> None:
             free.set()
 
         self.keep(fault, due, seconds, resume)
-        await free.wait()
+        return free
 
     async def release(self, fault: int) -> int:
         """Let go of all that this fault holds, in order of arrival; return how many."""

@@ -110,7 +110,6 @@ class Pipeline:
         tx = exchange.request.transaction()
         match action:
             case Hold() | Delay():
-                self._faults.applied(chosen, [exchange])
                 await self._hold(exchange, chosen, answered=tx is not None)
                 exchange.answer = {"result": tx.hash} if tx else None
                 return tx is not None
@@ -128,19 +127,25 @@ class Pipeline:
         return False
 
     async def _hold(self, exchange: Open, chosen: Chosen, *, answered: bool) -> None:
-        """Keep the bytes back when the hash is answered at once, else the caller."""
+        """Keep the bytes back when the hash is answered at once, else the caller.
+
+        It counts as applied once it can be released, so whoever waits for that may release it.
+        """
         due, seconds = None, 0.0
         if isinstance(chosen.action, Delay):
             seconds = chosen.action.seconds
             due = await self._upstream.number() + chosen.action.blocks if chosen.action.blocks else None
         if not answered:
-            await self.holds.wait(chosen.id, due, seconds)
+            free = self.holds.gate(chosen.id, due, seconds)
+            self._faults.applied(chosen, [exchange])
+            await free.wait()
             return
 
         async def resume() -> None:
             exchange.late = await self._forward(exchange, 1)
 
         self.holds.keep(chosen.id, due, seconds, resume)
+        self._faults.applied(chosen, [exchange])
 
     def _change(self, exchange: Open, chosen: Chosen) -> None:
         """Apply a fault of the answer. A refusal is no result, so there is nothing to lie about."""
