@@ -1,4 +1,4 @@
-"""The signer as a process: sockets, signals, death between commit and answer, a full disk, a lock, and no secrets."""
+"""The signer as a process: sockets, signals, death between commit and answer, and no secrets."""
 
 import json
 import os
@@ -7,46 +7,20 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from eth_account import Account
-from sqlalchemy import create_engine
 
-from keeper.errors import ConfigError, ExitCode, SignerStoreError, SignerUnreachable, SigningRefused
+from keeper.errors import ConfigError, ExitCode, SignerUnreachable, SigningRefused
 from keeper.signer import wire
 from keeper.signer.client import CHUNK, Line, SignerClient
-from keeper.signer.config import load
-from keeper.signer.database import Database
 from keeper.signer.records import LedgerState, Refusal, SignedBytes
 from keeper.signer.server import listening, only_one, own_peer, private_folder
-from tests.signer_desk import ADDRESS, HOUSE, SECRET, Desk, call, ledger, transfer
-
-PASSWORD = "correct horse battery staple"
-ROOT = Path(__file__).parents[2]
-
-FILE = f"""
-[signer]
-mode = "live"
-chain_id = 31337
-lease_seconds = 60.0
-[[key]]
-address = "{ADDRESS}"
-keystore = "keystore.json"
-[fees]
-max_gas = 1_000_000
-max_fee_gwei = 200.0
-max_tip_gwei = 2.0
-[caps]
-per_transaction = 0.1
-per_hour = 100.0
-per_day = 200.0
-[[call]]
-to = "{HOUSE}"
-function = "touch(uint256)"
-"""
+from tests.signer_desk import ADDRESS, SECRET, call, ledger, transfer
+from tests.signer_process import FILE, PASSWORD, ROOT, Process
 
 DIES = """
 import os, signal, sys
@@ -56,56 +30,6 @@ run(Path(sys.argv[1]), ready=lambda: print("listening", file=sys.stderr, flush=T
     committed=lambda: os.kill(os.getpid(), signal.SIGKILL))
 """
 """A signer that is killed after its first commit of signatures, before the answer."""
-
-
-class Process:
-    """A signer over a folder, started and ended as often as the test likes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.config = folder / "signer.toml"
-        self.config.write_text(FILE)
-        keystore = Account.encrypt(bytes.fromhex(SECRET), PASSWORD, kdf="pbkdf2", iterations=1)
-        (folder / "keystore.json").write_text(json.dumps(keystore))
-        self.running: subprocess.Popen[str] | None = None
-        self.log = ""
-
-    def start(self, *command: str) -> None:
-        command = command or ("-m", "keeper.signer")
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), "KEEPER_KEYSTORE_PASSWORD": PASSWORD}
-        self.running = subprocess.Popen(
-            [sys.executable, *command, str(self.config)], env=environ, stderr=subprocess.PIPE, text=True
-        )
-        self.until("listening")
-
-    def until(self, words: str) -> None:
-        """Read the log up to a line with `words`; the pipe blocks until there is one or the process ends."""
-        assert self.running is not None and self.running.stderr is not None
-        for line in self.running.stderr:
-            self.log += line
-            if words in line:
-                return
-        raise AssertionError(f"expected {words!r} in the log, found:\n{self.log}")
-
-    def ended(self) -> int:
-        assert self.running is not None
-        _, rest = self.running.communicate(timeout=30)
-        self.log += rest
-        code = self.running.returncode
-        self.running = None
-        return code
-
-    def stop(self) -> None:
-        if self.running is not None:
-            self.running.terminate()
-            self.ended()
-
-    def line(self, name: str = "signer", timeout_s: float = 20.0) -> Line:
-        return Line(self.folder / "run" / f"{name}.sock", timeout_s=timeout_s)
-
-    def order(self, op: str, **fields: object) -> dict[str, object]:
-        with self.line("signer-admin") as line:
-            return line.demand(op, **fields)
 
 
 @pytest.fixture
@@ -347,58 +271,6 @@ def test_nonsense_is_refused_and_orders_are_taken_at_the_other_socket_only(proce
     assert process.order("status")["ok"]
 
 
-# --- the disk -------------------------------------------------------------------------------------------
-
-
-def test_a_full_disk_refuses_all_and_nothing_leaves_until_there_is_room(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    held = desk.session()
-    desk.ask(held, call(0))
-    assert desk.database is not None
-    with desk.database.transaction() as connection:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
-    requests = [call(i) for i in range(1, 120)]
-    answers = desk.service.sign(held[0], ADDRESS, held[1], requests)
-    assert {answer.rule if isinstance(answer, Refusal) else "signed" for answer in answers} == {"store"}
-    assert "free disk space" in str(answers[0])
-    with desk.database.transaction() as connection:
-        connection.exec_driver_sql("PRAGMA max_page_count=100000")
-    assert [one.nonce for one in desk.signed()] == [0]
-    assert all(answer.startswith("0x") for answer in desk.ask(held, *requests[:3]))
-    desk.stop()
-
-
-def test_a_locked_store_refuses_and_a_stop_still_counts(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    held = desk.session()
-    with create_engine(f"sqlite:///{tmp_path / 'signer.db'}").connect() as other:
-        other.exec_driver_sql("BEGIN IMMEDIATE")
-        assert desk.ask(held, call(0)) == ["store"]
-        desk.service.core.switch.ask("killed")
-        desk.service.orders.stop("signal")  # cannot be stored now
-        other.exec_driver_sql("ROLLBACK")
-        other.invalidate()
-    assert desk.ask(held, call(0)) == ["killed"]
-    assert desk.signed() == []
-    desk.stop()
-
-
-def test_a_store_that_would_not_be_durable_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keeper.signer.database._FULL", 3)  # as if SQLite had answered another level
-    with pytest.raises(SignerStoreError, match="expected journal_mode wal and synchronous 3, found wal and 2"):
-        Database(tmp_path / "signer.db")
-
-
-def test_a_store_of_another_schema_is_refused(tmp_path: Path) -> None:
-    database = Database(tmp_path / "signer.db")
-    with database.transaction() as connection:
-        connection.exec_driver_sql("PRAGMA user_version=9")
-    database.close()
-    with pytest.raises(SignerStoreError, match="expected schema 1, found 9"):
-        Database(tmp_path / "signer.db")
-
-
 # --- secrets --------------------------------------------------------------------------------------------
 
 
@@ -459,42 +331,7 @@ def test_a_wrong_password_stops_it_with_neither_password_told(
     assert not any(secret in done.stderr + done.stdout for secret in ("hunter2", PASSWORD, SECRET))
 
 
-# --- the file and the commands ----------------------------------------------------------------------------
-
-
-def test_the_example_is_a_file_that_loads() -> None:
-    found = load(ROOT / "docs" / "examples" / "signer.toml")
-    assert found.policy().mode == "observe"
-    assert [rule.function.signature for rule in found.policy().calls] == [
-        "liquidate(address,address)",
-        "setMmRatioBuffer(uint24)",
-    ]
-
-
-FAULTS: dict[str, tuple[Callable[[str], str], str]] = {
-    "unknown key": (lambda text: text.replace("lease_seconds", "lease_second"), "did you mean lease_seconds"),
-    "no caps": (lambda text: text.replace("per_day = 200.0", ""), "caps.per_day: expected a setting, found none"),
-    "caps out of order": (
-        lambda text: text.replace("per_hour = 100.0", "per_hour = 300.0"),
-        "per_transaction <= per_hour",
-    ),
-    "tip above fee": (lambda text: text.replace("max_tip_gwei = 2.0", "max_tip_gwei = 300.0"), "max_tip_gwei <="),
-    "no key": (lambda text: text.replace("[[key]]", "[key]"), "key"),
-    "a signature": (lambda text: text.replace("touch(uint256)", "touch(uint257)"), "expected a Solidity type"),
-    "a path": (lambda text: text + '[[call.argument]]\npath = "1"\nlow = 1\n', "expected one of"),
-    "deep arrays": (lambda text: text.replace("touch(uint256)", "touch(bytes[][])"), "nested at most 2 deep, found 3"),
-    "a checksum": (lambda text: text.replace(ADDRESS, ADDRESS.replace("f39F", "F39F")), "a digit is wrong"),
-}
-
-
-@pytest.mark.parametrize("case", FAULTS)
-def test_a_wrong_file_says_key_expectation_and_finding(tmp_path: Path, case: str) -> None:
-    change, says = FAULTS[case]
-    path = tmp_path / "signer.toml"
-    path.write_text(change(FILE))
-    with pytest.raises(ConfigError) as found:
-        load(path)
-    assert says in str(found.value)
+# --- the commands ----------------------------------------------------------------------------------------
 
 
 def test_the_commands(process: Process) -> None:
