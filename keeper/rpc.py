@@ -38,6 +38,14 @@ class RpcRefusal:
         return f"{self.message} (code {self.code})"
 
 
+@dataclass(frozen=True, slots=True)
+class FeeHistory:
+    """Wei per gas."""
+
+    next_base_fee: int
+    tips: tuple[int, ...]  # median of each block that was not empty, oldest first
+
+
 class RpcError(ChainError):
     """The node understood the request and refused it."""
 
@@ -177,6 +185,21 @@ class Rpc:
 
     def nonce(self, address: str, block: Block) -> int:
         return int(self.call("eth_getTransactionCount", address, hex(block.number)), 16)
+
+    def fee_history(self, blocks: int, newest: Block) -> FeeHistory:
+        """Return the base fee of the block after `newest` and the median tip of each of the last `blocks` blocks.
+
+        Empty blocks pay no tip and are left out. Raises ChainError for an answer that is no history.
+        """
+        found = self.call("eth_feeHistory", hex(blocks), hex(newest.number), [50])
+        try:
+            used = [float(share) for share in found["gasUsedRatio"]]
+            tips = [int(row[0], 16) for row in found.get("reward") or []]
+            return FeeHistory(
+                int(found["baseFeePerGas"][-1], 16), tuple(tip for tip, share in zip(tips, used, strict=True) if share)
+            )
+        except (TypeError, KeyError, IndexError, ValueError) as e:
+            raise ChainError(f"eth_feeHistory: expected a fee history, found {str(found)[:80]}") from e
 
     def gas_limit(self, block: Block) -> int:
         """Return how much gas all transactions of a block may use together."""

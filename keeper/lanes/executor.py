@@ -1,0 +1,112 @@
+"""What the loop calls: settle what is under way, then carry out new intents. What lasts is in the ledger."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from keeper.chain import Block
+from keeper.heads import Head
+from keeper.journal.records import ClosedStatus, Intent
+from keeper.journal.slot_records import Slot, SlotAttempt
+from keeper.lanes.issue import Issue
+from keeper.lanes.ports import Facts, Ledger, Outlets, Signer
+from keeper.lanes.recover import recover
+from keeper.lanes.rescue import Rescue, Stake, Waiting
+from keeper.lanes.rules import LaneRules
+from keeper.lanes.simulate import Simulation
+from keeper.lanes.watch import Watch
+from keeper.plans import Plan
+from keeper.rpc import Rpc
+from keeper.sending.fees import Market
+from keeper.venues.base import Venue
+
+log = logging.getLogger(__name__)
+
+TIP_BLOCKS = 5
+"""Recent blocks whose median tips make the market."""
+
+
+class LaneExecutor:
+    """Moves intents through the ledger with one key. Holds no state of its own but whether it has recovered."""
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        outlets: Outlets,
+        facts: Facts,
+        venue: Venue,
+        signer: Signer,
+        ledger: Ledger,
+        rules: LaneRules,
+        stake: Callable[[Plan], Stake],
+    ) -> None:
+        self._rpc = rpc
+        self._ledger = ledger
+        self._facts = facts
+        self._signer = signer
+        self._stake = stake
+        self._simulation = Simulation(rpc, venue, rules.gas)
+        self._watch = Watch(ledger, facts, venue, signer, rules.confirmations)
+        self._rescue = Rescue(ledger, outlets, signer, rules)
+        self._issue = Issue(ledger, outlets, signer, venue, rpc, rules)
+        self._recovered = False
+
+    def settle(self, block: Block) -> int:
+        """Bring every slot up to date with the chain at `block` and see waiting ones through; return how many wait."""
+        if not self._recovered:
+            recover(self._ledger, self._signer, self._facts, block)
+            self._expire(block)
+            self._recovered = True
+        self._signer.renew()
+        slots = self._watch.settle(block)
+        if slots:
+            self._rescue.carry_on(self._waiting(slots, block), self._market(block), block)
+        return len(slots)
+
+    def execute(self, intents: Sequence[Intent], head: Head) -> None:
+        """Simulate, sign, store and offer new intents; each one ends with a nonce or closed with its cause."""
+        if not intents:
+            return
+        head = replace(head, block=self._rpc.block())  # a tick may outlast blocks; what counts is where it will land
+        refused = self._simulation.refusals(intents, head, self._signer.address)
+        for intent in intents:
+            if intent.id in refused:
+                self._close(intent, "refused", refused[intent.id], head.block)
+        sound = [intent for intent in intents if intent.id not in refused]
+        if sound:
+            stakes = [self._stake(intent.plan) for intent in sound]
+            self._issue.send(sound, stakes, self._market(head.block), head.block)
+
+    def _expire(self, block: Block) -> None:
+        """Close what an earlier keeper intended and never signed: the world has moved on; this tick decides anew."""
+        for intent in self._ledger.intents_without_slot():
+            self._close(intent, "expired", "not signed before the keeper stopped", block)
+
+    def _close(self, intent: Intent, status: ClosedStatus, cause: str, block: Block) -> None:
+        self._ledger.close_intent(intent.id, status, cause, block.number)
+        log.info("%s %s: %s", intent.plan.effect, status, cause)
+
+    def _waiting(self, slots: Sequence[Slot], block: Block) -> list[Waiting]:
+        live = {intent.id: intent for intent in self._ledger.live_intents()}
+        siblings: dict[int, list[SlotAttempt]] = {slot.id: [] for slot in slots}
+        for attempt in self._ledger.live_attempts(self._signer.address):
+            if attempt.slot_id in siblings:
+                siblings[attempt.slot_id].append(attempt)
+        return [self._judged(slot, tuple(siblings[slot.id]), live, block) for slot in slots]
+
+    def _judged(
+        self, slot: Slot, siblings: tuple[SlotAttempt, ...], live: Mapping[int, Intent], block: Block
+    ) -> Waiting:
+        intents = [live[i] for i in slot.intents if i in live]
+        stakes = [self._stake(intent.plan) for intent in intents]
+        worths = [stake.worth for stake in stakes if stake.worth is not None]
+        stake = Stake(sum(s.per_block for s in stakes), sum(worths) if len(worths) == len(stakes) else None)
+        late = slot.purpose == "call" and slot.deadline_block < block.number
+        orphan = slot.purpose == "call" and not intents
+        unwanted = "past its last block" if late else "its intents are closed" if orphan else ""
+        return Waiting(slot, siblings, stake, unwanted)
+
+    def _market(self, block: Block) -> Market:
+        """Return the base fee of the next block and recent median tips. Without history there are no tips."""
+        found = self._rpc.fee_history(TIP_BLOCKS, block)
+        return Market(found.next_base_fee, found.tips)

@@ -1,0 +1,99 @@
+"""Start-up is recovery: take the lease, ask the signer for everything it signed, import what the ledger lacks.
+
+Only then are reserved nonces that were never signed given back. Nothing is sent here; what may be live is offered again
+by the first block's rescue.
+"""
+
+import logging
+
+from keeper.chain import Block
+from keeper.errors import ChainError, SigningRefused
+from keeper.journal.lifecycle import CLOSED
+from keeper.journal.reconcile import SignerRecord, SignerView, Stop, reconcile, view_of
+from keeper.journal.slot_records import Release, Slot, SlotAttempt
+from keeper.lanes.offering import moment
+from keeper.lanes.ports import Facts, Ledger, Signer
+from keeper.signer.records import NONE_FINAL, Grant, LedgerState, SignedBytes
+from keeper.submit.agreement import Agreed
+from keeper.submit.raw import fees_in
+
+log = logging.getLogger(__name__)
+
+
+def recover(ledger: Ledger, signer: Signer, facts: Facts, block: Block) -> Grant:
+    """Make ledger and signer agree. Raises SigningRefused with the command to run when they cannot both be right."""
+    count = facts.nonce(signer.address, block)
+    if not isinstance(count, Agreed):
+        raise ChainError(f"nonce count of {signer.address}: {count}; start again when the endpoints agree")
+    slots = ledger.slots_from(signer.address, 0)
+    attempts = tuple(attempt for slot in slots for attempt in ledger.siblings(slot.id))
+    grant = signer.hello(_state(ledger, signer.address, slots, attempts, count.answer))
+    _import(ledger, signer, slots, attempts, count.answer, grant, block)
+    _release(ledger, signer.address, grant.watermark, block)
+    return grant
+
+
+def _state(
+    ledger: Ledger, sender: str, slots: tuple[Slot, ...], attempts: tuple[SlotAttempt, ...], count: int
+) -> LedgerState:
+    final = _final(slots, count)
+    nonce_of = {slot.id: slot.nonce for slot in slots}
+    stored = {slot.id: 0 for slot in slots}
+    for attempt in attempts:
+        stored[attempt.slot_id] += 1
+    highest = ledger.highest_nonce(sender)
+    return LedgerState(
+        ledger_id=ledger.ledger_id,
+        chain_nonce=count,
+        next_nonce=count if highest is None else highest + 1,
+        final=final,
+        open_requests=frozenset(slot.request(stored[slot.id]) for slot in slots if slot.nonce > final),
+        attempts=frozenset((nonce_of[a.slot_id], a.tx_hash) for a in attempts if nonce_of[a.slot_id] > final),
+    )
+
+
+def _final(slots: tuple[Slot, ...], count: int) -> int:
+    """Return the highest nonce up to which every slot is closed, NONE_FINAL if there is none."""
+    if not slots:
+        return NONE_FINAL
+    lowest_open = min((s.nonce for s in slots if s.state not in CLOSED), default=max(s.nonce for s in slots) + 1)
+    return min(lowest_open, count) - 1
+
+
+def _import(
+    ledger: Ledger,
+    signer: Signer,
+    slots: tuple[Slot, ...],
+    attempts: tuple[SlotAttempt, ...],
+    count: int,
+    grant: Grant,
+    block: Block,
+) -> None:
+    first = min((slot.nonce for slot in slots), default=count)
+    lowest = min((slot.nonce for slot in slots if slot.is_open), default=max(grant.final + 1, first))
+    known = signer.signed(lowest)
+    view = SignerView(
+        ledger_id=ledger.ledger_id,
+        first_nonce=first,
+        watermark=grant.watermark,
+        signed_from=lowest,
+        signed=tuple(_record(one) for one in known),
+    )
+    answer = reconcile(view_of(ledger.ledger_id, signer.address, slots, attempts), view, count)
+    if isinstance(answer, Stop):
+        raise SigningRefused(answer.reason)
+    if answer.attempts:
+        log.warning("%d signed transactions were not in the ledger: imported as possibly live", len(answer.attempts))
+        ledger.imported(answer.attempts, moment(block))
+
+
+def _record(signed: SignedBytes) -> SignerRecord:
+    gas, max_fee, tip = fees_in(signed.raw)
+    return SignerRecord(signed.request_id, signed.nonce, signed.kind, signed.tx_hash, signed.raw, gas, max_fee, tip)
+
+
+def _release(ledger: Ledger, sender: str, watermark: int, block: Block) -> None:
+    """Give back nonces that were reserved when the keeper stopped and never signed; their intents may be sent anew."""
+    unsigned = [s for s in ledger.open_slots(sender) if s.state == "reserved" and s.nonce > watermark]
+    if unsigned:
+        ledger.released([Release(s.id, "the keeper stopped", {}) for s in unsigned], watermark, moment(block))

@@ -1,0 +1,112 @@
+"""What still waits: offered again, replaced where its fees are out of the money, cancelled where it is unwanted.
+
+The lowest stuck nonce goes first, for it holds up all behind it. Every endpoint gets the newest bytes of every waiting
+nonce at each block, lowest first: what a node dropped without a word is back within one.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from keeper.chain import Block
+from keeper.journal.slot_records import AttemptKind, Slot, SlotAttempt
+from keeper.lanes.offering import offer
+from keeper.lanes.ports import Ledger, Outlets, Signer
+from keeper.lanes.rules import LaneRules
+from keeper.lanes.signing import Wanted, signed_and_stored
+from keeper.sending.fees import Hold, Market, Need, Offer, is_stuck, replacement
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What waiting costs: wei a block, and what the job is worth, None where that is not stated."""
+
+    per_block: int
+    worth: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A slot that is neither mined nor closed, its siblings oldest first."""
+
+    slot: Slot
+    siblings: tuple[SlotAttempt, ...]
+    stake: Stake
+    unwanted: str  # why its call should not land any more; '' while it should
+
+    @property
+    def newest(self) -> SlotAttempt:
+        return self.siblings[-1]
+
+    @property
+    def fees(self) -> tuple[Offer, ...]:
+        return tuple(Offer(sibling.max_fee, sibling.tip) for sibling in self.siblings)
+
+    @property
+    def best(self) -> Offer:
+        return Offer(max(f.max_fee for f in self.fees), max(f.tip for f in self.fees))
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self.newest.kind == "cancel"
+
+
+class Rescue:
+    """Sees one lane's waiting slots through. Holds no state."""
+
+    def __init__(self, ledger: Ledger, outlets: Outlets, signer: Signer, rules: LaneRules) -> None:
+        self._ledger = ledger
+        self._outlets = outlets
+        self._signer = signer
+        self._rules = rules
+
+    def carry_on(self, waiting: Sequence[Waiting], market: Market, block: Block) -> None:
+        """Replace or cancel what needs it, then offer the newest bytes of all, lowest nonce first."""
+        waiting = sorted(waiting, key=lambda one: one.slot.nonce)
+        wanted = [
+            w for row, one in enumerate(waiting) if (w := self._next(one, waiting[row:], market, block, row == 0))
+        ]
+        stored, refused = signed_and_stored(
+            wanted, self._signer, self._ledger, self._rules.chain_id, self._rules.exposure_cap, block
+        )
+        for slot_id, refusal in refused.items():
+            log.error("slot %d: no replacement: %s", slot_id, refusal)
+        newest: Mapping[int, SlotAttempt] = {one.slot.id: one.newest for one in waiting} | {
+            a.slot_id: a for a in stored
+        }
+        offer(self._ledger, self._outlets, [newest[one.slot.id] for one in waiting], block)
+
+    def _next(
+        self, one: Waiting, behind: Sequence[Waiting], market: Market, block: Block, is_head: bool
+    ) -> Wanted | None:
+        """Return the sibling the slot needs now, if any. `behind` begins with itself: what its delay holds up."""
+        kind = self._kind(one)
+        cancels = kind == "cancel" and not one.is_cancelled
+        overdue = is_head and block.number - one.slot.opened_block >= self._rules.patience * len(one.siblings)
+        if not (cancels or overdue or is_stuck(one.best, market)):
+            return None
+        fees = replacement(market, self._need(one, behind, block), self._rules.fees, one.fees)
+        if isinstance(fees, Hold):
+            log.warning(
+                "nonce %d waits: %s, %d wanted, %d allowed", one.slot.nonce, fees.why, fees.needed, fees.allowed
+            )
+            return None
+        why = one.unwanted or ("head of line" if is_head else "fees out of the money")
+        log.info("nonce %d: %s (%s), max fee %d, tip %d wei", one.slot.nonce, kind, why, fees.max_fee, fees.tip)
+        return Wanted(one.slot, len(one.siblings), kind, fees)
+
+    def _kind(self, one: Waiting) -> AttemptKind:
+        if one.slot.purpose == "filler":
+            return "replacement"
+        return "cancel" if one.unwanted or one.is_cancelled else "replacement"
+
+    def _need(self, one: Waiting, behind: Sequence[Waiting], block: Block) -> Need:
+        return Need(
+            gas=one.slot.gas,
+            value_at_risk=sum(other.stake.per_block for other in behind),
+            blocks_left=one.slot.deadline_block - block.number,
+            attempts=len(one.siblings),
+            worth=None if one.unwanted else one.stake.worth,
+        )

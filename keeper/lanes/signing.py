@@ -1,0 +1,66 @@
+"""Ask the signer for bytes and store them; request ids are the slot's, so after a crash the same bytes come again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keeper.chain import Block
+from keeper.journal.slot_records import CALLS, AttemptKind, NewSlotAttempt, Slot, SlotAttempt
+from keeper.lanes.offering import moment
+from keeper.lanes.ports import Ledger, Signer
+from keeper.sending.fees import Offer
+from keeper.signer.records import Kind, Refusal, SignedBytes, SignRequest
+
+SELF_TRANSFER_GAS = 21_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One more sibling of a slot."""
+
+    slot: Slot
+    ordinal: int
+    kind: AttemptKind
+    fees: Offer
+
+    @property
+    def gas(self) -> int:
+        return self.slot.gas if self.kind in CALLS else SELF_TRANSFER_GAS
+
+
+def request(wanted: Wanted, chain_id: int) -> SignRequest:
+    """Return what to ask the signer. A cancel moves nothing from the sender to himself."""
+    slot, carries = wanted.slot, wanted.kind in CALLS
+    kind: Kind = "cancel" if wanted.kind == "cancel" else ("call" if slot.purpose == "call" else "filler")
+    return SignRequest(
+        request_id=slot.request(wanted.ordinal),
+        nonce=slot.nonce,
+        kind=kind,
+        intent=slot.request_id,
+        effects=tuple(str(intent) for intent in slot.intents),
+        chain_id=chain_id,
+        to=slot.to if carries else slot.sender,
+        data=slot.data if carries else b"",
+        gas=wanted.gas,
+        max_fee=wanted.fees.max_fee,
+        tip=wanted.fees.tip,
+    )
+
+
+def attempt(wanted: Wanted, signed: SignedBytes) -> NewSlotAttempt:
+    return NewSlotAttempt(
+        wanted.slot.id, wanted.kind, signed.tx_hash, signed.raw, wanted.gas, wanted.fees.max_fee, wanted.fees.tip
+    )
+
+
+def signed_and_stored(
+    wanted: Sequence[Wanted], signer: Signer, ledger: Ledger, chain_id: int, exposure_cap: int, block: Block
+) -> tuple[tuple[SlotAttempt, ...], dict[int, Refusal]]:
+    """Return what was signed and is stored now, and the refusals by slot id.
+
+    A refused nonce leaves a gap, so everything after it is refused too: the caller gives those nonces back.
+    """
+    answers = signer.sign([request(one, chain_id) for one in wanted])
+    pairs = list(zip(wanted, answers, strict=True))
+    given = [attempt(one, said) for one, said in pairs if isinstance(said, SignedBytes)]
+    refused = {one.slot.id: said for one, said in pairs if isinstance(said, Refusal)}
+    return ledger.stored(given, moment(block), exposure_cap=exposure_cap) if given else (), refused

@@ -1,0 +1,176 @@
+"""What the chain made of the ledger's slots: mined, orphaned, final, lost, each by facts enough endpoints agree on.
+
+Silence, disagreement and lag change nothing: what is not known stays open and is asked again at the next block.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from keeper.chain import Block, Receipt
+from keeper.journal.records import Intent
+from keeper.journal.slot_records import CALLS, Closing, Loss, Mined, Outcome, Slot, SlotAttempt
+from keeper.lanes.offering import moment
+from keeper.lanes.ports import Facts, Ledger, Signer
+from keeper.submit.agreement import Agreed, Conflict, Reading
+from keeper.venues.base import Venue
+
+log = logging.getLogger(__name__)
+
+LOST_DEPTH = 3
+"""Blocks a nonce must have been used for before a slot without receipt is lost: receipts may lag the head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A slot with its siblings and what is known of their receipts."""
+
+    slot: Slot
+    siblings: tuple[SlotAttempt, ...]
+    readings: tuple[Reading[Receipt | None], ...]
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        answers = (reading.answer for reading in self.readings if isinstance(reading, Agreed))
+        return tuple(answer for answer in answers if answer is not None)
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether enough endpoints looked for every sibling and found none of them."""
+        return all(isinstance(r, Agreed) and r.answer is None for r in self.readings)
+
+
+class Watch:
+    """Brings the slots of one lane up to date with the chain. Holds no state."""
+
+    def __init__(self, ledger: Ledger, facts: Facts, venue: Venue, signer: Signer, confirmations: int) -> None:
+        """`confirmations`: blocks on top of the mined one before an outcome is final."""
+        self._ledger = ledger
+        self._facts = facts
+        self._venue = venue
+        self._signer = signer
+        self._confirmations = confirmations
+
+    def settle(self, block: Block) -> tuple[Slot, ...]:
+        """Note what happened up to `block`; return the slots whose bytes are still waited for, by nonce."""
+        self._audit(block)
+        found = self._look(self._ledger.open_slots(self._signer.address))
+        for one in found:
+            self._alarm(one)
+        self._note_mined(found, block)
+        self._note_orphaned(found, block)
+        closed = self._close_final(found, block) | self._close_lost(found, block)
+        if closed:
+            self._tell_final()
+        return tuple(
+            slot for slot in self._ledger.open_slots(self._signer.address) if slot.state not in ("mined", "reserved")
+        )
+
+    def _look(self, slots: Sequence[Slot]) -> list[Found]:
+        attempts: dict[int, list[SlotAttempt]] = {slot.id: [] for slot in slots}
+        for attempt in self._ledger.live_attempts(self._signer.address):
+            attempts[attempt.slot_id].append(attempt)
+        hashes = [attempt.tx_hash for siblings in attempts.values() for attempt in siblings]
+        readings = dict(zip(hashes, self._facts.receipts(hashes), strict=True))
+        return [
+            Found(slot, tuple(attempts[slot.id]), tuple(readings[a.tx_hash] for a in attempts[slot.id]))
+            for slot in slots
+        ]
+
+    def _alarm(self, one: Found) -> None:
+        for reading in one.readings:
+            if isinstance(reading, Conflict):
+                log.error("nonce %d: %s; nothing is concluded from either", one.slot.nonce, reading)
+        if len(one.receipts) > 1:
+            log.error("nonce %d: receipts of %d siblings; a node lies", one.slot.nonce, len(one.receipts))
+
+    def _note_mined(self, found: Sequence[Found], block: Block) -> None:
+        news = []
+        for one in found:
+            if len(one.receipts) == 1 and one.slot.state != "reserved":
+                (receipt,) = one.receipts
+                standing = one.slot.standing
+                noted = (standing.winner_hash, standing.mined_number, standing.mined_hash)
+                if receipt.block_number <= block.number and noted != _place(receipt):
+                    news.append(Mined(one.slot.id, *_place(receipt)))
+        if news:
+            self._ledger.mined(news, moment(block))
+
+    def _note_orphaned(self, found: Sequence[Found], block: Block) -> None:
+        gone = [one.slot.id for one in found if one.slot.state == "mined" and one.is_absent]
+        if gone:
+            log.warning("%d mined transactions left the chain; their bytes are offered again", len(gone))
+            self._ledger.orphaned(gone, "its block left the chain", moment(block))
+
+    # --- ends --------------------------------------------------------------------------------------
+
+    def _close_final(self, found: Sequence[Found], block: Block) -> bool:
+        live = {intent.id: intent for intent in self._ledger.live_intents()}
+        closings = []
+        for one in found:
+            if len(one.receipts) == 1 and one.slot.state != "reserved":
+                (receipt,) = one.receipts
+                if receipt.block_number + self._confirmations <= block.number:
+                    closings.append(Closing(one.slot.id, receipt.tx_hash, self._outcomes(one, receipt, live)))
+        if closings:
+            self._ledger.final(closings, moment(block))
+        return bool(closings)
+
+    def _outcomes(self, one: Found, receipt: Receipt, live: Mapping[int, Intent]) -> dict[int, Outcome]:
+        """Return how each live intent of the slot ended, from its own effect in the receipt; none for a cancel."""
+        (winner,) = (attempt for attempt in one.siblings if attempt.tx_hash == receipt.tx_hash)
+        if winner.kind not in CALLS:
+            return {}
+        outcomes = {}
+        for intent_id in one.slot.intents:
+            if intent_id in live:
+                effect = self._venue.confirm(live[intent_id].plan, receipt)
+                outcomes[intent_id] = Outcome("achieved" if effect.achieved else "failed", effect.summary)
+                log.info("%s: %s", live[intent_id].plan.effect, effect.summary)
+        return outcomes
+
+    def _close_lost(self, found: Sequence[Found], block: Block) -> bool:
+        """Close slots whose nonce a stranger's transaction used, once that is final and no sibling was found."""
+        waiting = [one for one in found if one.slot.state != "mined" and one.is_absent]
+        if not waiting:
+            return False
+        depth = max(self._confirmations, LOST_DEPTH)
+        (header,) = self._facts.headers([max(block.number - depth, 0)])
+        if not isinstance(header, Agreed):
+            return False
+        count = self._facts.nonce(self._signer.address, header.answer)
+        if not isinstance(count, Agreed):
+            return False
+        losses = []
+        for one in waiting:
+            if count.answer > one.slot.nonce:
+                cause = f"nonce {one.slot.nonce} was used by a transaction that is not ours"
+                log.error("%s: is the key used elsewhere?", cause)
+                losses.append(Loss(one.slot.id, count.answer, None, cause))
+        if losses:
+            self._ledger.lost(losses, moment(block))
+        return bool(losses)
+
+    def _tell_final(self) -> None:
+        """Tell the signer the highest nonce below which everything is final: it signs nothing for those again."""
+        slots = self._ledger.open_slots(self._signer.address)
+        highest = self._ledger.highest_nonce(self._signer.address)
+        lowest_open = min((slot.nonce for slot in slots), default=None if highest is None else highest + 1)
+        if lowest_open:
+            self._signer.final(lowest_open - 1)
+
+    # --- audit -------------------------------------------------------------------------------------
+
+    def _audit(self, block: Block) -> None:
+        """Reopen closed slots that the chain no longer counts: a reorg deeper than `confirmations`."""
+        count = self._facts.nonce(self._signer.address, block)
+        if not isinstance(count, Agreed):
+            return
+        closed = [s.id for s in self._ledger.slots_from(self._signer.address, count.answer) if s.state == "final"]
+        if closed:
+            log.error("%d final transactions left the chain, from nonce %d on", len(closed), count.answer)
+            self._ledger.orphaned(closed, "a reorg deeper than finality", moment(block))
+
+
+def _place(receipt: Receipt) -> tuple[str, int, str]:
+    return receipt.tx_hash, receipt.block_number, receipt.block_hash
