@@ -1,0 +1,167 @@
+"""A lane over real Curie after a fall: Geth's pool before Anvil, the signer as a process, the journal in a file."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from keeper.abi import interface, topic_address
+from keeper.app import App, configured, open_app
+from keeper.chaos import ChaosProxy
+from keeper.demo.anvil import start_anvil
+from keeper.demo.config import write_config
+from keeper.demo.curie import USDC, deploy
+from keeper.demo.deployment import Deployment
+from keeper.demo.replay import replay
+from keeper.demo.traders import open_book
+from keeper.demo.transactions import GWEI
+from keeper.journal import Journal
+from keeper.lanes.executor import LaneExecutor
+from keeper.lanes.rescue import Stake
+from keeper.lanes.rules import LaneRules
+from keeper.loop import Tick, World, tick
+from keeper.perpetuals import PerpetualLine
+from keeper.rpc import Rpc
+from keeper.sending.fees import Caps
+from keeper.sending.limits import BalanceWatch
+from keeper.signer.client import Line, SignerClient
+from keeper.submit.endpoints import Endpoint, Endpoints
+from keeper.submit.facts import Facts
+from tests.signer_desk import ADDRESS
+from tests.signer_process import FILE, Process
+
+CRASH = ((0, 7_934.57), (3_600, 7_342.49), (7_200, 6_334.44))  # 09:00 and 10:00 on 12 March 2020
+CHAIN_ID = 31_337
+GAS = 1_800_000
+ETHER = 10**18
+RULES = LaneRules(
+    chain_id=CHAIN_ID,
+    gas=GAS,
+    per_block=30,
+    confirmations=1,
+    patience=2,
+    fees=Caps(max_fee=200 * GWEI, tip=20 * GWEI, tip_ceiling=100 * GWEI, spend=ETHER),
+    exposure_cap=20 * ETHER,
+    balance=BalanceWatch(0, 0),
+)
+
+
+@dataclass
+class Fallen:
+    """At least a dozen accounts are liquidatable; blocks come when the proxy is told to mine."""
+
+    url: str
+    rpc: Rpc
+    deployment: Deployment
+
+
+@contextmanager
+def fallen_world() -> Iterator[Fallen]:
+    with start_anvil(extra=("--order", "fifo")) as anvil:
+        deployed = deploy(anvil.url, keeper_address=ADDRESS, insurance_fund=2_000_000 * USDC)
+        deployment = open_book(anvil.url, deployed)
+        replay(anvil.url, deployment, CRASH, block_seconds=0.0)
+        rpc = Rpc(anvil.url, timeout_s=60.0)
+        rpc.call("evm_setAutomine", False)
+        yield Fallen(anvil.url, rpc, deployment)
+
+
+class Signing:
+    """The signer process of a test, with the calls the venue needs."""
+
+    def __init__(self, folder: Path, house: str) -> None:
+        folder.mkdir()
+        self.process = Process(folder)
+        rule = f'[[call]]\nto = "{house}"\nfunction = "liquidate(address,address)"\n'
+        text = FILE[: FILE.index("[[call]]")] + rule
+        wider = {"max_gas = 1_000_000": f"max_gas = {GAS}", "max_tip_gwei = 2.0": "max_tip_gwei = 100.0"}
+        for old, new in (*wider.items(), ("per_transaction = 0.1", "per_transaction = 1.0")):
+            text = text.replace(old, new)
+        self.process.config.write_text(text)
+        self.lines: list[Line] = []
+        self.process.start()
+
+    def client(self, holder: str) -> SignerClient:
+        self.lines.append(self.process.line())
+        return SignerClient(self.lines[-1], ADDRESS, holder)
+
+    def hang_up(self) -> None:
+        """Close every connection: the keepers that held them are gone."""
+        for line in self.lines:
+            line.close()
+
+    def stop(self) -> None:
+        self.hang_up()
+        self.process.stop()
+
+
+@dataclass
+class LaneKeeper:
+    """A keeper with a lane, wired as the application will wire it."""
+
+    app: App
+    world: World
+    folder: Path
+    lane: LaneExecutor
+
+    def tick(self) -> Tick:
+        return tick(self.world.heads.newest(), self.world)
+
+    def settle(self) -> int:
+        return self.lane.settle(self.app.rpc.block())
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Read the journal as a stranger would, so only what is committed is seen."""
+        with closing(sqlite3.connect(f"file:{self.folder / 'keeper.db'}?mode=ro", uri=True)) as database:
+            return database.execute(query).fetchall()
+
+    def slots(self) -> Counter[str]:
+        return Counter(state for (state,) in self.rows("SELECT state FROM slots"))
+
+    def intents(self) -> Counter[str]:
+        return Counter(status for (status,) in self.rows("SELECT status FROM intents"))
+
+
+def open_lane(
+    folder: Path,
+    fallen: Fallen,
+    proxy: ChaosProxy,
+    signer: SignerClient,
+    *,
+    most: int = 10,
+    rules: LaneRules = RULES,
+    ledger: Callable[[Journal], Any] = lambda journal: journal,
+) -> LaneKeeper:
+    """Open a keeper on the journal in `folder`; opening another is what a restart does."""
+    config = configured(write_config(folder, proxy.url, fallen.deployment, "observe"))
+    app = open_app(config, signing=False)
+    endpoints = Endpoints([Endpoint("a", Rpc(proxy.url, 10.0))], CHAIN_ID)
+    lane = LaneExecutor(
+        app.rpc, endpoints, Facts(endpoints), app.venue, signer, ledger(app.journal), rules, lambda _: Stake(0, None)
+    )
+    assert isinstance(app.world.line, PerpetualLine)
+    line = replace(app.world.line, policy=replace(app.world.line.policy, max_liquidations=most))
+    return LaneKeeper(app, replace(app.world, executor=lane, line=line), folder, lane)
+
+
+def liquidations(fallen: Fallen, since: int) -> Counter[str]:
+    """Return how often the chain says each account was liquidated after block `since`."""
+    topic = interface("perp_curie/ClearingHouse").event("PositionLiquidated").topic
+    head = fallen.rpc.block().number
+    house = fallen.deployment.contracts.clearing_house
+    logs = fallen.rpc.logs([house], [topic], since + 1, head) if head > since else []
+    return Counter(topic_address(log.topics[1]) for log in logs)
+
+
+def reverted(fallen: Fallen, since: int) -> int:
+    """Return how many of the key's transactions after block `since` reverted, read block by block."""
+    count = 0
+    for number in range(since + 1, fallen.rpc.block().number + 1):
+        for found in fallen.rpc.call("eth_getBlockByNumber", hex(number), True)["transactions"]:
+            if int(found["from"], 16) == int(ADDRESS, 16):
+                receipt = fallen.rpc.call("eth_getTransactionReceipt", found["hash"])
+                count += int(receipt["status"], 16) == 0
+    return count
