@@ -28,16 +28,17 @@ class Function:
     selector: bytes
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    named: str = ""  # with the names of its arguments, as in Solidity; unnamed ones are called argument0, argument1, …
 
     def call(self, to: str, *arguments: str | int) -> Call:
         """Encode static arguments. Raises ValueError when their number is wrong."""
         if len(arguments) != len(self.inputs):
             raise ValueError(f"expected {len(self.inputs)} arguments {self.inputs}, found {len(arguments)}")
-        return Call(to, self.selector + b"".join(_word(a) for a in arguments))
+        return Call(to, self.selector + b"".join(_word(a) for a in arguments), function=self.named)
 
     def packed(self, to: str, *arguments: Any) -> Call:
         """Encode any arguments, structs as tuples. Raises eth_abi's EncodingError when they do not fit."""
-        return Call(to, self.selector + encode(self.inputs, arguments))
+        return Call(to, self.selector + encode(self.inputs, arguments), function=self.named)
 
     def one(self, returned: bytes) -> int:
         """Return the single static integer the call returned. Raises ValueError when it is not one word."""
@@ -171,7 +172,19 @@ def _function(entry: dict[str, Any]) -> Function:
         selector=_selector(entry),
         inputs=tuple(_type(i) for i in entry["inputs"]),
         outputs=tuple(_type(o) for o in entry.get("outputs", [])),
+        named=f"{entry['name']}({_named(entry['inputs'])})",
     )
+
+
+def _named(fields: list[dict[str, Any]]) -> str:
+    """Return types and names of arguments, structs spelled out: `(address to,uint256 amount)[] calls`."""
+    return ",".join(f"{_named_type(field)} {field['name'] or f'argument{n}'}" for n, field in enumerate(fields))
+
+
+def _named_type(field: dict[str, Any]) -> str:
+    if not field["type"].startswith("tuple"):
+        return str(field["type"])
+    return f"({_named(field['components'])}){field['type'][5:]}"
 
 
 def _event(entry: dict[str, Any]) -> Event:

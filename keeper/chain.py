@@ -1,6 +1,6 @@
 """What the chain says about itself: a block header's facts, a call to a contract."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Call:
     to: str
     data: bytes
     gas: int | None = None  # most it may use, where its adapter knows; None: as much as the signer allows
+    function: str = field(default="", repr=False, compare=False)  # `liquidate(address trader,address baseToken)`
 
     @property
     def selector(self) -> str:

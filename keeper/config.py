@@ -149,12 +149,19 @@ class ParameterConfig(Section):
 
 class SignerConfig(Section):
     mode: Literal["observe", "shadow", "live"] = "observe"
-    keystore: Annotated[Path, Field(strict=False)] | None = None  # relative to the configuration file
+    socket: Annotated[Path, Field(strict=False)] | None = None  # of a signer that runs by itself; else the keeper's own
+    keystore: Annotated[Path, Field(strict=False)] | None = None  # for its own; relative to the configuration file
     address: Address | None = None
     max_gas: Positive = 5_000_000
     max_fee_gwei: PositiveFloat = 100.0
-    tip_gwei: NotNegativeFloat = 2.0
+    tip_gwei: NotNegativeFloat = 2.0  # of a first offer
+    tip_ceiling_gwei: PositiveFloat = 50.0  # of a replacement
+    patience_blocks: Positive = 2  # that the lowest nonce may wait for each of its attempts
     max_transactions_per_block: Positive = 10
+    max_ether_per_transaction: PositiveFloat = 0.5  # worst case, gas limit times max fee, as all below
+    max_ether_open: PositiveFloat = 5.0  # of all open nonces together
+    max_ether_per_hour: PositiveFloat = 10.0
+    max_ether_per_day: PositiveFloat = 50.0
 
     @property
     def max_fee(self) -> int:
@@ -168,8 +175,8 @@ class SignerConfig(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.mode == "live" and self.keystore is None:
-            raise ValueError('expected a keystore for mode = "live", found none')
+        if self.mode == "live" and self.keystore is None and self.socket is None:
+            raise ValueError('expected a keystore or a signer\'s socket for mode = "live", found neither')
         if self.mode != "observe" and self.address is None:
             raise ValueError(f'expected an address for mode = "{self.mode}", found none')
         if self.tip_gwei > self.max_fee_gwei:

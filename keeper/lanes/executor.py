@@ -1,10 +1,12 @@
 """What the loop calls: settle what is under way, then carry out new intents. What lasts is in the ledger."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from keeper.chain import Block
+from keeper.errors import SignerUnreachable, SigningRefused
 from keeper.heads import Head
 from keeper.journal.records import ClosedStatus, Intent
 from keeper.journal.slot_records import Slot, SlotAttempt
@@ -53,15 +55,25 @@ class LaneExecutor:
 
     def settle(self, block: Block) -> int:
         """Bring every slot up to date with the chain at `block` and see waiting ones through; return how many wait."""
-        if not self._recovered:
-            recover(self._ledger, self._signer, self._facts, block)
-            self._expire(block)
-            self._recovered = True
-        self._signer.renew()
-        slots = self._watch.settle(block)
-        if slots:
-            self._rescue.carry_on(self._waiting(slots, block), self._market(block), block)
-        return len(slots)
+        with self._seated():
+            if not self._recovered:
+                recover(self._ledger, self._signer, self._facts, block)
+                self._expire(block)
+                self._recovered = True
+            self._signer.renew()
+            slots = self._watch.settle(block)
+            if slots:
+                self._rescue.carry_on(self._waiting(slots, block), self._market(block), block)
+            return len(slots)
+
+    @contextmanager
+    def _seated(self) -> Iterator[None]:
+        """After a lost signer or lease nothing is known about what was signed: the next block recovers first."""
+        try:
+            yield
+        except (SignerUnreachable, SigningRefused):
+            self._recovered = False
+            raise
 
     def execute(self, intents: Sequence[Intent], head: Head) -> None:
         """Simulate, sign, store and offer new intents; each one ends with a nonce or closed with its cause."""
@@ -75,7 +87,8 @@ class LaneExecutor:
         sound = [intent for intent in intents if intent.id not in refused]
         if sound:
             stakes = [self._stake(intent.plan) for intent in sound]
-            self._issue.send(sound, stakes, self._market(head.block), head.block)
+            with self._seated():
+                self._issue.send(sound, stakes, self._market(head.block), head.block)
 
     def _expire(self, block: Block) -> None:
         """Close what an earlier keeper intended and never signed: the world has moved on; this tick decides anew."""

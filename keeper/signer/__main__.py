@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from keeper.errors import KeeperError
+from keeper.signer.hardening import end_with_parent
 from keeper.signer.logs import log_to_stderr
 from keeper.signer.process import run
 
@@ -14,7 +15,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the signer of a configuration file; return the exit code."""
     parser = argparse.ArgumentParser(prog="keeper signer run", description="Hold the keys and sign what policy allows.")
     parser.add_argument("config", type=Path, metavar="FILE")
+    parser.add_argument("--with-parent", action="store_true", help="end when the process that started it ends")
     found = parser.parse_args(arguments)
+    if found.with_parent:
+        end_with_parent()
     lines = log_to_stderr()
     try:
         run(found.config, ready=lambda: logging.getLogger("keeper.signer").info("listening"))

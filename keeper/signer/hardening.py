@@ -2,12 +2,15 @@
 
 import ctypes
 import logging
+import os
 import resource
+import signal
 import sys
 
 log = logging.getLogger(__name__)
 
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_DUMPABLE = 4
 
 
 def harden() -> bool:
@@ -21,3 +24,13 @@ def harden() -> bool:
         log.warning("signer: PR_SET_DUMPABLE was refused (errno %d)", ctypes.get_errno())
         return False
     return True
+
+
+def end_with_parent() -> None:
+    """Be sent SIGTERM when the parent ends, however it ends. Does nothing where the system is not Linux."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before it could be watched
+        os.kill(os.getpid(), signal.SIGTERM)

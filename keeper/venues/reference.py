@@ -5,6 +5,7 @@ margin rules see it (`book`), with its number of changes and its auction; what m
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from eth_abi.exceptions import DecodingError
@@ -133,7 +134,7 @@ class Reference:
     def _starts(self, plans: Sequence[Plan], batch: StartBatch) -> Call:
         calls = [_start_call(plan) for plan in (plans[row] for row in batch.rows) if isinstance(plan, StartAuction)]
         encoded = interface(AUCTIONS).function("startAuctions").packed(self.contracts.auctions, calls)
-        return Call(encoded.to, encoded.data, batch.gas)
+        return replace(encoded, gas=batch.gas)
 
     def _end(self, plan: EndAuction) -> Call:
         call = (account_id(plan.account), plan.auction_id, plan.sequence, plan.deadline)
@@ -232,4 +233,4 @@ def _named_error(reason: bytes) -> str:
 
 def _with_gas(call: Call, what: str, count: int) -> Call:
     flat, each = GAS[what]
-    return Call(call.to, call.data, flat + each * count)
+    return replace(call, gas=flat + each * count)

@@ -1,0 +1,82 @@
+"""What the signer of a keeper's configuration may sign: the calls its venue and policy can need, with their bounds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from keeper.chain import Call
+from keeper.config import Config
+from keeper.decide import Policy
+from keeper.errors import ConfigError
+from keeper.plans import EndAuction, Liquidate, PublishArrays, SetParameters, StartAuction, TakeAuction
+from keeper.venues.base import PerpetualVenue
+from keeper.venues.portfolio import PortfolioVenue
+
+NOBODY = "0x" + "0" * 40
+NO_ID = "0x" + "0" * 64
+WORD = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """One argument by its name: the lowest and the highest it may be, both included."""
+
+    argument: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedCall:
+    """One function of one contract, with the bounds of its arguments."""
+
+    to: str
+    function: str  # named, as in Solidity
+    bounds: tuple[Bounded, ...] = ()
+
+
+def allowed_calls(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy) -> tuple[AllowedCall, ...]:
+    """Return every call the keeper can need with this configuration, each once."""
+    found = _perpetual(venue, policy) if venue.kind == "perpetual" else _portfolio(config, venue)
+    return tuple(dict.fromkeys(found))
+
+
+def _portfolio(config: Config, venue: PortfolioVenue) -> Iterator[AllowedCall]:
+    """Yield a call of every kind. Nothing in their structs is bounded here: the venue moves a taker's money only for
+    the taker's owner or his delegate."""
+    name = venue.name
+    start = StartAuction(name, NOBODY, 0, False, 0, 0, 0.0, 0, 0)
+    if config.policy.liquidate:
+        yield _plain(venue.encode(start))
+        for sending in venue.sendings([start, start], config.signer.max_gas):
+            yield _plain(sending.call)
+    if config.portfolio.take:
+        yield _plain(venue.encode(TakeAuction(name, NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0)))
+    if config.portfolio.end:
+        yield _plain(venue.encode(EndAuction(name, NOBODY, 0, 0, 0, 0.0, 0, 0)))
+    if config.portfolio.publish:
+        yield _plain(venue.encode(PublishArrays(name, 0, 0, NO_ID, NO_ID, 0, NO_ID, "0x", "", 0)))
+
+
+def _plain(call: Call) -> AllowedCall:
+    return AllowedCall(call.to, call.function)
+
+
+def _perpetual(venue: PerpetualVenue, policy: Policy) -> Iterator[AllowedCall]:
+    """Yield liquidation of anybody, and each configured parameter inside its bounds."""
+    if policy.liquidate:
+        yield _plain(venue.encode(Liquidate(venue.name, NOBODY, NOBODY, 0.0, 0.0, 0)))
+    for rule in policy.rules if policy.set_parameters else ():
+        low, high = sorted((rule.calm, rule.stressed))
+        call = venue.encode(SetParameters(venue.name, rule.parameter, low, low, "", 0))
+        words = [int.from_bytes(call.data[i : i + WORD]) for i in range(4, len(call.data), WORD)]
+        names = _argument_names(call)
+        if len(names) != len(words):
+            raise ConfigError(f"{rule.parameter}: expected a call of static arguments, found {call.function}")
+        *fixed, last = names
+        bounds = [Bounded(name, word, word) for name, word in zip(fixed, words, strict=False)]
+        yield AllowedCall(call.to, call.function, (*bounds, Bounded(last, low, high)))
+
+
+def _argument_names(call: Call) -> list[str]:
+    inside = call.function[call.function.index("(") + 1 : -1]
+    return [argument.split(" ")[-1] for argument in inside.split(",")] if inside else []
