@@ -1,4 +1,4 @@
-"""The lane's place at the signer: a connection that is made when the lease is asked for, and again after it was lost."""
+"""The lane's place at the signer: a connection made when the lease is asked for, and again after it was lost."""
 
 from collections.abc import Callable, Sequence
 
