@@ -64,6 +64,7 @@ contract AttackHandler is Market {
         uint256 own = venue.held(0);
         uint64 sequence = venue.sequence(account);
         amount = bound(amount, 1, before.cash > 1e12 ? uint256(before.cash) / 1e12 : 1);
+        roomBefore = venue.payoutLeft();
         vm.prank(vm.addr(who));
         try venue.withdraw(account, 0, amount, vm.addr(who), sequence) {
             uint256 paid = (own - venue.held(0)) * 1e12;
