@@ -35,7 +35,7 @@ from keeper.chain import Block
 from keeper.demo.anvil import Anvil, start_anvil
 from keeper.demo.transactions import FUNDS, Batch
 from keeper.loop import tick
-from keeper.plans import StartAuction, TakeAuction
+from keeper.plans import ANY_SEQUENCE, StartAuction, TakeAuction
 from keeper.portfolios import PortfolioLine, PortfolioSight
 from keeper.reference.board import DEMO
 from keeper.rpc import Rpc
@@ -253,7 +253,8 @@ def differences(market: Market, app: App, found: Sequence[Event]) -> Iterator[st
         accounts, fund, bonus = {a.name: a for a in before.accounts}, before.fund, before.bonus
         for event in batch:
             kind = "start_auction" if event.name == "AuctionStarted" else "take_auction"
-            plan = plans[event.account, kind, event.body["sequence"]]
+            exact, again = ((event.account, kind, n) for n in (event.body["sequence"], ANY_SEQUENCE))
+            plan = plans[exact if exact in plans else again]
             path = None if plan.by_arrays else plan.scenarios
             account = accounts[event.account]
             if event.name == "AuctionStarted":

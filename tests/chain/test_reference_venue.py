@@ -32,8 +32,9 @@ from keeper.auctions import AuctionPolicy, Standing
 from keeper.chain import Block, Call, Receipt
 from keeper.demo.anvil import REPO, Anvil, start_anvil
 from keeper.demo.transactions import FUNDS, Batch
+from keeper.memory import Memory
 from keeper.plans import PublishArrays, SetParameters, StartAuction
-from keeper.portfolios import Memory, PortfolioLine, PortfolioPolicy, PortfolioSight
+from keeper.portfolios import PortfolioLine, PortfolioPolicy, PortfolioSight
 from keeper.publish import PPM, Publishing
 from keeper.reference.store import set_slices
 from keeper.rpc import Rpc, RpcRefusal
