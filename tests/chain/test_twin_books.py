@@ -212,6 +212,10 @@ def test_sixteen_hundred_books_on_an_even_keel(world):
     board, priced = model(world)
     near(world, board, priced, books)
     covered(board, priced, books)
+    bare = [replace(book, cash=0) for book in books[:200]]
+    study = Study(priced.instruments, priced.market, board.book(bare), scan_terms(SCAN))
+    without = coverage(study, weaken="gap")
+    assert (without.im > IM_GATE * without.notional).sum() > 20  # it would be seen if the gap charge covered nothing
 
 
 def test_two_hundred_books_after_moves_inside_the_limit(world):
