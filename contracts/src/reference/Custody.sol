@@ -83,7 +83,8 @@ abstract contract Custody is Payouts, Delegates {
     }
 
     /// @dev What a withdrawal of settlement token leaves behind: its share of the bad debt, rounded up to a base unit.
-    /// Everyone's claim pays alike whenever he leaves, since debt and claims fall in proportion.
+    /// Of claims net of loans: cash of shorts and longs cancels in them, but so do loans against collateral. Everyone pays
+    /// alike whenever he leaves as long as these stand, since debt and claims fall in proportion; who waits for them pays less.
     function _withhold(uint256 amount) private returns (uint256 withheld) {
         uint256 debt = _badDebt();
         if (debt == 0) return 0;
