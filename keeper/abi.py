@@ -15,6 +15,7 @@ from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector
 from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 
 from keeper.chain import Call, Log
 
@@ -109,6 +110,10 @@ def address_at(returned: bytes, word: int = 0) -> str:
     if len(chunk) != WORD or any(chunk[:12]):
         raise ValueError(f"expected an address in word {word}, found {chunk.hex() or 'nothing'}")
     return to_checksum_address(chunk[12:])
+
+
+def keccak256(message: bytes) -> bytes:
+    return bytes(keccak(message))
 
 
 def checksummed(address: str) -> str:

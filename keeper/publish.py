@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from eth_utils.crypto import keccak
-
+from keeper.abi import keccak256
 from keeper.plans import Held, Plan, PublishArrays
 from keeper.twin.fixed import WAD
 from keeper.twin.records import Instrument, Report, ScanParameters, Slice, listing_id
@@ -42,7 +41,7 @@ def arrays_of(
 @lru_cache(maxsize=MEMO)
 def listing_of(instruments: tuple[Instrument, ...], parameters: ScanParameters) -> bytes:
     """Return the id of what was read: where a reorg changes rows or parameters meanwhile, `publish` reverts."""
-    return listing_id(instruments, parameters, keccak)
+    return listing_id(instruments, parameters, keccak256)
 
 
 def publications(state: PortfolioState, rules: Publishing, lifetime_blocks: int) -> tuple[list[Plan], list[Held]]:
