@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {IAuctions} from "../../src/reference/interfaces/IAuctions.sol";
+import {IMargin} from "../../src/reference/interfaces/IMargin.sol";
 import {Book, Check, Slice, WAD} from "../../src/reference/Types.sol";
 import {Fixture} from "./Fixture.sol";
 
@@ -173,5 +175,25 @@ contract VenueLimitsTest is Fixture {
         _report(ETH, ETH_PRICE);
         _publishAll(ETH);
         assertLe(_gain(), -8_000);
+    }
+
+    // ---- the stalest feed ----
+
+    /// One unit of a collateral whose price is not reported shields the account that holds it, in need or not.
+    function test_a_unit_of_a_silent_collateral_shields_an_account() public {
+        _deposit(_account(LOSER, 0), 0, 100_000e6);
+        _deposit(_account(LOSER, 0), DAI_COLLATERAL + 1, 1);
+        _deposit(_account(WINNER, 0), 0, 100_000e6);
+        _trade(WINNER, LOSER, _perpetual(ETH), 100 * WAD, ETH_PRICE);
+        _skip(MAX_REPORT_AGE);
+        _report(ETH, 2 * ETH_PRICE);
+        uint64 sequence = venue.sequence(_account(LOSER, 0));
+        IAuctions.StartCall memory start = IAuctions.StartCall(
+            _account(LOSER, 0), sequence, uint40(block.timestamp), false, type(uint256).max << 8 | 16
+        );
+        vm.expectRevert(abi.encodeWithSelector(IMargin.StaleReport.selector, DAI, MAX_REPORT_AGE + 1, MAX_REPORT_AGE));
+        auctions.startAuction(start);
+        _report(DAI, WAD);
+        auctions.startAuction(start);
     }
 }
