@@ -106,7 +106,12 @@ def portfolio_policy_of(config: Config) -> PortfolioPolicy:
             end=rules.end,
             end_excess=round(rules.end_excess * PPM),
         ),
-        publishing=Publishing(rules.publish, round(rules.publish_after_move * PPM), rules.publish_after_seconds),
+        publishing=Publishing(
+            on=rules.publish,
+            after_move=round(rules.publish_after_move * PPM),
+            after_shift=round(rules.publish_after_shift * PPM),
+            after_seconds=rules.publish_after_seconds,
+        ),
         publisher=config.signer.address or NOBODY,
         plan_lifetime_blocks=policy.plan_lifetime_blocks,
     )

@@ -67,7 +67,7 @@ abstract contract Custody is Payouts, Delegates {
         _raiseSequence(account);
         Book memory afterwards = _stored(account);
         // Without positions and debt nothing is owed that margin could cover.
-        if (afterwards.legs.length != 0 || afterwards.cash < 0) _requireInitial(account, afterwards);
+        if (afterwards.legs.length != 0 || afterwards.cash < 0) _requireInitialAtMarks(account, afterwards);
         if (!_idleAndEmpty(account)) _countPayout(_worth(asset, paid, true));
         _send(asset, to, paid);
     }

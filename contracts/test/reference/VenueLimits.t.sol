@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {IAuctions} from "../../src/reference/interfaces/IAuctions.sol";
 import {IMargin} from "../../src/reference/interfaces/IMargin.sol";
+import {IMarginVenue} from "../../src/reference/interfaces/IMarginVenue.sol";
 import {Book, Check, Slice, WAD} from "../../src/reference/Types.sol";
 import {Fixture} from "./Fixture.sol";
 
@@ -114,7 +115,7 @@ contract VenueLimitsTest is Fixture {
         _skip(1);
     }
 
-    /// @dev What may leave beyond what was paid in, USD: taken from whoever pays when the account is worth less than nothing.
+    /// @dev What arrays credit the account with beyond what was paid in and IM, USD.
     function _gain() private view returns (int256) {
         Check memory newest = margin.byArrays(_book(LOSER));
         Check memory settled = margin.bySettledArrays(_book(LOSER));
@@ -139,12 +140,24 @@ contract VenueLimitsTest is Fixture {
         assertLe(_gainOfStraddles(0.38e18), -3_000);
     }
 
-    /// ... and no more: from 60 to 30 %, 1.2 % of the notional, until arrays follow.
-    function test_a_greater_one_gives_what_im_does_not_cover_until_arrays_follow() public {
+    /// ... and no more: from 60 to 30 % arrays credit 1.2 % of the notional that is not there. It opens positions until
+    /// arrays follow, but it does not leave: a withdrawal needs IM at the marks of the newest slices too.
+    function test_what_im_does_not_cover_of_a_greater_one_does_not_leave() public {
         assertLe(7_000, _gainOfStraddles(0.3e18));
         uint256 gain = uint256(_gain());
-        _withdraw(LOSER, (200_000 + gain) * 1e6);
-        assertLe(margin.byMarks(_book(LOSER)).equity, -int256(gain * WAD));
+        _refuseWithdrawal((200_000 + gain) * 1e6);
+        Book memory held = _book(LOSER);
+        int256 excess = margin.byMarks(held).equity - int256(margin.byArrays(held).im);
+        assertLe(excess / 1e18, 190_000);
+        _withdraw(LOSER, uint256(excess) / 1e12);
+        _refuseWithdrawal(1);
+    }
+
+    function _refuseWithdrawal(uint256 amount) private {
+        uint64 sequence = venue.sequence(_account(LOSER, 0));
+        vm.prank(vm.addr(LOSER));
+        vm.expectPartialRevert(IMarginVenue.BelowInitialMargin.selector);
+        venue.withdraw(_account(LOSER, 0), 0, amount, address(this), sequence);
     }
 
     /// Call less put against the perpetual: no row moves the forward against the spot, so IM is the short-option minimum,
@@ -165,8 +178,10 @@ contract VenueLimitsTest is Fixture {
         assertLe(_gainOfForwards(9_960), -500);
     }
 
-    function test_a_forward_that_moves_beyond_it_gives_the_rest_until_arrays_follow() public {
-        assertLe(8_000, _gainOfForwards(9_850));
+    function test_the_rest_of_a_forward_that_moves_beyond_it_does_not_leave() public {
+        int256 gain = _gainOfForwards(9_850);
+        assertLe(8_000, gain);
+        _refuseWithdrawal(uint256(200_000 + gain) * 1e6);
     }
 
     function test_new_arrays_end_both() public {
