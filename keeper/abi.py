@@ -113,6 +113,10 @@ def address_at(returned: bytes, word: int = 0) -> str:
     return to_checksum_address(chunk[12:])
 
 
+def keccak256(message: bytes) -> bytes:
+    return bytes(keccak(message))
+
+
 def checksummed(address: str) -> str:
     """Return an address in its checksummed spelling. Raises ValueError for anything else."""
     return to_checksum_address(address)

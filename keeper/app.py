@@ -18,11 +18,12 @@ from keeper.heads import Heads
 from keeper.journal import Journal
 from keeper.journal.records import Volatility
 from keeper.loop import Line, World
+from keeper.memory import Memory
 from keeper.oracles import ORACLES
 from keeper.oracles.base import Feed
 from keeper.perpetuals import PerpetualLine
 from keeper.plans import EndAuction, Liquidate, PublishArrays, SetParameters, StartAuction, TakeAuction
-from keeper.portfolios import Memory, PortfolioLine, PortfolioPolicy
+from keeper.portfolios import PortfolioLine, PortfolioPolicy
 from keeper.publish import PPM, Publishing
 from keeper.rpc import Rpc
 from keeper.submit import ROUTES
@@ -35,7 +36,7 @@ from keeper.venues.portfolio import PortfolioVenue
 NOBODY = "0x" + "0" * 40
 NO_ID = "0x" + "0" * 64
 REFUSED_BLOCKS = 5
-"""How long a refused simulation puts an account behind the others."""
+"""How long a refusal puts an account behind the others, and a miss lets the next try expect any sequence."""
 MIN_ROUNDS = 3
 """Fewer oracle rounds than this say nothing about volatility."""
 
@@ -105,7 +106,12 @@ def portfolio_policy_of(config: Config) -> PortfolioPolicy:
             end=rules.end,
             end_excess=round(rules.end_excess * PPM),
         ),
-        publishing=Publishing(rules.publish, round(rules.publish_after_move * PPM), rules.publish_after_seconds),
+        publishing=Publishing(
+            on=rules.publish,
+            after_move=round(rules.publish_after_move * PPM),
+            after_shift=round(rules.publish_after_shift * PPM),
+            after_seconds=rules.publish_after_seconds,
+        ),
         publisher=config.signer.address or NOBODY,
         plan_lifetime_blocks=policy.plan_lifetime_blocks,
     )
@@ -113,7 +119,8 @@ def portfolio_policy_of(config: Config) -> PortfolioPolicy:
 
 def _remembered(journal: Journal, block_number: int) -> Memory:
     under_way = frozenset(intent.plan.effect for intent in journal.live_intents())
-    return Memory(under_way, journal.refused_since(block_number - REFUSED_BLOCKS))
+    since = block_number - REFUSED_BLOCKS
+    return Memory(under_way, journal.refused_since(since), journal.failed_since(since))
 
 
 def configured(path: Path) -> Config:

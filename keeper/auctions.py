@@ -1,17 +1,18 @@
 """Whose auction to start and what to buy: from standings to plans, with a reason for everybody left alone."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from keeper.plans import Held, Plan, StartAuction, TakeAuction, start_effect
+from keeper.memory import Memory
+from keeper.plans import ANY_SEQUENCE, Held, Plan, StartAuction, TakeAuction, start_effect, take_effect
 from keeper.twin.auction import NO_SCENARIOS, NotBelowMaintenance, NothingToTake, Payment, Take, after, discount, take
 from keeper.twin.fixed import WAD
 from keeper.twin.margin import by_arrays, by_legs, by_scenario, by_settled_arrays
 from keeper.twin.records import Book, Check
 from keeper.twin.world import MarginRefused, World
-from keeper.units import WAD_DECIMALS, to_float
+from keeper.units import WAD_DECIMALS, to_base, to_float
 from keeper.venues.portfolio import PortfolioAccount, PortfolioState
 
 HALVINGS: Final = 5
@@ -75,8 +76,7 @@ def liquidations(
     state: PortfolioState,
     standings: Mapping[str, Standing],
     policy: AuctionPolicy,
-    under_way: Set[str],
-    refused: Set[str],
+    memory: Memory,
     lifetime_blocks: int,
 ) -> tuple[list[Plan], list[Held]]:
     """Return starts and then takes, largest shortfall first but what the chain just refused after all others."""
@@ -84,28 +84,26 @@ def liquidations(
     holds: list[Held] = []
     urgent = sorted(
         (s for s in standings.values() if s.below),
-        key=lambda s: (start_effect(state.venue, s.account.name) in refused, -s.shortfall, s.account.name),
+        key=lambda s: (start_effect(state.venue, s.account.name) in memory.refused, -s.shortfall, s.account.name),
     )
     starting, running = [s for s in urgent if not s.account.auction_id], [s for s in urgent if s.account.auction_id]
     expires_at, deadline = state.block.number + lifetime_blocks, state.block.timestamp + policy.deadline_s
     for found in starting:
-        reason = _not_started(state, found, policy, under_way, len(plans))
+        reason = _not_started(state, found, policy, memory, len(plans))
         if reason:
             holds.append(Held(found.account.name, reason))
         else:
-            plans.append(_start(state, found, deadline, expires_at))
-    takes, kept = _takes(state, standings, running, policy, under_way, deadline, expires_at)
+            plans.append(_start(state, found, memory, deadline, expires_at))
+    takes, kept = _takes(state, standings, running, policy, memory, deadline, expires_at)
     return plans + takes, holds + kept
 
 
-def _not_started(
-    state: PortfolioState, found: Standing, policy: AuctionPolicy, under_way: Set[str], planned: int
-) -> str:
+def _not_started(state: PortfolioState, found: Standing, policy: AuctionPolicy, memory: Memory, planned: int) -> str:
     if not policy.start:
         return "policy.liquidate is off"
     if found.account.name in policy.takers:
         return "the keeper's own account: add collateral"
-    if start_effect(state.venue, found.account.name) in under_way:
+    if start_effect(state.venue, found.account.name) in memory.under_way:
         return "already under way"
     if found.shortfall < policy.min_shortfall_usd:
         return f"shortfall {found.shortfall:.2f} USD below policy.min_shortfall_usd"
@@ -114,11 +112,12 @@ def _not_started(
     return ""
 
 
-def _start(state: PortfolioState, found: Standing, deadline: int, expires_at: int) -> StartAuction:
+def _start(state: PortfolioState, found: Standing, memory: Memory, deadline: int, expires_at: int) -> StartAuction:
+    missed = memory.missed(start_effect(state.venue, found.account.name))
     return StartAuction(
         venue=state.venue,
         account=found.account.name,
-        sequence=found.account.sequence,
+        sequence=ANY_SEQUENCE if missed else found.account.sequence,  # it shows the shortfall all the same
         by_arrays=found.by_arrays,
         scenarios=NO_SCENARIOS if found.by_arrays else found.scenarios,
         legs=len(found.account.book.legs),
@@ -136,19 +135,21 @@ def _takes(
     standings: Mapping[str, Standing],
     running: Sequence[Standing],
     policy: AuctionPolicy,
-    under_way: Set[str],
+    memory: Memory,
     deadline: int,
     expires_at: int,
 ) -> tuple[list[Plan], list[Held]]:
     """Return at most one take a taker: each raises his sequence, so a second one would not find what it expects."""
     plans: list[Plan] = []
     holds: list[Held] = []
-    busy = {effect.split(":")[2] for effect in under_way if effect.startswith(f"{state.venue}:take_auction:")}
-    taken = {effect.split(":", 3)[3] for effect in under_way if effect.startswith(f"{state.venue}:take_auction:")}
+    open_takes = [effect for effect in memory.under_way if effect.startswith(f"{state.venue}:take_auction:")]
+    busy, taken = {e.split(":")[2] for e in open_takes}, {e.split(":", 3)[3] for e in open_takes}
     free = [standings[name] for name in policy.takers if name in standings and name not in busy]
     for found in running:
         auction = f"{found.account.name}:{found.account.auction_id}"
-        answer = "already under way" if auction in taken else _take(state, found, free, policy, deadline, expires_at)
+        answer = (
+            "already under way" if auction in taken else _take(state, found, free, policy, memory, deadline, expires_at)
+        )
         if isinstance(answer, str):
             holds.append(Held(found.account.name, f"in auction {found.account.auction_id}: {answer}"))
         else:
@@ -166,6 +167,7 @@ def _take(
     found: Standing,
     free: Sequence[Standing],
     policy: AuctionPolicy,
+    memory: Memory,
     deadline: int,
     expires_at: int,
 ) -> tuple[TakeAuction, Payment] | str:
@@ -183,15 +185,16 @@ def _take(
     profit = to_float(worth - taken.payment.price, WAD_DECIMALS)
     if profit < policy.min_profit_usd:
         return f"expected profit {profit:,.2f} USD below portfolio.min_profit_usd"
+    missed = memory.missed(take_effect(state.venue, taker.account.name, found.account.name, found.account.auction_id))
     plan = TakeAuction(
         venue=state.venue,
         account=found.account.name,
         taker=taker.account.name,
         auction_id=found.account.auction_id,
-        sequence=found.account.sequence,
-        taker_sequence=taker.account.sequence,
+        sequence=ANY_SEQUENCE if missed else found.account.sequence,
+        taker_sequence=ANY_SEQUENCE if missed else taker.account.sequence,
         max_fraction=taken.fraction,
-        max_price=taken.quote,
+        max_price=taken.quote + (spare(profit, policy.min_profit_usd, taken.fraction) if missed else 0),
         by_arrays=way is Way.ARRAYS,
         scenarios=NO_SCENARIOS if way is Way.ARRAYS else found.scenarios,
         taker_by_legs=way is Way.PROOF_AND_LEGS,
@@ -201,6 +204,14 @@ def _take(
         expires_at=expires_at,
     )
     return plan, taken.payment
+
+
+def spare(profit: float, least: float, fraction: int) -> int:
+    """Return how much dearer the whole account may get, USD wad, so that a part still leaves the least profit.
+
+    A deposit before a take raises what is bought and its price alike, so the price as read would hold the take up.
+    """
+    return to_base(profit - least, WAD_DECIMALS, up=False) * WAD // fraction
 
 
 class Way(Enum):

@@ -20,6 +20,7 @@ class PortfolioConfig(Section):
     deadline_seconds: Positive = 120  # of block time after the decision; a later call reverts
     publish: bool = False
     publish_after_move: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5  # share of the move limit
+    publish_after_shift: Annotated[float, Field(gt=0.0, le=1.0)] = 0.0025  # of a mark by its slice, share of the price
     publish_after_seconds: Positive = 300  # age of the report that the arrays rest on
 
     @model_validator(mode="after")

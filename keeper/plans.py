@@ -6,6 +6,8 @@ from typing import Final, Literal
 
 ARRAY_DIGITS: Final = 264
 """Hexadecimal digits of one option's array."""
+ANY_SEQUENCE: Final = 2**64 - 1
+"""In place of an account's number of changes: whatever it is when the call lands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class StartAuction:
 
     venue: str
     account: str
-    sequence: int  # the account's number of changes as read; another one is another account
+    sequence: int  # the account's number of changes as read, or ANY_SEQUENCE; another one is another account
     by_arrays: bool  # shown by the published arrays, newest and settled; else by one scenario
     scenarios: int  # a row an underlying, 8 bits each, 255 for none
     legs: int  # what the proof costs depends on it
@@ -112,7 +114,7 @@ class EndAuction:
     venue: str
     account: str
     auction_id: int
-    sequence: int  # the account's number of changes as read
+    sequence: int  # the account's number of changes as read, or ANY_SEQUENCE
     legs: int  # what showing its margin costs depends on it
     excess: float  # USD, >= 0: the least by which any statement shows equity above MM
     deadline: int  # last second of block time the call counts
@@ -145,8 +147,8 @@ class TakeAuction:
     account: str
     taker: str  # the account that buys
     auction_id: int
-    sequence: int  # of the account in auction, as read
-    taker_sequence: int
+    sequence: int  # of the account in auction, as read, or ANY_SEQUENCE
+    taker_sequence: int  # likewise
     max_fraction: int  # wad
     max_price: int  # USD wad for the whole account, signed: rounded down, so that it binds
     by_arrays: bool
@@ -162,7 +164,7 @@ class TakeAuction:
     @property
     def effect(self) -> str:
         """By taker and auction: each of his takes raises his sequence, so he buys one thing at a time."""
-        return f"{self.venue}:take_auction:{self.taker}:{self.account}:{self.auction_id}"
+        return take_effect(self.venue, self.taker, self.account, self.auction_id)
 
     @property
     def subject(self) -> str:
@@ -172,6 +174,10 @@ class TakeAuction:
     def why(self) -> str:
         share = self.max_fraction / 10**18
         return f"auction {self.auction_id}: at most {share:.1%}, expected profit {self.profit:,.2f} USD"
+
+
+def take_effect(venue: str, taker: str, account: str, auction_id: int) -> str:
+    return f"{venue}:take_auction:{taker}:{account}:{auction_id}"
 
 
 @dataclass(frozen=True, slots=True)

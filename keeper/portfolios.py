@@ -10,6 +10,7 @@ from functools import cached_property
 
 from keeper.auctions import AuctionPolicy, Standing, liquidations
 from keeper.chain import Block
+from keeper.memory import Memory
 from keeper.oracles.base import Quote
 from keeper.plans import Held, Plan
 from keeper.publish import Publishing, arrays_of, publications
@@ -35,14 +36,6 @@ class PortfolioPolicy:
     publishing: Publishing
     publisher: str  # whose epochs count as ours; the signer's address
     plan_lifetime_blocks: int
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What decisions rest on beside this block: the ledger."""
-
-    under_way: frozenset[str] = frozenset()  # effects of live intents
-    refused: frozenset[str] = frozenset()  # effects the chain refused in simulation a few blocks ago
 
 
 @dataclass(frozen=True)
@@ -87,14 +80,11 @@ class PortfolioSight:
 
     def decisions(self, verdicts: Sequence[Verdict]) -> tuple[tuple[Plan, ...], tuple[Held, ...]]:
         policy, memory = self.line.policy, self.line.memory(self.state)
-        plans, holds = liquidations(
-            self.state, self.standings, policy.auctions, memory.under_way, memory.refused, policy.plan_lifetime_blocks
-        )
-        published, kept = publications(self.state, policy.publishing, policy.plan_lifetime_blocks)
+        lifetime = policy.plan_lifetime_blocks
+        plans, holds = liquidations(self.state, self.standings, policy.auctions, memory, lifetime)
+        published, kept = publications(self.state, policy.publishing, lifetime)
         new = [plan for plan in published if plan.effect not in memory.under_way]
-        ended, left = recoveries(
-            self.state, self.standings, policy.auctions, memory.under_way, memory.refused, policy.plan_lifetime_blocks
-        )
+        ended, left = recoveries(self.state, self.standings, policy.auctions, memory, lifetime)
         unknown = [Held(v.account, f"unknown: {v.reason}") for v in verdicts if v.status == "unknown"]
         return (*plans, *new, *ended), (*unknown, *holds, *kept, *left)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from eth_utils.crypto import keccak
-
+from keeper.abi import keccak256
+from keeper.marks import shift_of
 from keeper.plans import Held, Plan, PublishArrays
 from keeper.twin.fixed import WAD
 from keeper.twin.records import Instrument, Report, ScanParameters, Slice, listing_id
@@ -28,6 +28,7 @@ class Publishing:
 
     on: bool
     after_move: int  # share of the move limit at which a move of the price is published, parts per million
+    after_shift: int  # of a mark by its slice alone, as a share of the price, parts per million
     after_seconds: int  # age of the current epoch's report
 
 
@@ -42,7 +43,7 @@ def arrays_of(
 @lru_cache(maxsize=MEMO)
 def listing_of(instruments: tuple[Instrument, ...], parameters: ScanParameters) -> bytes:
     """Return the id of what was read: where a reorg changes rows or parameters meanwhile, `publish` reverts."""
-    return listing_id(instruments, parameters, keccak)
+    return listing_id(instruments, parameters, keccak256)
 
 
 def publications(state: PortfolioState, rules: Publishing, lifetime_blocks: int) -> tuple[list[Plan], list[Held]]:
@@ -79,10 +80,17 @@ def _due(state: PortfolioState, line: Line, rules: Publishing) -> str:
     moved = abs(known.report.price - current.price)
     if moved * WAD * PPM >= rules.after_move * known.scan.move * current.price:
         return f"price moved {moved / current.price:.2%} since epoch {current.epoch}"
+    shift = shift_of(known.report, known.slices, known.current, _rows(line)) if known.current is not None else 0
+    if shift * PPM > rules.after_shift * current.price:
+        return f"slices moved a mark by {shift / current.price:.2%} of the price since epoch {current.epoch}"
     age = state.block.timestamp - current.reported_at
     if age >= rules.after_seconds:
         return f"epoch {current.epoch} rests on a report {age} s old"
     return ""
+
+
+def _rows(line: Line) -> dict[int, tuple[Instrument, ...]]:
+    return {series.expiry: series.instruments for series in line.series}
 
 
 def _left_alone(state: PortfolioState, line: Line) -> str:

@@ -6,10 +6,11 @@ nothing shows a shortfall, and no start follows the end. `end_excess` keeps a pr
 and ending it over and over.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 
 from keeper.auctions import AuctionPolicy, Standing
-from keeper.plans import EndAuction, Held, end_effect
+from keeper.memory import Memory
+from keeper.plans import ANY_SEQUENCE, EndAuction, Held, end_effect
 from keeper.twin.margin import by_legs
 from keeper.twin.records import Check
 from keeper.twin.world import MarginRefused, World
@@ -21,8 +22,7 @@ def recoveries(
     state: PortfolioState,
     standings: Mapping[str, Standing],
     policy: AuctionPolicy,
-    under_way: Set[str],
-    refused: Set[str],
+    memory: Memory,
     lifetime_blocks: int,
 ) -> tuple[list[EndAuction], list[Held]]:
     """Return the ends due, and why each other account that is in auction without a shortfall stays there."""
@@ -34,11 +34,12 @@ def recoveries(
             continue
         effect = end_effect(state.venue, found.account.name, auction)
         checks = statements(found, state.world)
-        reason = _not_ended(checks, found, policy) or _already_asked(effect, under_way, refused)
+        reason = _not_ended(checks, found, policy) or _already_asked(effect, memory)
         if reason:
             holds.append(Held(found.account.name, f"in auction {auction}: {reason}"))
         else:
-            plans.append(_end(state, found, checks, policy, lifetime_blocks))
+            sequence = ANY_SEQUENCE if memory.missed(effect) else found.account.sequence
+            plans.append(_end(state, found, checks, sequence, policy, lifetime_blocks))
     return plans, holds
 
 
@@ -67,20 +68,25 @@ def _not_ended(checks: tuple[Check, ...], found: Standing, policy: AuctionPolicy
     return ""
 
 
-def _already_asked(effect: str, under_way: Set[str], refused: Set[str]) -> str:
-    if effect in under_way:
+def _already_asked(effect: str, memory: Memory) -> str:
+    if effect in memory.under_way:
         return "its end is under way"
-    return "the chain refused its end a few blocks ago" if effect in refused else ""
+    return "the chain refused its end a few blocks ago" if effect in memory.refused else ""
 
 
 def _end(
-    state: PortfolioState, found: Standing, checks: tuple[Check, ...], policy: AuctionPolicy, lifetime_blocks: int
+    state: PortfolioState,
+    found: Standing,
+    checks: tuple[Check, ...],
+    sequence: int,
+    policy: AuctionPolicy,
+    lifetime_blocks: int,
 ) -> EndAuction:
     return EndAuction(
         venue=state.venue,
         account=found.account.name,
         auction_id=found.account.auction_id,
-        sequence=found.account.sequence,
+        sequence=sequence,
         legs=len(found.account.book.legs),
         excess=to_float(min(check.excess for check in checks), WAD_DECIMALS),
         deadline=state.block.timestamp + policy.deadline_s,

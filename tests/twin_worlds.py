@@ -1,5 +1,6 @@
 """Reports, slices and parameters for the twin's tests: plain ones by hand and random ones by seed."""
 
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +22,8 @@ from keeper.twin.words import expiry_words, terms
 from keeper.twin.world import Epoch, Limits, Underlying, World
 
 NOW = 1_800_000_000
+ENGINE_SEED = 2_026
+"""Of the points at which twin, engine and contract are compared."""
 DAY = 86_400
 
 SCAN = ScanParameters(
@@ -101,6 +104,15 @@ def random_case(rng: random.Random) -> tuple[Report, Slice, ScanParameters, Inst
     strike = max(int(spot * 2.718281828 ** rng.gauss(0.0, far)) // 10**10, 1)
     instrument = Instrument(0, expiry, strike, rng.random() < 0.5, rng.randint(0, 184))
     return report(spot, **fixing), random_slice(rng, expiry, spot), random_scan(rng), instrument
+
+
+def black_point(rng: random.Random) -> tuple[int, int, int]:
+    """Forward, strike, total sd: in the money, deep in both tails, and minutes before expiry."""
+    forward = rng.randint(10**15, 10 ** rng.randint(16, 24))
+    sd = int(WAD * 10 ** rng.uniform(-9, 0.7))
+    distance = rng.choice((rng.gauss(0, 1), rng.uniform(-9, 9), rng.uniform(-40, 40)))  # standard deviations
+    strike = int(forward * min(max(math.exp(distance * sd / WAD), 1e-6), 1e6))
+    return forward, max(strike, 1), sd
 
 
 MARGIN = MarginParameters(

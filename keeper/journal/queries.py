@@ -8,6 +8,7 @@ from keeper.journal.database import Database
 from keeper.journal.ledger import attempts_with_plans, read_attempts
 from keeper.journal.records import (
     Attempt,
+    ClosedStatus,
     Counts,
     Decision,
     MarginAt,
@@ -147,7 +148,14 @@ class Queries:
 
     def refused_since(self, block_number: int) -> frozenset[str]:
         """Return the effects of intents closed as refused at `block_number` or later."""
-        query = select(intents.c.effect).where(intents.c.status == "refused", intents.c.closed_block >= block_number)
+        return self._closed_since(block_number, "refused")
+
+    def failed_since(self, block_number: int) -> frozenset[str]:
+        """Return the effects of intents closed as failed, which is mined without effect, at `block_number` or later."""
+        return self._closed_since(block_number, "failed")
+
+    def _closed_since(self, block_number: int, status: ClosedStatus) -> frozenset[str]:
+        query = select(intents.c.effect).where(intents.c.status == status, intents.c.closed_block >= block_number)
         with self._database.reading() as connection:
             return frozenset(connection.execute(query).scalars())
 

@@ -12,7 +12,7 @@ from eth_abi.exceptions import DecodingError
 
 from keeper.abi import checksummed, interface, uint_at
 from keeper.chain import Block, Call, Log, Receipt
-from keeper.plans import EndAuction, Plan, PublishArrays, StartAuction, TakeAuction
+from keeper.plans import ANY_SEQUENCE, EndAuction, Plan, PublishArrays, StartAuction, TakeAuction
 from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.twin.auction import Allowance
 from keeper.twin.records import Book, Holding, Leg
@@ -171,7 +171,7 @@ class Reference:
 
     def _started(self, plan: StartAuction, receipt: Receipt) -> Effect:
         for indexed, body in self._events(receipt, self.contracts.auctions, AUCTIONS, "AuctionStarted"):
-            if indexed[0] == account_id(plan.account) and body["sequence"] == plan.sequence:
+            if indexed[0] == account_id(plan.account) and plan.sequence in (body["sequence"], ANY_SEQUENCE):
                 equity, mm = body["equity"] / 10**18, body["mm"] / 10**18
                 return Effect(True, f"auction {indexed[1]}: equity {equity:,.2f} USD, MM {mm:,.2f} USD")
         for indexed, body in self._events(receipt, self.contracts.auctions, AUCTIONS, "AuctionRefused"):

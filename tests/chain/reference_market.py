@@ -104,7 +104,7 @@ class Market:
     def publish(self) -> None:
         """Publish every epoch on the newest reports, in one block."""
         state = self.state()
-        plans, _ = publications(state, Publishing(on=True, after_move=0, after_seconds=0), 3)
+        plans, _ = publications(state, Publishing(on=True, after_move=0, after_shift=0, after_seconds=0), 3)
         for plan in plans:
             call = self.venue.encode(plan)
             self.batch.add(KEEPER.address, call, plan.why, gas=call.gas or 0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from eth_utils.address import to_checksum_address
 from reference_market import (
     KEEPER,
     MAKER,
@@ -31,9 +32,10 @@ from keeper.demo.anvil import Anvil, start_anvil
 from keeper.demo.transactions import FUNDS, Batch
 from keeper.journal.records import Intent
 from keeper.loop import Tick, tick
-from keeper.plans import EndAuction, StartAuction
+from keeper.plans import ANY_SEQUENCE, EndAuction, StartAuction
 from keeper.rpc import Rpc
 from keeper.twin.records import Instrument
+from keeper.venues.portfolio import account_id
 
 PASSWORD = "correct horse battery staple"
 MAKERS = (named(MAKER), named(MAKER, 1))
@@ -77,9 +79,9 @@ class Keeper:
     app: App
     names: tuple[str, ...]
 
-    def report(self, share: float) -> None:
+    def report(self, share: float, after_s: int = BLOCK_S) -> None:
         """Report the first prices times `share` in a block of its own."""
-        self.market.next_block(BLOCK_S)
+        self.market.next_block(after_s)
         prices = [u.price for u in self.market.board.underlyings]
         self.market.report([*(int(p * share) for p in prices[:2]), *prices[2:]])
         self.market.mine()
@@ -90,6 +92,17 @@ class Keeper:
     def mine(self) -> None:
         self.market.next_block(BLOCK_S)
         self.market.rpc.call("evm_mine")
+
+    def mine_with_dust(self, name: str) -> None:
+        """Mine a block in which the account's owner deposits one base unit ahead of everything else."""
+        owner, c = to_checksum_address(name[:42]), self.market.manifest.contracts
+        token, batch = interface("demo/MintableToken"), self.market.batch
+        deposit = interface("reference/MarginVenue").function("deposit")
+        batch.add(OWNER, token.function("mint").packed(c.settlement_token, owner, 1), "mint", gas=100_000)
+        batch.add(owner, token.function("approve").packed(c.settlement_token, c.venue, 1), "approve", gas=100_000)
+        batch.add(owner, deposit.packed(c.venue, account_id(name), 0, 1), "dust", gas=300_000)
+        batch.send()
+        self.mine()
 
     def events(self, name: str) -> list[str]:
         """Return the accounts of all such events so far, in order."""
@@ -199,6 +212,49 @@ def test_one_that_cannot_be_started_fails_alone_and_is_planned_again(keeper: Kee
     assert sorted(keeper.events("AuctionStarted")) == sorted(keeper.names)
     assert keeper.tick().plans == ()
     assert statuses(keeper, StartAuction, [odd]) == {odd: ["failed", "achieved"]}
+
+
+def test_an_owner_who_deposits_in_every_block_holds_his_start_up_once(keeper: Keeper) -> None:
+    keeper.report(FALLEN)
+    odd = keeper.tick().plans[2].subject
+    keeper.mine_with_dust(odd)
+    assert keeper.events("AuctionRefused") == [odd]
+    (again,) = keeper.tick().plans
+    assert (again.subject, again.sequence) == (odd, ANY_SEQUENCE)
+    before = sequence(keeper, odd)
+    keeper.mine_with_dust(odd)
+    assert sequence(keeper, odd) > before  # he was ahead of it once more
+    assert keeper.events("AuctionRefused") == [odd]
+    assert sorted(keeper.events("AuctionStarted")) == sorted(keeper.names)
+    assert keeper.tick().plans == ()
+    assert statuses(keeper, StartAuction, [odd]) == {odd: ["failed", "achieved"]}
+
+
+TAKING = {"take = true": "take = true", "takers = []": f'takers = ["{named(KEEPER)}"]'}
+
+
+@pytest.mark.parametrize("keeper", [TAKING], indirect=True)
+def test_an_owner_who_deposits_in_every_block_holds_a_take_up_once(keeper: Keeper) -> None:
+    """At the discount's cap, where no time makes up for what a deposit adds to the price."""
+    keeper.market.deposit(named(KEEPER), 20_000_000 * USDC)
+    keeper.market.batch.send()
+    keeper.report(FALLEN)
+    keeper.tick()
+    keeper.mine()
+    keeper.report(FALLEN, keeper.market.board.limits.auction_growth)
+    (take,) = keeper.tick().plans
+    odd = take.subject
+    keeper.mine_with_dust(odd)
+    assert keeper.events("Taken") == []
+    (again,) = (plan for plan in keeper.tick().plans if plan.subject == odd)
+    assert (again.sequence, again.taker_sequence) == (ANY_SEQUENCE, ANY_SEQUENCE)
+    keeper.mine_with_dust(odd)
+    assert keeper.events("Taken") == [odd]
+
+
+def sequence(keeper: Keeper, name: str) -> int:
+    (found,) = keeper.market.state([name]).accounts
+    return found.sequence
 
 
 def test_a_keeper_killed_between_signing_and_mining_settles_every_account_of_its_batch(keeper: Keeper) -> None:

@@ -5,17 +5,17 @@ The keeper runs as it does in production, one tick a block; the chain's own even
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby
 from math import prod
-from typing import Any
 
 import orjson
 import pytest
+from crash_replay import Event, differences, events, sent
 from reference_market import (
+    FOREVER,
     KEEPER,
     MAKER,
     TRADERS,
@@ -31,18 +31,15 @@ from reference_market import (
 
 from keeper.abi import interface
 from keeper.app import App, configured, open_app
-from keeper.chain import Block
 from keeper.demo.anvil import Anvil, start_anvil
 from keeper.demo.transactions import FUNDS, Batch
 from keeper.loop import tick
-from keeper.plans import StartAuction, TakeAuction
+from keeper.plans import ANY_SEQUENCE, StartAuction
 from keeper.portfolios import PortfolioLine, PortfolioSight
 from keeper.reference.board import DEMO
-from keeper.rpc import Rpc
-from keeper.twin.auction import discount, shortfall, take
+from keeper.rpc import Rpc, RpcRefusal
+from keeper.twin.margin import pack_scenarios
 from keeper.twin.records import Instrument
-from keeper.twin.world import World
-from keeper.venues.portfolio import PortfolioState
 
 PASSWORD = "correct horse battery staple"
 BLOCK_S, BLOCKS = 60, 60  # an hour
@@ -53,6 +50,8 @@ JUMPS = {40: 0.07}  # while no arrays come: a loss that some cannot carry
 MANY_LEGS, ACCOUNTS = 12, 40
 TAKERS = tuple(named(KEEPER, sub) for sub in range(12))
 MAKERS = tuple(named(MAKER, sub) for sub in range(2))
+WITNESSED = (12, 13, 15, 17)
+"""Rows of falling prices that the chain itself is asked about, for every underlying at once."""
 LATEST = 2  # blocks from the report that puts an account below MM to its auction
 
 
@@ -112,17 +111,6 @@ def wishes(market: Market) -> list[Wish]:
 
 
 @dataclass(frozen=True)
-class Event:
-    """One start or take as the chain told it."""
-
-    name: str
-    account: str
-    auction: int
-    block: int
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class Run:
     """What one hour did: `due` are (account, block) of every report that left one below MM and not in auction."""
 
@@ -131,6 +119,8 @@ class Run:
     legs: dict[str, int]  # at the start
     events: tuple[Event, ...]
     faults: tuple[str, ...]  # where the twin and the chain differ
+    startable: frozenset[tuple[str, bool]]  # accounts that the chain would start while silent, and whether we knew
+    refusals: Counter[str]  # why the chain would not start the others
     ticks_without_arrays: int
     sent: Counter[str]  # the keeper's transactions by function
 
@@ -180,6 +170,8 @@ def fall(market: Market, app: App, outage: range) -> Run:
     legs = {a.name: len(a.book.legs) for a in market.state(names).accounts}
     due: list[tuple[str, int]] = []
     blocks: list[int] = []
+    startable: set[tuple[str, bool]] = set()
+    refusals: Counter[str] = Counter()
     without = 0
     prices = [u.price for u in market.board.underlyings]
     for number, share in enumerate(price_shares()):
@@ -194,11 +186,16 @@ def fall(market: Market, app: App, outage: range) -> Run:
             for name, found in sight.standings.items()
             if found.below and not found.account.auction_id
         ]
+        if number in OUTAGE:
+            answers = witnessed(market, sight)
+            startable |= {(name, sight.standings[name].below) for name, refusal in answers if not refusal}
+            refusals += Counter(refusal for _, refusal in answers if refusal)
     market.next_block(BLOCK_S)
     market.rpc.call("evm_mine")
     found = events(market, first)
     faults = tuple(differences(market, app, found))
-    return Run(tuple(due), tuple(blocks), legs, found, faults, without, sent(market, first))
+    walked = tuple(due), tuple(blocks), legs, found, faults
+    return Run(*walked, frozenset(startable), refusals, without, sent(market, first))
 
 
 def step(app: App, *, publishes: bool) -> PortfolioSight:
@@ -212,74 +209,21 @@ def step(app: App, *, publishes: bool) -> PortfolioSight:
     return seen.sight
 
 
-def events(market: Market, first: Block) -> tuple[Event, ...]:
-    auctions = market.manifest.contracts.auctions
-    table = {interface("reference/Auctions").event(name).topic: name for name in ("AuctionStarted", "Taken")}
-    found = []
-    for log in market.rpc.logs([auctions], list(table), first.number + 1, market.rpc.block().number):
-        name = table[log.topics[0]]
-        (account,) = market.venue.introduced([log])
-        body = interface("reference/Auctions").event(name).body(log)
-        found.append(Event(name, account, int(log.topics[2], 16), log.block_number, body))
-    return tuple(found)
-
-
-def sent(market: Market, first: Block) -> Counter[str]:
-    """Return how many transactions of the keeper's called each function of the auctions since `first`."""
-    names = ("startAuction", "startAuctions", "take", "endAuction")
-    table = {"0x" + interface("reference/Auctions").function(name).selector.hex(): name for name in names}
-    numbers = range(first.number + 1, market.rpc.block().number + 1)
-    blocks = market.rpc.batch([("eth_getBlockByNumber", (hex(n), True)) for n in numbers])
-    theirs = (t for block in blocks for t in block["transactions"] if t["from"] == KEEPER.address.lower())
-    return Counter(table[t["input"][:10]] for t in theirs if t["input"][:10] in table)
-
-
-# --- the same in the twin ------------------------------------------------------------------------------
-
-
-def differences(market: Market, app: App, found: Sequence[Event]) -> Iterator[str]:
-    """Yield every start and take whose integers are not the twin's, from the state each one found."""
-    plans = {
-        (d.intent.plan.account, d.intent.plan.kind, d.intent.plan.sequence): d.intent.plan
-        for name in {e.account for e in found}
-        for d in app.journal.decisions(name, 10_000)
-        if d.intent is not None and d.intent.status in ("achieved", "live")  # others left no event
-        if isinstance(d.intent.plan, StartAuction | TakeAuction)
-    }
-    for number, of_block in groupby(found, key=lambda e: e.block):
-        batch = list(of_block)
-        before = market.venue.read(market.rpc.block(number - 1), [e.account for e in batch], KEEPER.address)
-        world = at_work(before, market.venue.read(market.rpc.block(number), [], KEEPER.address))
-        accounts, fund, bonus = {a.name: a for a in before.accounts}, before.fund, before.bonus
-        for event in batch:
-            kind = "start_auction" if event.name == "AuctionStarted" else "take_auction"
-            plan = plans[event.account, kind, event.body["sequence"]]
-            path = None if plan.by_arrays else plan.scenarios
-            account = accounts[event.account]
-            if event.name == "AuctionStarted":
-                told, computed = (event.body["equity"], event.body["mm"]), shortfall(account.book, world, path)
-            else:
-                rules = before.auctions
-                share = discount(world.now - account.auction_started_at, rules.discount_cap, rules.growth)
-                taken = take(
-                    account.book, world, path,
-                    discount_bps=share, buffer=rules.buffer, most=plan.max_fraction, fund=fund,
-                    allowed=bonus.left(world.now),
-                )  # fmt: skip
-                fund -= taken.payment.from_fund
-                bonus = bonus.spend(taken.payment.bonus, world.now)
-                told = tuple(event.body[name] for name in ("fraction", "price", "fromFund", "shared"))
-                paid = taken.payment
-                computed = (taken.fraction, paid.price, paid.from_fund, paid.shared)
-            if told != computed:
-                yield f"{event}: the twin says {computed}"
-
-
-def at_work(before: PortfolioState, there: PortfolioState) -> World:
-    """Return the world a transaction of the keeper's found in a block: after its reports, before its publications."""
-    known = before.world.underlyings
-    found = {u: replace(now, current=known[u].current) for u, now in there.world.underlyings.items()}
-    return replace(there.world, underlyings=found)
+def witnessed(market: Market, sight: PortfolioSight) -> list[tuple[str, str]]:
+    """Ask the chain for the start of every account, known to be below MM or not; return account and error's name."""
+    standing = [s.account for s in sight.standings.values() if not s.account.auction_id]
+    rows = [pack_scenarios(dict.fromkeys(sight.state.world.underlyings, row)) for row in WITNESSED]
+    plans = [
+        StartAuction(sight.venue, a.name, ANY_SEQUENCE, False, row, len(a.book.legs), 0.0, FOREVER, 0)
+        for a in standing
+        for row in rows
+    ]
+    answers = market.rpc.eth_calls([market.venue.encode(plan) for plan in plans], sight.state.block)
+    named_error = interface("reference/Auctions").error_named
+    return [
+        (plan.account, (named_error(said.revert[:4]) or said.revert.hex()) if isinstance(said, RpcRefusal) else "")
+        for plan, said in zip(plans, answers, strict=True)
+    ]
 
 
 # --- the gate ------------------------------------------------------------------------------------------
@@ -294,6 +238,9 @@ def test_every_account_below_maintenance_is_in_auction_within_two_blocks_though_
     silent = outage.blocks[OUTAGE.start : OUTAGE.stop]
     fallen = {account for account, block in outage.due if block in silent}
     assert late == []
+    assert {name for name, known in outage.startable if not known} == set()
+    assert len(outage.startable) >= 30
+    assert set(outage.refusals) == {"NotBelowMaintenance"}
     assert len(fallen) >= 30
     assert sum(outage.legs[account] >= MANY_LEGS for account in fallen) >= 10
     assert outage.ticks_without_arrays >= 5  # the arrays did go stale, so some of it rested on proofs alone

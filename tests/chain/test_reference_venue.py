@@ -32,8 +32,9 @@ from keeper.auctions import AuctionPolicy, Standing
 from keeper.chain import Block, Call, Receipt
 from keeper.demo.anvil import REPO, Anvil, start_anvil
 from keeper.demo.transactions import FUNDS, Batch
+from keeper.memory import Memory
 from keeper.plans import PublishArrays, SetParameters, StartAuction
-from keeper.portfolios import Memory, PortfolioLine, PortfolioPolicy, PortfolioSight
+from keeper.portfolios import PortfolioLine, PortfolioPolicy, PortfolioSight
 from keeper.publish import PPM, Publishing
 from keeper.reference.store import set_slices
 from keeper.rpc import Rpc, RpcRefusal
@@ -98,7 +99,7 @@ def wishes(market: Market) -> Iterator[Wish]:
 def look(market: Market, names: Sequence[str] = (), *, publish: bool = True) -> PortfolioSight:
     policy = PortfolioPolicy(
         AuctionPolicy(True, True, (), 0.0, 0.0, 50, 120, True, 0),
-        Publishing(publish, PPM // 2, 10**9),
+        Publishing(publish, after_move=PPM // 2, after_shift=PPM // 400, after_seconds=10**9),
         KEEPER.address,
         3,
     )
@@ -233,6 +234,38 @@ def test_half_the_move_limit_makes_that_underlying_alone_due(market: Market) -> 
     market.mine()
     plans = published(look(market))
     assert [(p.underlying, p.expiry) for p in plans] == [(0, e) for e in market.manifest.underlyings[0].expiries]
+    receipts = send(market, plans)
+    assert all(market.venue.confirm(p, r).achieved for p, r in zip(plans, receipts, strict=True))
+    assert published(look(market)) == []
+
+
+def refit(market: Market, underlying: int, **changes: int) -> None:
+    """Set new slices of every expiry: fields changed by so many parts per thousand, at an unmoved price."""
+    market.next_block(12)
+    known = market.state().world.underlyings[underlying]
+    slices = [
+        replace(old, timestamp=market.at, **{name: getattr(old, name) * by // 1_000 for name, by in changes.items()})
+        for old in known.slices.values()
+    ]
+    market.report([u.price for u in market.board.underlyings])
+    market.batch.add(OWNER, set_slices(market.manifest.contracts.prices, slices), "fit", gas=10_000_000)
+    market.mine()
+
+
+@pytest.mark.parametrize(
+    ("little", "much"),
+    [({"forward": 1_002}, {"forward": 1_004}), ({"b": 990}, {"b": 700}), ({"a": 1_010}, {"a": 1_300, "b": 1_300})],
+    ids=["forward", "less volatility", "more volatility"],
+)
+def test_slices_that_moved_a_mark_make_their_underlying_due(
+    market: Market, little: dict[str, int], much: dict[str, int]
+) -> None:
+    refit(market, 0, **little)
+    assert published(look(market)) == []
+    refit(market, 0, **much)
+    plans = published(look(market))
+    assert [(p.underlying, p.expiry) for p in plans] == [(0, e) for e in market.manifest.underlyings[0].expiries]
+    assert "slices moved a mark by 0." in plans[0].reason
     receipts = send(market, plans)
     assert all(market.venue.confirm(p, r).achieved for p, r in zip(plans, receipts, strict=True))
     assert published(look(market)) == []

@@ -1,4 +1,5 @@
-"""Two thousand random books: the margin contract's statement and the integer twin's, equal in every integer.
+"""Two thousand random books: the margin contract's statement and the integer twin's, equal in every integer; the float
+model near them; and what the arrays ask of them enough after any allowed move.
 
 Arrays are published by the twin through RiskArrays; prices, products, arrays and margin are the real contracts. 1,600
 books on an even keel, 200 after moves inside the limit, 200 in the last hour of an expiry, before and inside its
@@ -7,12 +8,16 @@ averaging window. Refusals are compared by their names.
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from reference_world import EXPIRIES, LIMITS, PRICES, STRIKES, TOKENS, ReferenceWorld, Refused
 
+from engine.margin.arrays import ArraysAt
 from keeper.demo.anvil import start_anvil
 from keeper.rpc import Rpc
+from keeper.twin.fixed import WAD
 from keeper.twin.margin import (
     by_arrays,
     by_arrays_regardless,
@@ -27,6 +32,11 @@ from keeper.twin.margin import (
 from keeper.twin.records import MAX_SIZE, Book, Check, Holding, Instrument, Leg
 from keeper.twin.words import packed
 from keeper.twin.world import MarginRefused
+from tests.coverage_study.__main__ import IM_GATE, MM_GATE
+from tests.coverage_study.measure import coverage
+from tests.coverage_study.world import World as Study
+from tests.twin_floats import Board, scan_terms
+from tests.twin_worlds import SCAN
 
 EVEN, MOVED, LAST_HOUR = 1_600, 200, 200
 MOST_LEGS = 126
@@ -66,10 +76,11 @@ def size(rng: random.Random) -> int:
 
 
 def drawn(rng: random.Random, options: Sequence[Instrument], rich: bool, must: Sequence[Instrument] = ()) -> Book:
-    """1 to 126 options, both underlyings and three expiries where there are enough; `rich`: perpetuals, collaterals."""
+    """1 to 126 options, of both underlyings where there are two and of three expiries where there are three; `rich`:
+    perpetuals and collaterals."""
     count = rng.choice((rng.randint(1, 16), rng.randint(1, MOST_LEGS), MOST_LEGS))
-    chosen = {*must, *rng.sample(options, min(count, len(options)))}
-    legs = [Leg(i, size(rng)) for i in sorted(chosen, key=lambda i: i.id)[:MOST_LEGS]]
+    chosen = dict.fromkeys((*must, *spread(rng, options), *rng.sample(options, len(options))))
+    legs = [Leg(i, size(rng)) for i in list(chosen)[: max(count, len(must))]]
     held: tuple[Holding, ...] = ()
     if rich:
         legs += [Leg(Instrument(0), size(rng)), Leg(Instrument(1), size(rng))]
@@ -79,9 +90,53 @@ def drawn(rng: random.Random, options: Sequence[Instrument], rich: bool, must: S
     return Book(rng.choice((-1, 1)) * rng.randint(0, 10 ** rng.randint(1, 26)), tuple(legs), held)
 
 
+def spread(rng: random.Random, options: Sequence[Instrument]) -> list[Instrument]:
+    """Three options of three expiries, the first two of different underlyings."""
+    first = rng.choice(options)
+    second = rng.choice([i for i in options if i.underlying != first.underlying and i.expiry != first.expiry])
+    third = rng.choice([i for i in options if i.expiry not in (first.expiry, second.expiry)])
+    return [first, second, third]
+
+
 def many(rng: random.Random, world: ReferenceWorld, count: int, must: Sequence[Instrument] = ()) -> list[Book]:
-    options = [i for u in (0, 1) for expiry in world.live(u) for i in world.known[u].board[expiry]]
-    return [drawn(rng, options, n % 2 == 0, rng.sample(must, min(2, len(must)))) for n in range(count)]
+    books = [drawn(rng, live_options(world), n % 2 == 0, rng.sample(must, min(2, len(must)))) for n in range(count)]
+    for book in books:
+        options = [leg.instrument for leg in book.legs if leg.instrument.is_option]
+        assert 1 <= len(options) <= MOST_LEGS
+        assert must or len({i.underlying for i in options}) >= min(2, len(options))
+        assert must or len({i.expiry for i in options}) >= min(3, len(options))
+    assert sum(len(b.legs) > 2 and len(b.collateral) >= 2 for b in books) >= count // 2  # those with perpetuals
+    return books
+
+
+def live_options(world: ReferenceWorld) -> list[Instrument]:
+    return [i for u in (0, 1) for expiry in world.live(u) for i in world.known[u].board[expiry]]
+
+
+# ---- in floats ----
+
+
+def model(world: ReferenceWorld) -> tuple[Board, ArraysAt]:
+    """The float model at the reports that the newest epochs were published on."""
+    board = Board(live_options(world), world.collaterals)
+    return board, board.at(world.world())
+
+
+def near(world: ReferenceWorld, board: Board, priced: ArraysAt, books: Sequence[Book]) -> None:
+    """The float model of the epochs, at the newest prices, beside the twin's statements of the same books."""
+    picture = world.world()
+    spot = np.array([picture.underlyings[u].report.price / WAD for u in range(3)])
+    board.agree(priced.moved(spot), picture, books)
+
+
+def covered(board: Board, priced: ArraysAt, books: Sequence[Book]) -> None:
+    """IM of the ordinary rows covers 200 prices and both volatilities after any allowed move; where the mark enters the
+    shortfall is at most a hundredth of the legs' own scans. Cash is on both sides and left out."""
+    held = board.book([replace(book, cash=0) for book in books])
+    found = coverage(Study(priced.instruments, priced.market, held, scan_terms(SCAN)))
+    assert (found.im <= IM_GATE * found.notional).all()
+    for short in (found.mm, found.tail_mm):
+        assert (short <= MM_GATE * found.gross_scan + IM_GATE * found.notional).all()
 
 
 # ---- comparing ----
@@ -132,7 +187,7 @@ def worst_or_any(book: Book, world: ReferenceWorld, rng: random.Random) -> int:
 
 
 def test_the_board_is_priced_alike(world):
-    every = [i for u in (0, 1) for expiry in world.live(u) for i in world.known[u].board[expiry]] + [Instrument(1)]
+    every = [*live_options(world), Instrument(1)]
     picture = world.world()
     assert len(every) == 2 * len(EXPIRIES[0]) * 2 * len(STRIKES) + 1
     assert world.marks(every) == [mark_of(i, picture) for i in every]
@@ -144,7 +199,7 @@ def test_every_published_array_is_what_the_contract_recomputes(world):
         if at > world.now:
             renewed(world, at, {0: 1_010, 1: 990, 2: 1_000})
         arrays = {u: world.known[u].epochs[-1][1].arrays for u in (0, 1)}
-        options = [i for u in (0, 1) for expiry in world.live(u) for i in world.known[u].board[expiry]]
+        options = live_options(world)
         assert world.recomputed(options) == [packed(arrays[i.underlying][i.expiry][i.index]) for i in options]
 
 
@@ -152,21 +207,30 @@ def test_sixteen_hundred_books_on_an_even_keel(world):
     rng = random.Random(1)
     books = many(rng, world, EVEN)
     assert sum(len(book.legs) >= MOST_LEGS for book in books) > 100
-    assert sum(len({leg.instrument.expiry for leg in book.legs}) >= 3 for book in books) > EVEN // 2
     given = compared(world, books, rng)
     assert given == dict.fromkeys(given, EVEN)
+    board, priced = model(world)
+    near(world, board, priced, books)
+    covered(board, priced, books)
+    bare = [replace(book, cash=0) for book in books[:200]]
+    study = Study(priced.instruments, priced.market, board.book(bare), scan_terms(SCAN))
+    without = coverage(study, weaken="gap")
+    assert (without.im > IM_GATE * without.notional).sum() > 20  # it would be seen if the gap charge covered nothing
 
 
 def test_two_hundred_books_after_moves_inside_the_limit(world):
     """Newest arrays at 0.4 % from the first prices; reports move up to the whole limit of 1.25 % from there."""
     rng = random.Random(2)
     books = many(rng, world, MOVED)
+    board, priced = model(world)
+    covered(board, priced, books)
     for n, move in enumerate((-12_500, 12_500, -6_000, 3_333)):
         shares = {0: 1_004_000 * (10**6 + move) // 10**6, 1: 996_000 * (10**6 - move) // 10**6}
         prices = {u: PRICES[u] * share // 10**6 for u, share in shares.items()} | {2: PRICES[2] * 999 // 1_000}
         world.report(prices, world.now + 20)
         given = compared(world, books[n * 50 : n * 50 + 50], rng)
         assert given == dict.fromkeys(given, 50)
+        near(world, board, priced, books[n * 50 : n * 50 + 50])
 
 
 def test_two_hundred_books_in_the_last_hour_of_an_expiry(world):
@@ -178,8 +242,12 @@ def test_two_hundred_books_in_the_last_hour_of_an_expiry(world):
     for before, count in ((38, LAST_HOUR // 2), (25, 0), (12, LAST_HOUR // 2)):
         renewed(world, expiry - before * MINUTE, {0: 998, 1: 1_003, 2: 1_000})
         if count:
-            given = compared(world, many(rng, world, count, soon), rng)
+            books = many(rng, world, count, soon)
+            given = compared(world, books, rng)
             assert given == dict.fromkeys(given, count)
+            board, priced = model(world)
+            near(world, board, priced, books)
+            covered(board, priced, books)
     assert world.known[0].report.fixed_share == 6 * 10**17
 
 

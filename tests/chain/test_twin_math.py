@@ -31,7 +31,7 @@ from keeper.twin.words import (
     variance,
     vol_factors,
 )
-from tests.twin_worlds import random_case
+from tests.twin_worlds import ENGINE_SEED, black_point, random_case
 
 POINTS = 10_000
 ARRAYS = 2_000
@@ -123,6 +123,9 @@ def option(rng: random.Random) -> tuple[int, int, int]:
 def test_black(harness):
     rng = random.Random(SEED)
     xs = [option(rng) for _ in range(POINTS)]
+    again = random.Random(ENGINE_SEED)
+    engine = [black_point(again) for _ in range(POINTS)]  # at which the twin is near the engine
+    assert harness.ask("calls", engine)[0] == tuple(black(*x) for x in engine)
     expected = tuple(black(*x) for x in xs)
     assert harness.ask("calls", xs)[0] == expected
     priced = [(x, y) for x, y in zip(xs, expected, strict=True) if x[0] and x[2] >= 10**8]

@@ -11,11 +11,10 @@ import numpy as np
 
 from engine.black76 import greeks
 from engine.book import OPTION
-from engine.margin.array_words import GRID_ROWS
+from engine.margin.array_words import GRID_ROWS, ScanTerms
 from engine.margin.arrays import ArraysAt
-from engine.market import Market
 from engine.types import Floats, Ints
-from tests.coverage_study.world import GRID, NO_TAILS, TERMS, World, option_columns
+from tests.coverage_study.world import GRID, World, option_columns
 
 MM_SCALAR = 0.8
 MOVES = (-1.0, -0.6, -0.25, 0.0, 0.3, 0.55, 1.0)
@@ -49,29 +48,30 @@ class Revalued:
     least: Floats
     stated: Floats
     moved: Floats
+    terms: ScanTerms
 
     @staticmethod
     def of(world: World, held: Floats, price: Floats) -> "Revalued":
-        columns = []
-        stated = TERMS.prices[GRID_ROWS:]
-        points = 1.0 + np.array([TERMS.extreme, -TERMS.extreme, TERMS.deep_up, -TERMS.deep_down])
+        columns, terms = [], world.terms
+        stated = terms.prices[GRID_ROWS:]
+        points = 1.0 + np.array([terms.extreme, -terms.extreme, terms.deep_up, -terms.deep_down])
         for u, group in enumerate(groups(world)):
             own = held[:, group]
             options = np.abs(own) @ (world.instruments.kind[group] == OPTION) > 0.0
             kept = own @ world.values(group, np.concatenate([price[u : u + 1], stated, price[u] * points]), None)
-            grid = price[u] * (1.0 + TERMS.scan * GRID)
+            grid = price[u] * (1.0 + terms.scan * GRID)
             least = np.minimum(*((own @ world.values(group, grid, turn)).min(axis=1) for turn in (0, 1)))
             # Without options the venue's rows stand around the newest price.
             tails = kept[:, 1:5] * np.where(options, 1.0, price[u])[:, np.newaxis]
             columns.append((kept[:, 0], least, tails, kept[:, 5:]))
-        return Revalued(*(np.stack(column, axis=1) for column in zip(*columns, strict=True)))
+        return Revalued(*(np.stack(column, axis=1) for column in zip(*columns, strict=True)), terms)
 
     @property
     def scan(self) -> Floats:
         return np.maximum(self.now - self.least, 0.0)
 
     def tailed(self, tails: Floats) -> Floats:
-        loss = (self.now[:, :, np.newaxis] - tails) * TERMS.cover[GRID_ROWS:]
+        loss = (self.now[:, :, np.newaxis] - tails) * self.terms.cover[GRID_ROWS:]
         return np.maximum(self.scan, loss.max(axis=2))
 
     def left(self, scalar: float, scan: Floats) -> Floats:
@@ -84,11 +84,11 @@ def coverage(world: World, moves: Sequence[float] = MOVES, weaken: str = "") -> 
 
     `weaken` a rule to see that the measure notices: "gap" charges none, "bend" has that of half the gamma instead.
     """
-    ordinary, tailed = (weakened(world.arrays(terms), world.market, weaken) for terms in (NO_TAILS, TERMS))
+    ordinary, tailed = (weakened(world, terms, weaken) for terms in (world.no_tails, world.terms))
     held = world.holdings()
     worst = {name: np.full(held.shape[0], -np.inf) for name in ("im", "mm", "tail_mm", "tail_point", "mark")}
     for share in moves:
-        price = 1.0 + share * TERMS.move * np.where(np.arange(world.market.spot.size) % 2, -1.0, 1.0)
+        price = 1.0 + share * world.terms.move * np.where(np.arange(world.market.spot.size) % 2, -1.0, 1.0)
         true = Revalued.of(world, held, price)
         equity, scan = _asked(ordinary.moved(world.market.spot * price), world)
         _, all_rows = _asked(tailed.moved(world.market.spot * price), world)
@@ -103,16 +103,17 @@ def coverage(world: World, moves: Sequence[float] = MOVES, weaken: str = "") -> 
     return Coverage(**worst, **_sizes(world, tailed, held))
 
 
-def weakened(at: ArraysAt, market: Market, rule: str) -> ArraysAt:
+def weakened(world: World, terms: ScanTerms, rule: str) -> ArraysAt:
     """Return the venue without one of its bounds."""
+    at, market, move = world.arrays(terms), world.market, terms.move
     if rule == "gap":
         return replace(at, words=replace(at.words, gap=np.zeros_like(at.words.gap)))
     if rule == "bend":
         bend, row = np.zeros_like(at.words.bend), np.flatnonzero(at.instruments.kind == OPTION)
         forward, strike, years, vol, _, fixed = option_columns(at.instruments, market, row)
         left = np.maximum(strike - fixed, 0.0)
-        gamma = np.minimum(greeks(forward, left, years, vol, np.True_).gamma * forward**2, 2.0 * forward / TERMS.move)
-        bend[row] = 0.5 * gamma * TERMS.move**2
+        gamma = np.minimum(greeks(forward, left, years, vol, np.True_).gamma * forward**2, 2.0 * forward / move)
+        bend[row] = 0.5 * gamma * move**2
         return replace(at, words=replace(at.words, bend=bend))
     return at
 
@@ -130,7 +131,7 @@ def _sizes(world: World, at: ArraysAt, held: Floats) -> dict[str, Floats]:
     words, still = at.words, Revalued.of(world, held, np.ones(world.market.spot.size))
     rows = np.stack([(held[:, g] @ words.value[g, :GRID_ROWS]).min(axis=1) for g in groups(world)], axis=1)
     loss = words.mark[:, np.newaxis] - words.value
-    cover = TERMS.cover
+    cover = world.terms.cover
     long, short = ((side * loss * cover).max(axis=1, initial=0.0) for side in (1.0, -1.0))
     return {
         "notional": np.abs(held) @ world.market.spot[world.instruments.underlying],

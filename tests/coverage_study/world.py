@@ -14,7 +14,6 @@ from engine.types import DAY, YEAR, Floats, Ints
 UNDERLYINGS = ("BTC", "ETH")
 SPOT = np.array([60_000.0, 3_000.0])
 TERMS = ScanTerms()
-NO_TAILS = replace(TERMS, extreme_cover=0.0, deep_up_cover=0.0, deep_down_cover=0.0)
 BARE = MarginTerms(short_im_rate=0.0, short_mm_rate=0.0)
 CLASSES = ("last hour", "last day", "week", "quarter", "beyond")
 CLASS_ENDS = np.array([3600.0, DAY, 7 * DAY, 91 * DAY, np.inf])
@@ -38,6 +37,11 @@ class World:
     instruments: Instruments
     market: Market
     book: Book
+    terms: ScanTerms = TERMS  # of every underlying
+
+    @property
+    def no_tails(self) -> ScanTerms:
+        return replace(self.terms, extreme_cover=0.0, deep_up_cover=0.0, deep_down_cover=0.0)
 
     def arrays(self, terms: ScanTerms) -> ArraysAt:
         return model(terms).at(self.instruments, self.market)
@@ -51,7 +55,7 @@ class World:
         place = np.flatnonzero(held.kind[rows] == OPTION)
         forward, strike, years, vol, call, fixed = option_columns(held, market, rows[place])
         if turn is not None:
-            vol = vol * TERMS.vols(market.seconds[held.expiry[rows[place]]])[:, turn]
+            vol = vol * self.terms.vols(market.seconds[held.expiry[rows[place]]])[:, turn]
         columns = (column[:, np.newaxis] for column in (strike, years, vol, call, fixed))
         value[place] = unfixed_price(forward[:, np.newaxis] * price, *columns)
         return value

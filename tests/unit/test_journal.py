@@ -348,6 +348,7 @@ def test_one_transaction_may_carry_several_intents_and_each_ends_by_itself(journ
         journal.close_intent(second.id, "failed", "refused in its batch", 9)
     journal.settle(other.id, status="mined", receipt=receipt(other.tx_hash), cause="refused in its batch")
     journal.close_intent(second.id, "failed", "refused in its batch", 9)
+    assert (journal.failed_since(9), journal.failed_since(10)) == ({second.plan.effect}, frozenset())
     assert [journal.decisions(who)[0].intent.status for who in (ALICE, BOB)] == ["achieved", "failed"]
 
 

@@ -7,7 +7,8 @@ import pytest
 from keeper.auctions import AuctionPolicy, Standing, liquidations
 from keeper.chain import Block
 from keeper.journal import plan_text
-from keeper.plans import EndAuction, Plan, end_effect
+from keeper.memory import Memory
+from keeper.plans import ANY_SEQUENCE, EndAuction, Plan, end_effect
 from keeper.recoveries import recoveries
 from keeper.twin.auction import NO_SCENARIOS, Allowance
 from keeper.twin.records import Book, Check, Instrument, Leg
@@ -36,7 +37,7 @@ def standing(proof: int | None, newest: int | None, settled: int | None, book: B
 
 def decided(
     found: Standing, policy: AuctionPolicy = POLICY, under_way: frozenset[str] = frozenset(),
-    refused: frozenset[str] = frozenset(),
+    refused: frozenset[str] = frozenset(), failed: frozenset[str] = frozenset(),
 ) -> tuple[list[EndAuction], list[str], list[Plan]]:  # fmt: skip
     """Return the ends, why there is none, and what else is planned of the same account."""
     block = Block(100, "0xb10c", "0xb10b", 1_900, 7)
@@ -45,8 +46,9 @@ def decided(
     state = PortfolioState(
         "reference", block, world, (), {}, rules, 0, Allowance(0, 0, 0, 86_400), (found.account,), {}
     )
-    plans, holds = recoveries(state, {ALICE: found}, policy, under_way, refused, 3)
-    others, _ = liquidations(state, {ALICE: found}, policy, under_way, refused, 3)
+    memory = Memory(under_way, refused, failed)
+    plans, holds = recoveries(state, {ALICE: found}, policy, memory, 3)
+    others, _ = liquidations(state, {ALICE: found}, policy, memory, 3)
     return plans, [hold.reason for hold in holds], others
 
 
@@ -56,6 +58,11 @@ def test_an_end_says_whose_which_and_until_when() -> None:
     assert (holds, others) == ([], [])
     assert plan_text.decode("end_auction", plan_text.encode(plans[0])) == plans[0]
     assert plans[0].effect == end_effect("reference", ALICE, 3)
+
+
+def test_an_end_that_failed_is_tried_again_at_any_sequence() -> None:
+    plans, _, _ = decided(standing(50, 40, 30), failed=frozenset({end_effect("reference", ALICE, 3)}))
+    assert [plan.sequence for plan in plans] == [ANY_SEQUENCE]
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from keeper.auctions import AuctionPolicy, Standing, liquidations
+from keeper.auctions import AuctionPolicy, Standing, liquidations, spare
 from keeper.chain import Block
 from keeper.errors import JournalError
 from keeper.journal import plan_text
-from keeper.plans import Liquidate, PublishArrays, StartAuction, TakeAuction, in_order, start_effect
+from keeper.memory import Memory
+from keeper.plans import ANY_SEQUENCE, Liquidate, PublishArrays, StartAuction, TakeAuction, in_order, start_effect
 from keeper.portfolios import verdict
 from keeper.twin.auction import NO_SCENARIOS, Allowance
 from keeper.twin.records import Book, Check
@@ -61,9 +62,8 @@ def state(*standings: Standing) -> PortfolioState:
 def decided(
     *standings: Standing, policy: AuctionPolicy = POLICY, **memory: frozenset[str]
 ) -> tuple[list, dict[str, str]]:
-    under_way, refused = memory.get("under_way", frozenset()), memory.get("refused", frozenset())
     by_name = {s.account.name: s for s in standings}
-    plans, holds = liquidations(state(*standings), by_name, policy, under_way, refused, 3)
+    plans, holds = liquidations(state(*standings), by_name, policy, Memory(**memory), 3)
     return plans, {hold.subject: hold.reason for hold in holds}
 
 
@@ -119,6 +119,20 @@ def test_the_largest_shortfall_comes_first_but_what_was_refused_last() -> None:
     assert [p.account for p in decided(*both)[0]] == [BOB, ALICE]
     refused = frozenset({start_effect("reference", BOB)})
     assert [p.account for p in decided(*both, refused=refused)[0]] == [ALICE, BOB]
+
+
+@pytest.mark.parametrize("miss", ["refused", "failed"])
+def test_a_start_that_came_to_nothing_is_tried_again_at_any_sequence(miss: str) -> None:
+    """Else an owner who deposits a unit in every block would be ahead of it for ever."""
+    both = standing(ALICE, -10), standing(BOB, -20)
+    plans, _ = decided(*both, **{miss: frozenset({start_effect("reference", BOB)})})
+    assert {p.account: p.sequence for p in plans} == {BOB: ANY_SEQUENCE, ALICE: 7}
+
+
+@pytest.mark.parametrize(("fraction", "dearer"), [(WAD, 40 * WAD), (WAD // 4, 160 * WAD)])
+def test_a_dearer_account_leaves_the_least_profit_on_the_part_bought(fraction: int, dearer: int) -> None:
+    assert spare(50.0, 10.0, fraction) == dearer
+    assert spare(10.0, 10.0, fraction) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
-"""Takes of one tick count on one insurance fund: what the first is promised the second does not expect."""
+"""Takes of one tick count on one insurance fund: what the first is promised the second does not expect. And what is
+tried again."""
 
 from dataclasses import replace
 
+import pytest
+
 from keeper.auctions import AuctionPolicy, Standing, liquidations
 from keeper.chain import Block
-from keeper.plans import TakeAuction
+from keeper.memory import Memory
+from keeper.plans import ANY_SEQUENCE, TakeAuction, take_effect
 from keeper.twin.auction import Allowance, discount, take
 from keeper.twin.fixed import WAD
 from keeper.twin.margin import by_scenario, groups_by_arrays, pack_scenarios
@@ -19,6 +23,7 @@ POLICY = AuctionPolicy(
     start=True, take=True, end=False, end_excess=0, takers=TAKERS,
     min_shortfall_usd=0.0, min_profit_usd=-1.0, max_a_tick=10, deadline_s=60,
 )  # fmt: skip
+NOTHING = Memory()
 
 
 def failing() -> tuple[Book, int]:
@@ -28,7 +33,7 @@ def failing() -> tuple[Book, int]:
     return replace(book, cash=-by_scenario(book, calm(), scenarios).equity - 100 * WAD), scenarios
 
 
-def planned(fund: int, allowed: int) -> list[TakeAuction]:
+def planned(fund: int, allowed: int, memory: Memory = NOTHING) -> list[TakeAuction]:
     """Return what is planned of two equal accounts in auction by two takers."""
     now = calm().now
     book, scenarios = failing()
@@ -45,7 +50,7 @@ def planned(fund: int, allowed: int) -> list[TakeAuction]:
         "reference", Block(100, "0xb10c", "0xb10b", now, 7), calm(), (), {}, RULES, fund,
         Allowance(allowed, 0, 0, RULES.bonus_period), accounts, {},
     )  # fmt: skip
-    plans, _ = liquidations(state, standings, POLICY, frozenset(), frozenset(), 3)
+    plans, _ = liquidations(state, standings, POLICY, memory, 3)
     return [plan for plan in plans if isinstance(plan, TakeAuction)]
 
 
@@ -73,3 +78,14 @@ def test_the_second_take_expects_what_the_first_leaves_of_the_fund() -> None:
     first, second = planned(250 * WAD, 10**6 * WAD)
     assert first.max_price == quoted(250 * WAD, 10**6 * WAD)
     assert second.max_price > first.max_price
+
+
+def test_a_take_that_came_to_nothing_is_tried_again_at_any_sequence_and_a_little_dearer() -> None:
+    """A deposit in every block raises sequence and price: the least profit on what was read still holds."""
+    first, other = planned(1_000 * WAD, 1_000 * WAD)
+    missed = frozenset({take_effect("reference", first.taker, first.account, first.auction_id)})
+    again, unchanged = planned(1_000 * WAD, 1_000 * WAD, Memory(failed=missed))
+    assert (again.sequence, again.taker_sequence) == (ANY_SEQUENCE, ANY_SEQUENCE)
+    assert again.max_fraction == first.max_fraction == WAD
+    assert (again.max_price - first.max_price) / WAD == pytest.approx(first.profit - POLICY.min_profit_usd)
+    assert unchanged == other

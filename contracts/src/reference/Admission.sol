@@ -9,9 +9,19 @@ import {Settlement} from "./Settlement.sol";
 /// @title What state an action may leave an account in.
 abstract contract Admission is Settlement {
     /// @dev Under the newest and the settled arrays: one false publication alone lets nothing out. Stale arrays revert.
-    function _requireInitial(uint256 account, Book memory b) internal view {
-        _requireMet(account, _check(IMargin.byArrays.selector, b));
-        _requireMet(account, _check(IMargin.bySettledArrays.selector, b));
+    /// Returns IM under the newest.
+    function _requireInitial(uint256 account, Book memory b) internal view returns (uint256 im) {
+        Check memory check = _check(IMargin.byArrays.selector, b);
+        im = check.im;
+        _requireMet(account, check.equity, im);
+        check = _check(IMargin.bySettledArrays.selector, b);
+        _requireMet(account, check.equity, check.im);
+    }
+
+    /// @dev Also at the marks of the newest slices: what was bought at them must not leave at those of older arrays.
+    function _requireInitialAtMarks(uint256 account, Book memory b) internal view {
+        uint256 im = _requireInitial(account, b);
+        _requireMet(account, _check(IMargin.byMarks.selector, b).equity, im);
     }
 
     /// @dev For actions that are also allowed below IM, or while arrays are stale, if the account is no worse off.
@@ -29,8 +39,8 @@ abstract contract Admission is Settlement {
         if (left < was) revert ExcessFell(account, was, left);
     }
 
-    function _requireMet(uint256 account, Check memory check) private pure {
-        if (check.equity < int256(check.im)) revert BelowInitialMargin(account, check.equity, check.im);
+    function _requireMet(uint256 account, int256 equity, uint256 im) private pure {
+        if (equity < int256(im)) revert BelowInitialMargin(account, equity, im);
     }
 
     /// @dev False also where there is no answer: unknown is not healthy.

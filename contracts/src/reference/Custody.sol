@@ -67,7 +67,7 @@ abstract contract Custody is Payouts, Delegates {
         _raiseSequence(account);
         Book memory afterwards = _stored(account);
         // Without positions and debt nothing is owed that margin could cover.
-        if (afterwards.legs.length != 0 || afterwards.cash < 0) _requireInitial(account, afterwards);
+        if (afterwards.legs.length != 0 || afterwards.cash < 0) _requireInitialAtMarks(account, afterwards);
         if (!_idleAndEmpty(account)) _countPayout(_worth(asset, paid, true));
         _send(asset, to, paid);
     }
@@ -83,7 +83,8 @@ abstract contract Custody is Payouts, Delegates {
     }
 
     /// @dev What a withdrawal of settlement token leaves behind: its share of the bad debt, rounded up to a base unit.
-    /// Everyone's claim pays alike whenever he leaves, since debt and claims fall in proportion.
+    /// Of claims net of loans: cash of shorts and longs cancels in them, but so do loans against collateral. Everyone pays
+    /// alike whenever he leaves as long as these stand, since debt and claims fall in proportion; who waits for them pays less.
     function _withhold(uint256 amount) private returns (uint256 withheld) {
         uint256 debt = _badDebt();
         if (debt == 0) return 0;

@@ -323,6 +323,23 @@ contract CustodyTest is VenueBase {
         _assertClaimsCovered(_three());
     }
 
+    /// The same loss, while four tokens of ten are lent out against collateral: shared over what is left, until repaid.
+    function test_who_leaves_while_others_borrow_pays_more_than_who_waits() public {
+        _put(alice, USDC, 600e6);
+        _put(bob, USDC, 400e6);
+        _put(_account(CAROL), WETH, 1e18);
+        vm.warp(START + 601);
+        _withdraw(CAROL, USDC, 400e6);
+        _sinkDebt(200e18); // claims of 1,200, loans of 400
+        vm.warp(START + 1_202);
+        _withdraw(ALICE, USDC, 300e6);
+        assertEq(usdc.balanceOf(vm.addr(ALICE)), 225e6); // 200 ÷ 800, not 200 ÷ 1,200
+        _put(_account(CAROL), USDC, 400e6);
+        _withdraw(BOB, USDC, 600e6);
+        assertEq(usdc.balanceOf(vm.addr(BOB)), 600e6 - 83_333_334); // 125 ÷ 900
+        _assertClaimsCovered(_three());
+    }
+
     function test_the_first_inflow_repays_bad_debt() public {
         _put(bob, USDC, 200e6);
         _sinkDebt(50e18);

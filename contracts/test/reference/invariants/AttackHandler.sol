@@ -3,7 +3,7 @@ pragma solidity 0.8.30;
 
 import {IAuctions} from "../../../src/reference/interfaces/IAuctions.sol";
 import {IRiskArrays} from "../../../src/reference/interfaces/IRiskArrays.sol";
-import {ARRAY_BYTES, Book, GRID_ROWS, WAD, WORD_BYTES} from "../../../src/reference/Types.sol";
+import {ARRAY_BYTES, Book, GRID_ROWS, Slice, WAD, WORD_BYTES} from "../../../src/reference/Types.sol";
 import {Market} from "./Market.sol";
 
 /// @notice One attacker owns accounts 1 to 4 and every publisher but the honest one. He publishes false arrays, trades
@@ -27,10 +27,11 @@ contract AttackHandler is Market {
 
     /// @inheritdoc Market
     function actions() external pure override returns (bytes4[] memory list) {
-        list = new bytes4[](9);
+        list = new bytes4[](10);
         (list[0], list[1], list[2]) = (this.deposit.selector, this.withdraw.selector, this.trade.selector);
         (list[3], list[4], list[5]) = (this.dump.selector, this.take.selector, this.lie.selector);
         (list[6], list[7], list[8]) = (this.challenge.selector, this.move.selector, this.crush.selector);
+        list[9] = this.refit.selector;
     }
 
     function wealth() public view returns (int256 sum) {
@@ -64,6 +65,7 @@ contract AttackHandler is Market {
         uint256 own = venue.held(0);
         uint64 sequence = venue.sequence(account);
         amount = bound(amount, 1, before.cash > 1e12 ? uint256(before.cash) / 1e12 : 1);
+        roomBefore = venue.payoutLeft();
         vm.prank(vm.addr(who));
         try venue.withdraw(account, 0, amount, vm.addr(who), sequence) {
             uint256 paid = (own - venue.held(0)) * 1e12;
@@ -237,6 +239,22 @@ contract AttackHandler is Market {
         ++successes["move"];
     }
 
+    /// @notice A slice that no arrays follow: volatility by up to 10 %, the forward by half a percent, either way. (What
+    /// more is worth: VenueLimits.t.sol.)
+    function refit(uint256 variance, uint256 forward) public {
+        _tick(1, price[ETH], price[BTC], 0);
+        bytes32 id = _fit(ETH, boardExpiry);
+        Slice memory slice = prices.slice(id);
+        _tick(1, price[ETH], price[BTC], 0);
+        variance = bound(variance, 8_100, 12_100);
+        slice.timestamp = uint40(block.timestamp);
+        slice.a = slice.a * int128(uint128(variance)) / 10_000;
+        slice.b = slice.b * int128(uint128(variance)) / 10_000;
+        slice.forward = uint128(price[ETH] * bound(forward, 10_000, 10_100) / 10_000);
+        prices.setSlice(slice);
+        ++successes["refit"];
+    }
+
     /// @dev Slices must not be an hour old for marks to be known.
     function _fitLate() private {
         (, bytes32 id,) = prices.newestSlice(BTC, _expiries(BTC)[0]);
@@ -261,9 +279,10 @@ contract AttackHandler is Market {
         if (successes["survived"] == 0) challenge(0);
         if (successes["proof"] == 0 && _lie.publisher == address(0)) lie(1, 0);
         if (successes["proof"] == 0) _prove(vm.addr(1));
-        string[] memory names = new string[](6);
+        if (successes["refit"] == 0) refit(0, 0);
+        string[] memory names = new string[](7);
         (names[0], names[1], names[2]) = ("deposit", "withdraw", "trade");
-        (names[3], names[4], names[5]) = ("lie", "proof", "survived");
+        (names[3], names[4], names[5], names[6]) = ("lie", "proof", "survived", "refit");
         _requireSuccesses(names);
     }
 }

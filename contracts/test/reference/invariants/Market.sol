@@ -25,6 +25,7 @@ abstract contract Market is Fixture {
     int256 internal netDeposits; // USD, wad: settlement token of everyone, fines and slashes included
     uint256[3] internal price; // newest reported, by underlying
     uint40 internal boardExpiry = uint40(START + 20 days);
+    uint256 internal roomBefore; // for payouts, before the action at hand
     uint64 private _orderNonce;
     Payout[] private _payouts; // of accounts that were not idle and empty
 
@@ -112,7 +113,9 @@ abstract contract Market is Fixture {
         }
     }
 
+    /// @dev What left an account that is not idle and empty: the room of this window is smaller by it, at least.
     function _notePayout(uint256 amount) internal {
+        assertLe(amount, roomBefore - venue.payoutLeft());
         _payouts.push(Payout(block.timestamp, amount));
     }
 

@@ -46,6 +46,7 @@ abstract contract SwapHandler is LiquidationHandler {
         uint256 account = _account(who, 0);
         (Book memory before, uint40 last) = venue.recorded(account);
         uint64 sequence = venue.sequence(account);
+        roomBefore = venue.payoutLeft();
         vm.prank(vm.addr(who));
         try venue.swap(account, x.sell, x.buy, x.amount, least, address(_swapper), "", sequence) {}
         catch {

@@ -40,6 +40,7 @@ abstract contract TradingHandler is Market {
         uint256 own = venue.held(asset);
         uint64 sequence = venue.sequence(account);
         address owner = vm.addr(who);
+        roomBefore = venue.payoutLeft();
         vm.prank(vm.addr(by));
         try venue.withdraw(account, asset, amount, owner, sequence) {}
         catch (bytes memory reason) {
