@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from keeper.abi import address_at
 from keeper.chain import Call
 from keeper.config import Config
 from keeper.decide import Policy
@@ -26,12 +27,23 @@ class Bounded:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """One argument that is an address: the only one it may be, checksummed."""
+
+    argument: str
+    address: str
+
+
+Bound = Bounded | Named
+
+
+@dataclass(frozen=True, slots=True)
 class AllowedCall:
     """One function of one contract, with the bounds of its arguments."""
 
     to: str
     function: str  # named, as in Solidity
-    bounds: tuple[Bounded, ...] = ()
+    bounds: tuple[Bound, ...] = ()
 
 
 def allowed_calls(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy) -> tuple[AllowedCall, ...]:
@@ -68,15 +80,23 @@ def _perpetual(venue: PerpetualVenue, policy: Policy) -> Iterator[AllowedCall]:
     for rule in policy.rules if policy.set_parameters else ():
         low, high = sorted((rule.calm, rule.stressed))
         call = venue.encode(SetParameters(venue.name, rule.parameter, low, low, "", 0))
-        words = [int.from_bytes(call.data[i : i + WORD]) for i in range(4, len(call.data), WORD)]
-        names = _argument_names(call)
-        if len(names) != len(words):
+        words = [call.data[i : i + WORD] for i in range(4, len(call.data), WORD)]
+        arguments = _arguments(call)
+        if len(arguments) != len(words):
             raise ConfigError(f"{rule.parameter}: expected a call of static arguments, found {call.function}")
-        *fixed, last = names
-        bounds = [Bounded(name, word, word) for name, word in zip(fixed, words, strict=False)]
+        *fixed, (_, last) = arguments
+        bounds = [_exactly(*argument, word) for argument, word in zip(fixed, words, strict=False)]
         yield AllowedCall(call.to, call.function, (*bounds, Bounded(last, low, high)))
 
 
-def _argument_names(call: Call) -> list[str]:
+def _exactly(kind: str, name: str, word: bytes) -> Bound:
+    if kind == "address":
+        return Named(name, address_at(word))
+    number = int.from_bytes(word)
+    return Bounded(name, number, number)
+
+
+def _arguments(call: Call) -> list[tuple[str, str]]:
+    """Return (type, name) of each argument."""
     inside = call.function[call.function.index("(") + 1 : -1]
-    return [argument.split(" ")[-1] for argument in inside.split(",")] if inside else []
+    return [(part.split(" ")[0], part.split(" ")[-1]) for part in inside.split(",")] if inside else []

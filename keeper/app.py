@@ -1,40 +1,37 @@
 """The only wiring: from a configuration to a world that can tick, with every check a start-up owes its user."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from engine.margin import perp
 from engine.volatility.realised import realised
+from keeper import executors
 from keeper.accounts import Accounts, Glance
 from keeper.auctions import AuctionPolicy
-from keeper.chain import Call
-from keeper.config import Config, keystore_password, load
+from keeper.config import Config, load
 from keeper.decide import Known, Policy, Rule
-from keeper.execute import Executor, Limits
+from keeper.executors import NOBODY, SignerWish
 from keeper.heads import Heads
 from keeper.journal import Journal
 from keeper.journal.records import Volatility
-from keeper.loop import Line, World
+from keeper.loop import Executor, Line, World
 from keeper.memory import Memory
 from keeper.oracles import ORACLES
 from keeper.oracles.base import Feed
 from keeper.perpetuals import PerpetualLine
-from keeper.plans import EndAuction, Liquidate, PublishArrays, SetParameters, StartAuction, TakeAuction
+from keeper.plans import SetParameters
 from keeper.portfolios import PortfolioLine, PortfolioPolicy
 from keeper.publish import PPM, Publishing
 from keeper.rpc import Rpc
-from keeper.submit import ROUTES
-from keeper.submit.signer import Allowed, Signer, SignerPolicy, unlock
 from keeper.units import to_float
 from keeper.venues import VENUES
-from keeper.venues.base import PerpetualVenue, Venue, VenueState
+from keeper.venues.base import PerpetualVenue, VenueState
 from keeper.venues.portfolio import PortfolioVenue
 
-NOBODY = "0x" + "0" * 40
-NO_ID = "0x" + "0" * 64
 REFUSED_BLOCKS = 5
 """How long a refusal puts an account behind the others, and a miss lets the next try expect any sequence."""
 MIN_ROUNDS = 3
@@ -48,42 +45,58 @@ class App:
     config: Config
     rpc: Rpc
     journal: Journal
-    venue: Venue
-    signer: Signer
+    venue: PerpetualVenue | PortfolioVenue
+    signer: SignerWish
     world: World
     stop: threading.Event
+    opened: ExitStack  # journal, and in mode live the line to the signer and a process of its own
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.journal.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened; a signer of the keeper's own ends. Twice is once."""
+        self.opened.close()
 
 
 def open_app(config: Config, *, signing: bool = True) -> App:
-    """Connect, check and wire everything; without `signing` no key is touched, whatever the
+    """Connect, check and wire everything; without `signing` no signer is started or asked, whatever the
     configured mode, and nothing is written to the journal.
 
     Raises a KeeperError that says what was expected, what was found and what to do.
     """
     rpc = open_chain(config)
-    perp.warm()
     venue = VENUES[config.venue.name](rpc, config.venue.clearing_house)
     policy = policy_of(config)
-    signer = _signer(config, venue, policy, signing)
-    journal = open_journal(config)
+    wish = executors.wish(config, signing=signing)
     stop = threading.Event()
-    executor = Executor(rpc, venue, ROUTES["public"](rpc), signer, journal, _limits(config))
-    world = World(
-        heads=Heads(rpc, config.chain.poll_seconds, stop.wait),
-        accounts=Accounts(rpc, venue, journal if signing else Glance(journal), config.venue.start_block),
-        line=_line(config, venue, journal, policy),
-        oracle=ORACLES["chainlink"](rpc),
-        feeds=feeds_of(config),
-        journal=journal,
-        executor=executor,
-    )
-    return App(config, rpc, journal, venue, signer, world, stop)
+    with ExitStack() as opened:
+        signer = opened.enter_context(closing(executors.access(config, venue, policy))) if wish.mode == "live" else None
+        if signer is not None:
+            signer.launch()  # it gets ready while the kernels do
+        perp.warm()
+        journal = opened.enter_context(open_journal(config))
+        executor: Executor = (
+            executors.silent(config, rpc, venue, journal, wish)
+            if signer is None
+            else executors.lane(config, rpc, venue, journal, signer.connect)
+        )
+        world = World(
+            heads=Heads(rpc, config.chain.poll_seconds, stop.wait),
+            accounts=Accounts(rpc, venue, journal if signing else Glance(journal), config.venue.start_block),
+            line=_line(config, venue, journal, policy),
+            oracle=ORACLES["chainlink"](rpc),
+            feeds=feeds_of(config),
+            journal=journal,
+            executor=executor,
+        )
+        if signer is not None:
+            signer.require()
+        return App(config, rpc, journal, venue, wish, world, stop, opened.pop_all())
+    raise AssertionError("an ExitStack without exits swallows nothing")
 
 
 def _line(config: Config, venue: PerpetualVenue | PortfolioVenue, journal: Journal, policy: Policy) -> Line:
@@ -118,9 +131,16 @@ def portfolio_policy_of(config: Config) -> PortfolioPolicy:
 
 
 def _remembered(journal: Journal, block_number: int) -> Memory:
-    under_way = frozenset(intent.plan.effect for intent in journal.live_intents())
     since = block_number - REFUSED_BLOCKS
-    return Memory(under_way, journal.refused_since(since), journal.failed_since(since))
+    return Memory(journal.effects_under_way(), journal.refused_since(since), journal.failed_since(since))
+
+
+def signer_answer(config: Config) -> str:
+    """Return what the configured signer says of itself, without disturbing a keeper that runs meanwhile."""
+    if config.signer.mode != "live":
+        return f"mode {config.signer.mode}, {config.signer.address or NOBODY}"
+    venue = VENUES[config.venue.name](open_chain(config), config.venue.clearing_house)
+    return executors.rehearsed(config, venue, policy_of(config))
 
 
 def configured(path: Path) -> Config:
@@ -204,74 +224,8 @@ def _known(config: Config, venue: PerpetualVenue, journal: Journal, policy: Poli
             volatility={s: v.annualised for s, v in measured.items() if v is not None and v.computed_at >= oldest},
             parameters={name: number for name, number in present.items() if number is not None},
             changed_at={name: at for name, at in changed.items() if at is not None},
-            under_way=frozenset(intent.plan.effect for intent in journal.live_intents()),
+            under_way=journal.effects_under_way(),
             refused=journal.refused_since(state.block.number - REFUSED_BLOCKS),
         )
 
     return known
-
-
-def _limits(config: Config) -> Limits:
-    signer = config.signer
-    return Limits(
-        chain_id=config.chain.chain_id,
-        gas=signer.max_gas,
-        max_fee=signer.max_fee,
-        tip=signer.tip,
-        per_tick=signer.max_transactions_per_block,
-        confirmations=config.chain.confirmations,
-    )
-
-
-def _signer(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy, signing: bool) -> Signer:
-    signer = config.signer
-    limits = _limits(config)
-    allowed = SignerPolicy(
-        mode=signer.mode if signing else "observe",
-        chain_id=config.chain.chain_id,
-        allowed=_allowed(config, venue, policy),
-        max_gas=limits.gas,
-        max_fee=limits.max_fee,
-        max_tip=limits.tip,
-    )
-    address = signer.address or NOBODY
-    if allowed.mode != "live" or signer.keystore is None:
-        return Signer(allowed, address, None)
-    return Signer(allowed, address, unlock(signer.keystore, keystore_password().get_secret_value(), address))
-
-
-def _allowed(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy) -> tuple[Allowed, ...]:
-    if venue.kind == "perpetual":
-        return _perpetual_calls(venue, policy)
-    return tuple(Allowed(call.to, call.selector) for call in _portfolio_calls(config, venue))
-
-
-def _portfolio_calls(config: Config, venue: PortfolioVenue) -> Iterator[Call]:
-    """Yield a call of every kind the policy can need. Their structs are dynamic, so nothing in them is bounded here:
-    the venue moves a taker's money only for the taker's owner or his delegate."""
-    name = venue.name
-    if config.policy.liquidate:
-        start = StartAuction(name, NOBODY, 0, False, 0, 0, 0.0, 0, 0)
-        yield venue.encode(start)
-        yield from (sending.call for sending in venue.sendings((start, start), 2**63))
-    if config.portfolio.end:
-        yield venue.encode(EndAuction(name, NOBODY, 0, 0, 0, 0.0, 0, 0))
-    if config.portfolio.take:
-        yield venue.encode(TakeAuction(name, NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0))
-    if config.portfolio.publish:
-        yield venue.encode(PublishArrays(name, 0, 0, NO_ID, NO_ID, 0, NO_ID, "0x", "", 0))
-
-
-def _perpetual_calls(venue: PerpetualVenue, policy: Policy) -> tuple[Allowed, ...]:
-    """Return the calls the policy can need: liquidation of anybody, and each configured parameter inside its bounds."""
-    allowed = []
-    if policy.liquidate:
-        call = venue.encode(Liquidate(venue.name, NOBODY, NOBODY, 0.0, 0.0, 0))
-        allowed.append(Allowed(call.to, call.selector))
-    for rule in policy.rules if policy.set_parameters else ():
-        low, high = sorted((rule.calm, rule.stressed))
-        call = venue.encode(SetParameters(venue.name, rule.parameter, low, low, "", 0))
-        words = [int.from_bytes(call.data[i : i + 32]) for i in range(4, len(call.data), 32)]
-        fixed = tuple((i, word, word) for i, word in enumerate(words[:-1]))
-        allowed.append(Allowed(call.to, call.selector, (*fixed, (len(words) - 1, low, high))))
-    return tuple(allowed)

@@ -35,9 +35,9 @@ from keeper.config_fields import (
     Text,
 )
 from keeper.config_portfolio import PortfolioConfig
+from keeper.config_signer import SignerConfig
 from keeper.errors import ConfigError
 from keeper.signer.keystore import PASSWORD, PASSWORD_FILE, password_given
-from keeper.units import to_base
 
 RPC_URL = "KEEPER_RPC_URL"
 JOURNAL_URL = "KEEPER_JOURNAL_URL"
@@ -47,8 +47,6 @@ OVERRIDES = {("chain", "rpc_url"): RPC_URL, ("journal", "url"): JOURNAL_URL}
 
 OWN_PRICES = ("reference",)
 """Venues that carry their own price reports and so need no [[oracle]]."""
-
-GWEI_DECIMALS = 9
 
 
 class ChainConfig(Section):
@@ -144,43 +142,6 @@ class ParameterConfig(Section):
                 f"expected deadband of at most |stressed - calm| = {abs(self.stressed - self.calm)}, "
                 f"found {self.deadband}: nothing would ever move"
             )
-        return self
-
-
-class SignerConfig(Section):
-    mode: Literal["observe", "shadow", "live"] = "observe"
-    socket: Annotated[Path, Field(strict=False)] | None = None  # of a signer that runs by itself; else the keeper's own
-    keystore: Annotated[Path, Field(strict=False)] | None = None  # for its own; relative to the configuration file
-    address: Address | None = None
-    max_gas: Positive = 5_000_000
-    max_fee_gwei: PositiveFloat = 100.0
-    tip_gwei: NotNegativeFloat = 2.0  # of a first offer
-    tip_ceiling_gwei: PositiveFloat = 50.0  # of a replacement
-    patience_blocks: Positive = 2  # that the lowest nonce may wait for each of its attempts
-    max_transactions_per_block: Positive = 10
-    max_ether_per_transaction: PositiveFloat = 0.5  # worst case, gas limit times max fee, as all below
-    max_ether_open: PositiveFloat = 5.0  # of all open nonces together
-    max_ether_per_hour: PositiveFloat = 10.0
-    max_ether_per_day: PositiveFloat = 50.0
-
-    @property
-    def max_fee(self) -> int:
-        """Wei per gas, rounded down."""
-        return to_base(self.max_fee_gwei, GWEI_DECIMALS, up=False)
-
-    @property
-    def tip(self) -> int:
-        """Wei per gas, rounded down."""
-        return to_base(self.tip_gwei, GWEI_DECIMALS, up=False)
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.mode == "live" and self.keystore is None and self.socket is None:
-            raise ValueError('expected a keystore or a signer\'s socket for mode = "live", found neither')
-        if self.mode != "observe" and self.address is None:
-            raise ValueError(f'expected an address for mode = "{self.mode}", found none')
-        if self.tip_gwei > self.max_fee_gwei:
-            raise ValueError(f"expected tip_gwei <= max_fee_gwei, found {self.tip_gwei:g}, {self.max_fee_gwei:g}")
         return self
 
 
@@ -282,10 +243,9 @@ def _overlaid(
 
 
 def _rooted(config: Config, folder: Path) -> Config:
-    """Return the configuration with the keystore's path taken from the file's folder, not the working directory."""
-    if config.signer.keystore is None:
-        return config
-    signer = config.signer.model_copy(update={"keystore": folder / config.signer.keystore})
+    """Return the configuration with keystore and socket taken from the file's folder, not the working directory."""
+    found = {name: getattr(config.signer, name) for name in ("keystore", "socket")}
+    signer = config.signer.model_copy(update={name: folder / path for name, path in found.items() if path is not None})
     return config.model_copy(update={"signer": signer})
 
 

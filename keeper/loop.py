@@ -10,7 +10,6 @@ from typing import Protocol
 from keeper.accounts import Accounts
 from keeper.chain import Block
 from keeper.errors import KeeperError
-from keeper.execute import Executor
 from keeper.heads import Head, Heads
 from keeper.journal.records import Intent, MarginRow, QuoteRow, TickRecord
 from keeper.oracles.base import Feed, Oracle, Quote
@@ -25,6 +24,16 @@ class Memory(Protocol):
 
     def intend(self, tick: TickRecord, plans: Sequence[Plan]) -> tuple[Intent, ...]: ...
     def add_latency(self, block_hash: str, latency_ms: Mapping[str, float]) -> None: ...
+
+
+class Executor(Protocol):
+    """What carries plans out: a lane with a signer behind it, or one that only says what it would have done."""
+
+    def settle(self, block: Block) -> int:
+        """Bring what is under way up to date with the chain at `block`; return how much of it is still open."""
+
+    def execute(self, intents: Sequence[Intent], head: Head) -> None:
+        """Carry out new intents; each ends under way or closed with its cause."""
 
 
 class Sight(Protocol):

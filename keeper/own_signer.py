@@ -4,6 +4,7 @@ It is the same process as `keeper signer run` starts, with the same rules. Who w
 that the keeper's file cannot raise, writes a signer.toml (this one is a start) and names its socket in signer.socket.
 """
 
+import json
 import logging
 import os
 import subprocess
@@ -14,25 +15,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from keeper.allowed import AllowedCall, Bounded
+from keeper.allowed import AllowedCall, Bound, Named
 from keeper.config import Config
-from keeper.errors import SignerUnreachable
+from keeper.errors import ConfigError, ExitCode, KeeperError, KeystoreError, SignerUnreachable
 
 log = logging.getLogger(__name__)
 
 READY = "listening"
 GWEI_DECIMALS = 9
 END_S = 10.0
+ERROR = "error: "
+LONGEST_SOCKET = 107
+"""Bytes of a path that sun_path holds, without its closing zero (unix(7))."""
 
 HEAD = """# written by `keeper`: {purpose}
 [signer]
 mode = "live"
 chain_id = {chain_id}
-lease_seconds = 60.0
 
 [[key]]
 address = "{address}"
-keystore = "{keystore}"
+keystore = {keystore}
 
 [fees]
 max_gas = {max_gas}
@@ -53,7 +56,7 @@ def signer_toml(config: Config, calls: Sequence[AllowedCall], purpose: str) -> s
         purpose=purpose,
         chain_id=config.chain.chain_id,
         address=signer.address,
-        keystore=signer.keystore,
+        keystore=json.dumps(str(signer.keystore and signer.keystore.absolute())),  # a JSON string is a TOML string
         max_gas=signer.max_gas,
         max_fee_gwei=signer.max_fee_gwei,
         max_tip_gwei=min(signer.tip_ceiling_gwei, signer.max_fee_gwei),
@@ -69,7 +72,9 @@ def _call(call: AllowedCall) -> str:
     return text + "".join(_argument(bound) for bound in call.bounds)
 
 
-def _argument(bound: Bounded) -> str:
+def _argument(bound: Bound) -> str:
+    if isinstance(bound, Named):
+        return f'[[call.argument]]\npath = "{bound.argument}"\none_of = ["{bound.address}"]\n'
     return f'[[call.argument]]\npath = "{bound.argument}"\nlow = {bound.low}\nhigh = {bound.high}\n'
 
 
@@ -77,27 +82,53 @@ class OwnSigner:
     """The child process. It ends with the keeper, also when that is killed."""
 
     def __init__(self, folder: Path, text: str, environ: Mapping[str, str] | None = None) -> None:
-        """`folder` is the keeper's alone (0700): sockets, the signer's database and its file live there."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """`folder` is the keeper's alone (0700): sockets, the signer's database and its file live there.
+
+        Raises ConfigError if its path is too long for a socket.
+        """
         self.socket = folder / "run" / "signer.sock"
+        longest = len(os.fsencode(folder.absolute() / "run" / "signer-admin.sock"))
+        if longest > LONGEST_SOCKET:
+            raise ConfigError(
+                f"signer: expected socket paths of at most {LONGEST_SOCKET} bytes, found {longest} in {folder}; move "
+                "the keystore to a shorter path, or run `keeper signer run` and name signer.socket"
+            )
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = folder / "signer.toml"
         self._file.write_text(text, encoding="utf-8")
         self._environ = dict(os.environ if environ is None else environ)
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self) -> Self:
-        """Return once it listens. Raises SignerUnreachable with its last words when it does not."""
+    def launch(self) -> None:
+        """Start the process without waiting for it, once: the environment with the password is not kept."""
         command = [sys.executable, "-P", "-m", "keeper.signer", "--with-parent", str(self._file)]
-        self._process = subprocess.Popen(command, env=self._environ, stderr=subprocess.PIPE, text=True)
-        assert self._process.stderr is not None
-        last = ""
-        for line in self._process.stderr:
+        self._process = subprocess.Popen(
+            command,
+            env=self._environ,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,  # Ctrl-C is the keeper's: it ends its signer after its last tick
+        )
+        self._environ.clear()
+
+    def await_ready(self) -> None:
+        """Return once it listens. Raises what it ended with, in its words."""
+        process = self._process
+        assert process is not None and process.stderr is not None
+        said: list[str] = []
+        for line in process.stderr:
             if READY in line:
-                threading.Thread(target=_relay, args=(self._process.stderr,), name="signer log", daemon=True).start()
-                return self
-            last = line.strip() or last
-        self.stop()
-        raise SignerUnreachable(f"signer: expected it to listen at {self.socket}, found: {last}")
+                threading.Thread(target=_relay, args=(process.stderr,), name="signer log", daemon=True).start()
+                return
+            said.append(line)
+        code = process.wait()
+        self._process = None
+        raise _ended(code, "".join(said))
+
+    def start(self) -> Self:
+        self.launch()
+        self.await_ready()
+        return self
 
     def stop(self) -> None:
         """End it and wait for that; does nothing if it is not running."""
@@ -118,6 +149,15 @@ class OwnSigner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _ended(code: int, said: str) -> KeeperError:
+    """Return the error a signer ended with before it listened: its own, where it told one."""
+    _, marker, told = said.rpartition(ERROR)
+    kind = {int(ExitCode.CONFIG): ConfigError, int(ExitCode.KEY): KeystoreError}.get(code)
+    if marker and kind:
+        return kind(told.strip())
+    return SignerUnreachable(f"signer: expected it to listen, found it ended with {code}: {said.strip()[-500:]}")
 
 
 def _relay(lines: IO[str]) -> None:

@@ -127,7 +127,7 @@ def test_every_module_keeps_to_its_layer():
         ("keeper.twin.records", "from eth_utils.crypto import keccak"),
         ("keeper.twin.margin", "from keeper.rpc import Rpc"),
         ("keeper.chaos.pool", "from keeper.journal import schema"),
-        ("keeper.execute", "from keeper.chaos.proxy import ChaosProxy"),
+        ("keeper.executors", "from keeper.chaos.proxy import ChaosProxy"),
         ("keeper.rpc", "import aiohttp"),
         ("keeper.signer.server", "import requests"),
         ("keeper.signer.policy", "from keeper.rpc import Rpc"),

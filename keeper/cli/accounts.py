@@ -11,7 +11,7 @@ from keeper.abi import checksummed
 from keeper.app import configured, open_app
 from keeper.cli.show import DEFAULT_CONFIG, AsJson, Cell, ConfigPath, emit, table
 from keeper.errors import KeeperError
-from keeper.journal.records import Decision, MarginAt
+from keeper.journal import Decision, MarginAt
 from keeper.loop import Stages, Tick, look
 from keeper.snapshot import Verdict
 
@@ -158,5 +158,13 @@ def _decision(d: Decision) -> dict[str, Cell]:
         "what": d.intent.plan.kind,
         "outcome": d.intent.status,
         "cause": d.intent.cause,
-        "transactions": ", ".join(f"{a.tx_hash} nonce {a.nonce} {a.status}" for a in d.attempts),
+        "transactions": ", ".join(_transactions(d)),
     }
+
+
+def _transactions(d: Decision) -> list[str]:
+    older = [f"{a.tx_hash} nonce {a.nonce} {a.status}" for a in d.older]
+    signed = [
+        f"{a.tx_hash} nonce {trail.slot.nonce} {a.kind} {trail.fate(a)}" for trail in d.trails for a in trail.attempts
+    ]
+    return older + signed

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from keeper.app import configured, open_app, open_chain
+from keeper.app import configured, open_app, open_chain, signer_answer
 from keeper.cli.show import AsJson, emit, table
 from keeper.errors import ConfigError
 from keeper.loop import Stages, look
@@ -24,10 +24,9 @@ def check_config(file: File, offline: Offline = False, json: AsJson = False) -> 
     if not offline:
         open_chain(config)
         passed.append(("chain", f"id {config.chain.chain_id}, every configured contract has code"))
-        with open_app(config) as app:
-            passed.append(("signer", f"mode {app.signer.mode}, {app.signer.address}"))
-            passed.append(("journal", "open, of this chain and venue"))
+        passed.append(("signer", signer_answer(config)))
         with open_app(config, signing=False) as app:
+            passed.append(("journal", "open, of this chain and venue"))
             seen = look(app.world.heads.newest(), app.world, Stages())
         faults = seen.sight.faults()
         if faults:

@@ -1,21 +1,19 @@
-"""The journal: ticks, intents and signed transactions. The only package that knows SQLAlchemy and Alembic."""
+"""The journal: ticks, intents, nonces and signed transactions. The only package that knows SQLAlchemy and Alembic."""
 
+from keeper.journal.decisions import Decision, Trail
 from keeper.journal.records import (
     Attempt,
     AttemptStatus,
     ClosedStatus,
     Counts,
-    Decision,
     Intent,
     IntentStatus,
     MarginAt,
     MarginRow,
     MarginStatus,
-    NewAttempt,
     QuoteAt,
     QuoteRow,
     Round,
-    SettledStatus,
     StoredTick,
     TickRecord,
     Volatility,
@@ -34,12 +32,11 @@ __all__ = [
     "MarginAt",
     "MarginRow",
     "MarginStatus",
-    "NewAttempt",
     "QuoteAt",
     "QuoteRow",
     "Round",
-    "SettledStatus",
     "StoredTick",
     "TickRecord",
+    "Trail",
     "Volatility",
 ]

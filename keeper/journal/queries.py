@@ -1,16 +1,14 @@
-"""Reads for people: what was seen, what was decided, what came of it."""
+"""Reads for people: what was seen, and totals."""
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from keeper.journal.database import Database
-from keeper.journal.ledger import attempts_with_plans, read_attempts
+from keeper.journal.lifecycle import CLOSED
 from keeper.journal.records import (
-    Attempt,
     ClosedStatus,
     Counts,
-    Decision,
     MarginAt,
     MarginRow,
     QuoteAt,
@@ -19,12 +17,11 @@ from keeper.journal.records import (
     StoredTick,
     Volatility,
 )
-from keeper.journal.rows import intent_from, latency_from, margin_from, quote_from, tick_from
+from keeper.journal.rows import latency_from, margin_from, quote_from, tick_from
 from keeper.journal.schema import (
     INTENT_IS_LIVE,
     accounts,
     attempts,
-    holds,
     intents,
     margins,
     quotes,
@@ -32,7 +29,7 @@ from keeper.journal.schema import (
     ticks,
     volatility,
 )
-from keeper.plans import Held
+from keeper.journal.slot_schema import slot_attempts, slots
 
 
 class Queries:
@@ -79,15 +76,6 @@ class Queries:
                 MarginAt(row["tick_id"], row["block_number"], row["timestamp"], margin_from(row))
                 for row in connection.execute(query).mappings()
             )
-
-    def decisions(self, subject: str, limit: int = 100) -> tuple[Decision, ...]:
-        """Return up to `limit` intents and `limit` holds about an account or parameter, newest tick first.
-
-        Within a tick intents come before holds.
-        """
-        with self._database.reading() as connection:
-            found = (*_intended(connection, subject, limit), *_held(connection, subject, limit))
-        return tuple(sorted(found, key=lambda decision: decision.tick_id, reverse=True))
 
     def quotes_of(self, feed: str, since_timestamp: int) -> tuple[QuoteAt, ...]:
         """Return the quotes of a feed in ticks at or after a block timestamp, oldest first."""
@@ -170,7 +158,9 @@ class Queries:
                     func.coalesce(func.sum(ticks.c.unknown), 0),
                 ).select_from(ticks)
             ).one()
-            open_only = attempts.c.status.in_(("signed", "broadcast"))
+            unsettled = attempts.c.status.in_(("signed", "broadcast"))
+            waiting = select(slots.c.id).where(slots.c.state.not_in(CLOSED))
+            bytes_open = slot_attempts.c.slot_id.in_(waiting)
             counted = [
                 connection.execute(query).scalar_one()
                 for query in (
@@ -178,48 +168,10 @@ class Queries:
                     select(func.count()).select_from(intents),
                     select(func.count()).select_from(intents).where(INTENT_IS_LIVE),
                     select(func.count()).select_from(attempts),
-                    select(func.count()).select_from(attempts).where(open_only),
+                    select(func.count()).select_from(attempts).where(unsettled),
+                    select(func.count()).select_from(slot_attempts),
+                    select(func.count()).select_from(slot_attempts).where(bytes_open),
                 )
             ]
-        return Counts(*(int(total) for total in (*summed, *counted)))
-
-
-def _intended(connection: Connection, subject: str, limit: int) -> list[Decision]:
-    query = (
-        select(intents, ticks.c.block_number, ticks.c.timestamp)
-        .join(ticks, ticks.c.id == intents.c.tick_id)
-        .where(intents.c.subject == subject)
-        .order_by(intents.c.id.desc())
-        .limit(limit)
-    )
-    rows = connection.execute(query).mappings().all()
-    made = _attempts_by_intent(connection, [row["id"] for row in rows])
-    return [
-        Decision(
-            row["tick_id"], row["block_number"], row["timestamp"], intent_from(row), made.get(row["id"], ()), hold=None
-        )
-        for row in rows
-    ]
-
-
-def _held(connection: Connection, subject: str, limit: int) -> list[Decision]:
-    query = (
-        select(holds, ticks.c.block_number, ticks.c.timestamp)
-        .join(ticks, ticks.c.id == holds.c.tick_id)
-        .where(holds.c.subject == subject)
-        .order_by(holds.c.id.desc())
-        .limit(limit)
-    )
-    return [
-        Decision(
-            row["tick_id"], row["block_number"], row["timestamp"], None, (), hold=Held(row["subject"], row["reason"])
-        )
-        for row in connection.execute(query).mappings()
-    ]
-
-
-def _attempts_by_intent(connection: Connection, intent_ids: list[int]) -> dict[int, tuple[Attempt, ...]]:
-    made: dict[int, tuple[Attempt, ...]] = {}
-    for attempt in read_attempts(connection, attempts_with_plans().where(attempts.c.intent_id.in_(intent_ids))):
-        made[attempt.intent_id] = (*made.get(attempt.intent_id, ()), attempt)
-    return made
+        *known, older, older_open, signed, signed_open = counted
+        return Counts(*(int(total) for total in (*summed, *known, older + signed, older_open + signed_open)))

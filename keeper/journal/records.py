@@ -13,7 +13,6 @@ MarginStatus = Literal["healthy", "endangered", "unknown"]
 IntentStatus = Literal["intended", "live", "achieved", "failed", "refused", "expired", "shadow", "lost", "cancelled"]
 ClosedStatus = Literal["achieved", "failed", "refused", "expired", "shadow", "lost", "cancelled"]
 AttemptStatus = Literal["signed", "broadcast", "mined", "reverted", "lost"]
-SettledStatus = Literal["mined", "reverted", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,28 +103,8 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class NewAttempt:
-    """Signed bytes about to be stored, before anybody sends them. Fees in wei per gas."""
-
-    intent_id: int
-    sender: str  # checksummed
-    nonce: int
-    tx_hash: str
-    raw: bytes = field(repr=False)
-    gas_limit: int
-    max_fee: int
-    tip: int
-
-    def __post_init__(self) -> None:
-        require_checksum(self.sender)
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
-    """One signed transaction for an intent; several may share a nonce, at most one of them is mined.
-
-    A transaction that carries out several intents is an attempt of each.
-    """
+    """One signed transaction of a keeper from before the slots; one that carried out several intents is one of each."""
 
     id: int
     intent_id: int
@@ -182,18 +161,6 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What a tick decided about a subject: an intent with its attempts, or a hold. Exactly one of the two is set."""
-
-    tick_id: int
-    block_number: int
-    timestamp: int
-    intent: Intent | None
-    attempts: tuple[Attempt, ...]
-    hold: Held | None
-
-
-@dataclass(frozen=True, slots=True)
 class Volatility:
     feed: str
     computed_at: int  # block timestamp, seconds
@@ -203,7 +170,10 @@ class Volatility:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Totals over what the journal still holds; `unknown` and `endangered` are summed over ticks."""
+    """Totals over what the journal still holds; `unknown` and `endangered` are summed over ticks.
+
+    `attempts` counts signed bytes, each once; `open_attempts` those whose nonce is not final yet.
+    """
 
     ticks: int
     skipped_heads: int

@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from keeper.journal.database import Database
+from keeper.journal.decisions import Decisions
 from keeper.journal.discovery import Discovery
 from keeper.journal.fates import Fates
 from keeper.journal.ledger import Ledger
@@ -13,7 +14,7 @@ from keeper.journal.slots import Slots
 from keeper.journal.ticks import Ticks
 
 
-class Journal(Discovery, Ticks, Ledger, Slots, Fates, SlotQueries, Queries):
+class Journal(Discovery, Ticks, Ledger, Slots, Fates, SlotQueries, Decisions, Queries):
     """One venue's journal on one chain. Methods may be called from several threads; each is one transaction.
 
     Every method raises JournalError when the database refuses (locked, full, unreachable).

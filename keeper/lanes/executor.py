@@ -56,15 +56,23 @@ class LaneExecutor:
     def settle(self, block: Block) -> int:
         """Bring every slot up to date with the chain at `block` and see waiting ones through; return how many wait."""
         with self._seated():
-            if not self._recovered:
+            if not (self._recovered and self._renewed()):
                 recover(self._ledger, self._signer, self._facts, block)
                 self._expire(block)
                 self._recovered = True
-            self._signer.renew()
             slots = self._watch.settle(block)
             if slots:
                 self._rescue.carry_on(self._waiting(slots, block), self._market(block), block)
             return len(slots)
+
+    def _renewed(self) -> bool:
+        """Renew the lease; False says that it was lost, as after a long pause of the chain, and is to be taken anew."""
+        try:
+            self._signer.renew()
+        except (SignerUnreachable, SigningRefused) as error:
+            log.warning("%s; the lease is asked for again", error)
+            return False
+        return True
 
     @contextmanager
     def _seated(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from keeper.reference.board import DEMO
 from keeper.reference.deploy import deploy
 from keeper.reference.sending import SignedBatch
 from keeper.rpc import Rpc
-from keeper.submit.signer import unlock
+from keeper.signer.keystore import unlock
 
 GWEI = 10**9
 

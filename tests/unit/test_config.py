@@ -189,7 +189,7 @@ def test_a_bad_url_from_the_environment_names_the_variable():
             "deadband = 15_001 ",
             "parameter[0]: expected deadband of at most |stressed - calm| = 15000",
         ),
-        ('mode = "observe"', 'mode = "live"', 'signer: expected a keystore for mode = "live"'),
+        ('mode = "observe"', 'mode = "live"', 'signer: expected a keystore or a signer's socket for mode = "live"'),
         ('mode = "observe"', 'mode = "shadow"', 'signer: expected an address for mode = "shadow"'),
         ('mode = "observe"', 'mode = "dry"', "signer.mode: expected 'observe', 'shadow' or 'live', found 'dry'"),
         ('mode = "observe"', "tip_gwei = 200.0", "signer: expected tip_gwei <= max_fee_gwei, found 200, 100"),

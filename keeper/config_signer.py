@@ -1,0 +1,57 @@
+"""[signer]: who signs for the keeper, and what a transaction and a day may cost."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from keeper.config_fields import Address, NotNegativeFloat, Positive, PositiveFloat, Section
+from keeper.units import to_base
+
+GWEI_DECIMALS = 9
+
+
+class SignerConfig(Section):
+    mode: Literal["observe", "shadow", "live"] = "observe"
+    socket: Annotated[Path, Field(strict=False)] | None = None  # of a signer that runs by itself; else the keeper's own
+    keystore: Annotated[Path, Field(strict=False)] | None = None  # for its own; relative to the configuration file
+    address: Address | None = None
+    max_gas: Positive = 5_000_000
+    max_fee_gwei: PositiveFloat = 100.0
+    tip_gwei: NotNegativeFloat = 2.0  # of a first offer
+    tip_ceiling_gwei: PositiveFloat = 50.0  # of a replacement
+    patience_blocks: Positive = 2  # that the lowest nonce may wait for each of its attempts
+    max_transactions_per_block: Positive = 10
+    max_ether_per_transaction: PositiveFloat = 0.5  # worst case, gas limit times max fee, as all below
+    max_ether_open: PositiveFloat = 5.0  # of all open nonces together
+    max_ether_per_hour: PositiveFloat = 10.0
+    max_ether_per_day: PositiveFloat = 50.0
+    alert_below_ether: NotNegativeFloat = 0.1  # left if every open nonce landed at its worst
+    gas_token_usd: PositiveFloat | None = None  # of one ether: weighs fees against what plans stand to lose
+
+    @property
+    def max_fee(self) -> int:
+        """Wei per gas, rounded down."""
+        return to_base(self.max_fee_gwei, GWEI_DECIMALS, up=False)
+
+    @property
+    def tip(self) -> int:
+        """Wei per gas, rounded down."""
+        return to_base(self.tip_gwei, GWEI_DECIMALS, up=False)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.mode == "live" and self.keystore is None and self.socket is None:
+            raise ValueError('expected a keystore or a signer\'s socket for mode = "live", found neither')
+        if self.mode != "observe" and self.address is None:
+            raise ValueError(f'expected an address for mode = "{self.mode}", found none')
+        if self.tip_gwei > self.max_fee_gwei:
+            raise ValueError(f"expected tip_gwei <= max_fee_gwei, found {self.tip_gwei:g}, {self.max_fee_gwei:g}")
+        if self.tip_gwei > self.tip_ceiling_gwei:
+            found = f"found {self.tip_gwei:g}, {self.tip_ceiling_gwei:g}"
+            raise ValueError(f"expected tip_gwei <= tip_ceiling_gwei, {found}")
+        caps = self.max_ether_per_transaction, self.max_ether_per_hour, self.max_ether_per_day
+        if sorted(caps) != list(caps):
+            found = ", ".join(f"{cap:g}" for cap in caps)
+            raise ValueError(f"expected max_ether_per_transaction <= per_hour <= per_day, found {found}")
+        return self

@@ -1,0 +1,189 @@
+"""Which executor a configuration gets: a lane with a signer behind it in mode live, else one that signs nothing."""
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from keeper.allowed import allowed_calls
+from keeper.config import Config, keystore_password
+from keeper.decide import Policy
+from keeper.errors import JournalError, SigningRefused
+from keeper.journal import Journal
+from keeper.lanes.executor import LaneExecutor
+from keeper.lanes.rules import LaneRules
+from keeper.lanes.seat import Seat
+from keeper.lanes.silent import SilentExecutor
+from keeper.lanes.simulate import Simulation
+from keeper.own_signer import OwnSigner, signer_toml
+from keeper.rpc import Rpc
+from keeper.sending.fees import Caps
+from keeper.sending.limits import BalanceWatch
+from keeper.signer.client import Line, SignerClient
+from keeper.signer.keystore import PASSWORD
+from keeper.stakes import staked
+from keeper.submit.endpoints import Endpoints, named
+from keeper.submit.facts import Facts
+from keeper.units import to_base
+from keeper.venues.base import PerpetualVenue
+from keeper.venues.portfolio import PortfolioVenue
+
+Mode = Literal["observe", "shadow", "live"]
+NOBODY = "0x" + "0" * 40
+GWEI_DECIMALS, ETHER_DECIMALS = 9, 18
+
+
+@dataclass(frozen=True, slots=True)
+class SignerWish:
+    """What the keeper asks of its signer; in `live` the signer's own mode still decides."""
+
+    mode: Mode
+    address: str
+
+
+def wish(config: Config, *, signing: bool) -> SignerWish:
+    return SignerWish(config.signer.mode if signing else "observe", config.signer.address or NOBODY)
+
+
+def silent(
+    config: Config, rpc: Rpc, venue: PerpetualVenue | PortfolioVenue, journal: Journal, asked: SignerWish
+) -> SilentExecutor:
+    simulation = Simulation(rpc, venue, config.signer.max_gas)
+    return SilentExecutor(rpc, journal, simulation, asked.address, "shadow" if asked.mode == "shadow" else "observe")
+
+
+class Access:
+    """The way to the signer of mode live: one that runs by itself, or a process of the keeper's own.
+
+    One line at a time: a new one closes the one before, and with it that one's lease.
+    """
+
+    def __init__(self, path: Path, address: str, own: OwnSigner | None = None) -> None:
+        self._path = path
+        self._address = address
+        self._own = own
+        self._line: Line | None = None
+
+    def launch(self) -> None:
+        """Start the keeper's own process, if it has one, without waiting for it."""
+        if self._own is not None:
+            self._own.launch()
+            os.environ.pop(PASSWORD, None)  # the signer has it; nothing the keeper starts later needs it
+
+    def require(self) -> None:
+        """Return once the signer can be asked. Raises SignerUnreachable, or what the own process ended with."""
+        if self._own is not None:
+            self._own.await_ready()
+        self.connect()
+
+    def connect(self) -> SignerClient:
+        """Raises SignerUnreachable."""
+        self.hang_up()
+        self._line = Line(self._path)
+        return SignerClient(self._line, self._address, f"{socket.gethostname()}:{os.getpid()}")
+
+    def hang_up(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def close(self) -> None:
+        self.hang_up()
+        if self._own is not None:
+            self._own.stop()
+
+
+def access(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy) -> Access:
+    """Return the way to the signer; one of the keeper's own has its folder beside the keystore.
+
+    Raises ConfigError if there is no password for it.
+    """
+    address = config.signer.address or NOBODY
+    if config.signer.socket is not None:
+        return Access(config.signer.socket, address)
+    keystore = config.signer.keystore
+    assert keystore is not None, "the configuration refuses mode live without a keystore or a socket"
+    own = _signer_in(keystore.with_name(f"{keystore.stem}-signer"), config, venue, policy)
+    return Access(own.socket, address, own)
+
+
+def lane(
+    config: Config,
+    rpc: Rpc,
+    venue: PerpetualVenue | PortfolioVenue,
+    journal: Journal,
+    connect: Callable[[], SignerClient],
+) -> LaneExecutor:
+    """Return the executor of mode live. Raises JournalError while an older keeper's transactions are under way."""
+    older = journal.open_attempts()
+    if older:
+        raise JournalError(
+            f"journal: expected no transaction of an older keeper under way, found {len(older)}, the first "
+            f"{older[0].tx_hash}; let that version settle them (`keeper once`), then start this one"
+        )
+    chain, signer = config.chain, config.signer
+    endpoints = Endpoints(
+        named(chain.endpoints, chain.timeout_seconds),
+        chain.chain_id,
+        agreeing=chain.agreeing,
+        patience_s=chain.patience_seconds,
+    )
+    seat = Seat(signer.address or NOBODY, connect)
+    stake = staked(signer.gas_token_usd, config.policy.plan_lifetime_blocks)
+    return LaneExecutor(rpc, endpoints, Facts(endpoints), venue, seat, journal, rules_of(config), stake)
+
+
+def rules_of(config: Config) -> LaneRules:
+    signer = config.signer
+    return LaneRules(
+        chain_id=config.chain.chain_id,
+        gas=signer.max_gas,
+        per_block=signer.max_transactions_per_block,
+        confirmations=config.chain.confirmations,
+        patience=signer.patience_blocks,
+        fees=Caps(
+            max_fee=signer.max_fee,
+            tip=signer.tip,
+            tip_ceiling=to_base(signer.tip_ceiling_gwei, GWEI_DECIMALS, up=False),
+            spend=_wei(signer.max_ether_per_transaction),
+        ),
+        exposure_cap=_wei(signer.max_ether_open),
+        balance=BalanceWatch(_wei(signer.alert_below_ether), 0),
+    )
+
+
+def _wei(ether: float) -> int:
+    return to_base(ether, ETHER_DECIMALS, up=False)
+
+
+# --- the signer's process ----------------------------------------------------------------------------
+
+
+def rehearsed(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy) -> str:
+    """Return what the signer of mode live says of itself; a keeper that runs meanwhile is not disturbed.
+
+    One of the keeper's own is tried in a folder of its own, which unlocks the key and signs nothing. Raises the error
+    that would stop `keeper run`.
+    """
+    if config.signer.socket is None:
+        with TemporaryDirectory() as folder, _signer_in(Path(folder) / "signer", config, venue, policy):
+            return f"mode live, {config.signer.address}"
+    with closing(Access(config.signer.socket, config.signer.address or NOBODY)) as running:
+        lanes = running.connect().status()
+    for found in lanes:
+        if found["address"] == config.signer.address:
+            return f"mode live, {config.signer.address}, at a signer in mode {found['mode']}"
+    raise SigningRefused(
+        f"signer.address: expected one of {', '.join(found['address'] for found in lanes)}, which the signer at "
+        f"{config.signer.socket} has, found {config.signer.address}; correct one of them"
+    )
+
+
+def _signer_in(folder: Path, config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy) -> OwnSigner:
+    keystore_password()
+    calls = allowed_calls(config, venue, policy)
+    return OwnSigner(folder, signer_toml(config, calls, "the signer of its own"))
