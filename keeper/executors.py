@@ -118,13 +118,8 @@ def lane(
     journal: Journal,
     connect: Callable[[], SignerClient],
 ) -> LaneExecutor:
-    """Return the executor of mode live. Raises JournalError while an older keeper's transactions are under way."""
-    older = journal.open_attempts()
-    if older:
-        raise JournalError(
-            f"journal: expected no transaction of an older keeper under way, found {len(older)}, the first "
-            f"{older[0].tx_hash}; let that version settle them (`keeper once`), then start this one"
-        )
+    """Return the executor of mode live. Raises JournalError while what it does not look at is under way."""
+    _require_alone(journal, config.signer.address or NOBODY)
     chain, signer = config.chain, config.signer
     endpoints = Endpoints(
         named(chain.endpoints, chain.timeout_seconds),
@@ -135,6 +130,22 @@ def lane(
     seat = Seat(signer.address or NOBODY, connect)
     stake = staked(signer.gas_token_usd, config.policy.plan_lifetime_blocks)
     return LaneExecutor(rpc, endpoints, Facts(endpoints), venue, seat, journal, rules_of(config), stake)
+
+
+def _require_alone(journal: Journal, sender: str) -> None:
+    """Refuse to start beside open transactions of an older keeper or another key: nobody would see them through."""
+    older = journal.open_attempts()
+    if older:
+        raise JournalError(
+            f"journal: expected no transaction of an older keeper under way, found {len(older)}, the first "
+            f"{older[0].tx_hash}; let that version settle them (`keeper once`), then start this one"
+        )
+    others = [slot for slot in journal.open_slots() if slot.sender != sender]
+    if others:
+        raise JournalError(
+            f"journal: expected no open nonce of another key, found {len(others)} of {others[0].sender}; run with that "
+            "key until they are final, then change signer.address"
+        )
 
 
 def rules_of(config: Config) -> LaneRules:

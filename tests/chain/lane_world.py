@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from keeper.abi import interface, topic_address
 from keeper.app import App, configured, open_app
-from keeper.chaos import ChaosProxy
 from keeper.demo.anvil import start_anvil
 from keeper.demo.config import write_config
 from keeper.demo.curie import USDC, deploy
@@ -20,14 +19,15 @@ from keeper.demo.traders import open_book
 from keeper.demo.transactions import GWEI
 from keeper.journal import Journal
 from keeper.lanes.executor import LaneExecutor
-from keeper.lanes.rescue import Stake
+from keeper.lanes.ports import Signer
 from keeper.lanes.rules import LaneRules
-from keeper.loop import Tick, World, tick
+from keeper.loop import Executor, Tick, World, tick
 from keeper.perpetuals import PerpetualLine
 from keeper.rpc import Rpc
 from keeper.sending.fees import Caps
 from keeper.sending.limits import BalanceWatch
 from keeper.signer.client import Line, SignerClient
+from keeper.stakes import staked
 from keeper.submit.endpoints import Endpoint, Endpoints
 from keeper.submit.facts import Facts
 from tests.signer_desk import ADDRESS
@@ -59,9 +59,9 @@ class Fallen:
 
 
 @contextmanager
-def fallen_world() -> Iterator[Fallen]:
+def fallen_world(insurance_fund: int = 2_000_000 * USDC) -> Iterator[Fallen]:
     with start_anvil(extra=("--order", "fifo")) as anvil:
-        deployed = deploy(anvil.url, keeper_address=ADDRESS, insurance_fund=2_000_000 * USDC)
+        deployed = deploy(anvil.url, keeper_address=ADDRESS, insurance_fund=insurance_fund)
         deployment = open_book(anvil.url, deployed)
         replay(anvil.url, deployment, CRASH, block_seconds=0.0)
         rpc = Rpc(anvil.url, timeout_s=60.0)
@@ -100,12 +100,12 @@ class Signing:
 
 @dataclass
 class LaneKeeper:
-    """A keeper with a lane, wired as the application will wire it."""
+    """A keeper with a lane whose parts a test may wrap; the application's own wiring is tested in test_line.py."""
 
     app: App
     world: World
     folder: Path
-    lane: LaneExecutor
+    lane: Executor
 
     def tick(self) -> Tick:
         return tick(self.world.heads.newest(), self.world)
@@ -125,26 +125,39 @@ class LaneKeeper:
         return Counter(status for (status,) in self.rows("SELECT status FROM intents"))
 
 
+class Served(Protocol):
+    """A node, or what stands before one."""
+
+    @property
+    def url(self) -> str: ...
+
+
 def open_lane(
     folder: Path,
     fallen: Fallen,
-    proxy: ChaosProxy,
-    signer: SignerClient,
+    node: Served,
+    signer: Signer,
     *,
     most: int = 10,
     rules: LaneRules = RULES,
     ledger: Callable[[Journal], Any] = lambda journal: journal,
+    outlets: Callable[[Endpoints], Any] = lambda endpoints: endpoints,
 ) -> LaneKeeper:
     """Open a keeper on the journal in `folder`; opening another is what a restart does."""
-    config = configured(write_config(folder, proxy.url, fallen.deployment, "observe"))
+    config = configured(write_config(folder, node.url, fallen.deployment, "observe"))
     app = open_app(config, signing=False)
-    endpoints = Endpoints([Endpoint("a", Rpc(proxy.url, 10.0))], CHAIN_ID)
-    lane = LaneExecutor(
-        app.rpc, endpoints, Facts(endpoints), app.venue, signer, ledger(app.journal), rules, lambda _: Stake(0, None)
-    )
+    endpoints = Endpoints([Endpoint("a", Rpc(node.url, 10.0))], CHAIN_ID)
+    written = ledger(app.journal)
+    stake = staked(None, 3)
+    lane = LaneExecutor(app.rpc, outlets(endpoints), Facts(endpoints), app.venue, signer, written, rules, stake)
+    return kept(app, lane, folder, most)
+
+
+def kept(app: App, executor: Executor, folder: Path, most: int) -> LaneKeeper:
+    """Return the keeper of an open application with another executor and at most so many liquidations a tick."""
     assert isinstance(app.world.line, PerpetualLine)
     line = replace(app.world.line, policy=replace(app.world.line.policy, max_liquidations=most))
-    return LaneKeeper(app, replace(app.world, executor=lane, line=line), folder, lane)
+    return LaneKeeper(app, replace(app.world, executor=executor, line=line), folder, executor)
 
 
 def liquidations(fallen: Fallen, since: int) -> Counter[str]:
