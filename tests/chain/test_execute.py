@@ -202,7 +202,7 @@ def test_while_bytes_may_land_nothing_else_is_sent_for_the_same_account(chain: F
         assert keeper.settle() == 5
     again = keeper.tick()
     held = {h.subject for h in again.holds if "under way" in h.reason}
-    assert held == {account for (account,) in keeper.rows("SELECT subject FROM intents LIMIT 5")}
+    assert held == {account for (account,) in keeper.rows("SELECT subject FROM intents ORDER BY id LIMIT 5")}
     mine(chain)
     keeper.settle()
     assert sorted(liquidations(chain, before).values()) == [1] * (count(chain) - first)

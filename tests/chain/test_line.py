@@ -21,12 +21,10 @@ from keeper.demo.path import BTC_MARCH_2020
 from keeper.demo.replay import replay
 from keeper.demo.traders import open_book
 from keeper.demo.transactions import Batch, call, role
-from keeper.errors import SigningRefused
 from keeper.journal.records import Intent, Volatility
 from keeper.loop import Tick, tick
 from keeper.plans import SetParameters
 from keeper.rpc import Rpc
-from keeper.submit.base import Unsigned
 
 PASSWORD = "correct horse battery staple"
 KEY: LocalAccount = Account.from_key("0x" + "4b" * 32)
@@ -57,17 +55,20 @@ def rpc(anvil: Anvil) -> Rpc:
 @pytest.fixture
 def keeper(tmp_path: Path, curie: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Open a keeper at a URL; all of one test share keystore and journal, as restarted processes do."""
-    monkeypatch.setenv("KEEPER_KEYSTORE_PASSWORD", PASSWORD)
     (tmp_path / "keystore.json").write_bytes(orjson.dumps(KEY.encrypt(PASSWORD, kdf="pbkdf2", iterations=1_000)))
     opened: list[App] = []
 
     def start(url: str, mode: str = "live") -> App:
+        for before in opened:
+            before.close()  # its signer ends with it, as with a process
+        if mode == "live":
+            monkeypatch.setenv("KEEPER_KEYSTORE_PASSWORD", PASSWORD)  # each takes it out of the environment
         opened.append(open_app(load(write_config(tmp_path, url, curie, mode))))
         return opened[-1]
 
     yield start
     for app in opened:
-        app.journal.close()
+        app.close()
 
 
 def turn(app: App) -> Tick:
@@ -162,16 +163,16 @@ def test_the_keeper_works_on_a_fork_and_the_first_chain_is_untouched(
         replay(fork.url, world, CRASH, block_seconds=0.0, on_block=lambda _: turn(app))
         events = liquidations(forked, world, before.number)
         decided = {account: intents(app, account) for account in world.accounts}
-        attempted = {a.tx_hash: a for d in decided.values() for i in d for a in app.journal.attempts_of(i.id)}
+        won = {i.id: [t.winner for t in app.journal.trails_of(i.id)] for d in decided.values() for i in d}
+        sent = {i.id: {t.slot.state for t in app.journal.trails_of(i.id)} for d in decided.values() for i in d}
         assert not liquidatable(forked, world)
         assert positions(forked, world) != held
     assert len({account for account, _ in events}) >= 12
     achieved = Counter(account for account, made in decided.items() for i in made if i.status == "achieved")
     assert Counter(account for account, _ in events) == achieved
-    assert {tx_hash for _, tx_hash in events} == {h for h, a in attempted.items() if a.status == "mined"}
-    for account, tx_hash in events:
-        assert attempted[tx_hash].plan.account == account
-    assert {a.status for a in attempted.values()} == {"mined"}
+    ours = {(i.plan.account, w.tx_hash) for d in decided.values() for i in d for w in won[i.id] if w is not None}
+    assert set(events) == ours
+    assert set().union(*sent.values()) == {"final"}
     assert {i.status for made in decided.values() for i in made} <= {"achieved", "refused"}
 
     assert (rpc.block(), positions(rpc, world)) == (before, held)
@@ -210,13 +211,13 @@ def test_while_a_liquidation_is_under_way_no_other_is_begun(
     endangered = liquidatable(rpc, fallen)
     app = keeper(anvil.url)
     turn(app)
-    hashes = [a.tx_hash for a in app.journal.open_attempts()]
+    hashes = [a.tx_hash for a in app.journal.live_attempts()]
     for tx_hash in hashes:
         rpc.call("anvil_dropTransaction", tx_hash)
     mine(rpc)
     assert rpc.receipts(hashes) == [None] * len(hashes)
     turn(app)
-    assert [a.tx_hash for a in app.journal.open_attempts()] == hashes
+    assert [a.tx_hash for a in app.journal.live_attempts()] == hashes
     assert pending(rpc) == len(hashes)  # the same bytes, offered again
     still = endangered & liquidatable(rpc, fallen)
     assert still
@@ -239,13 +240,18 @@ def test_when_somebody_else_was_first_the_journal_says_it_failed(
         batch.add(rival, call(house, "liquidate(address,address)", account, base_token), "the rival", gas=3_000_000)
     batch.send()  # pays more, so it comes first in the block
     mine(rpc, 1)
-    reverted = {a.plan.account for a in app.journal.open_attempts() if not succeeded(rpc, a.tx_hash)}
+    reverted = {
+        account
+        for account in taken
+        for trail in app.journal.trails_of(intents(app, account)[-1].id)
+        if not succeeded(rpc, trail.attempts[0].tx_hash)
+    }
     assert reverted and reverted <= set(taken)
     turn(app)
     for account in reverted:
         first = intents(app, account)[-1]
         assert (first.status, first.cause) == ("failed", "reverted")
-        assert [a.status for a in app.journal.attempts_of(first.id)] == ["reverted"]
+        assert [t.slot.state for t in app.journal.trails_of(first.id)] == ["final"]
     events = {account for account, _ in liquidations(rpc, fallen, 0)}
     assert not events & reverted
 
@@ -259,9 +265,8 @@ def succeeded(rpc: Rpc, tx_hash: str) -> bool:
 
 @pytest.mark.parametrize("mode", ["observe", "shadow"])
 def test_observe_and_shadow_sign_nothing_and_say_so(
-    anvil: Anvil, fallen: Deployment, rpc: Rpc, keeper: Open, mode: str, monkeypatch: pytest.MonkeyPatch
+    anvil: Anvil, fallen: Deployment, rpc: Rpc, keeper: Open, mode: str, tmp_path: Path
 ) -> None:
-    monkeypatch.delenv("KEEPER_KEYSTORE_PASSWORD")
     endangered, nonce = liquidatable(rpc, fallen), rpc.nonce(KEY.address, rpc.block())
     app = keeper(anvil.url, mode)
     turn(app)
@@ -272,9 +277,7 @@ def test_observe_and_shadow_sign_nothing_and_say_so(
     for account in endangered:
         first = intents(app, account)[-1]
         assert (first.status, first.cause) == ("shadow", f"signer.mode is {mode}: not signed")
-    liquidate = app.venue.encode(intents(app, min(endangered))[0].plan)
-    with pytest.raises(SigningRefused, match=f"mode is {mode}"):
-        app.signer.sign(Unsigned(31_337, nonce, liquidate, 1_000_000, 10**9, 10**9))
+    assert not (tmp_path / "keystore-signer").exists()  # no signer was ever started
 
 
 def test_what_the_protocol_would_refuse_is_not_sent_and_the_reason_is_its_own(
@@ -420,6 +423,7 @@ def test_a_chain_that_became_shorter_is_followed(anvil: Anvil, quiet: Deployment
 
 def test_a_tick_of_a_dropped_block_is_discarded(anvil: Anvil, fallen: Deployment, rpc: Rpc, keeper: Open) -> None:
     app = keeper(anvil.url)
+    app.world.executor.settle(rpc.block())  # recovery looks at the block it starts from, which must stand
     mine(rpc)
     head = app.world.heads.newest()
     roll_back(rpc, 1)
@@ -440,13 +444,13 @@ def test_liquidations_of_a_dropped_block_happen_once_in_the_end(
     start, endangered = rpc.block(), liquidatable(rpc, fallen)
     app = keeper(anvil.url)
     turn(app)
-    hashes = [a.tx_hash for a in app.journal.open_attempts()]
+    hashes = [a.tx_hash for a in app.journal.live_attempts()]
     mine(rpc, 1)
     assert len(liquidations(rpc, fallen, start.number)) == len(endangered)
     roll_back(rpc, 1)
     assert not liquidations(rpc, fallen, start.number)
     turn(app)
-    assert [a.tx_hash for a in app.journal.open_attempts()] == hashes  # offered again, none signed anew
+    assert [a.tx_hash for a in app.journal.live_attempts()] == hashes  # offered again, none signed anew
     mine(rpc, 1)
     events = liquidations(rpc, fallen, start.number)
     assert Counter(a for a, _ in events) == Counter(endangered)

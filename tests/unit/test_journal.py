@@ -18,16 +18,18 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 
 import keeper.journal
-from keeper.chain import Block, Receipt
+from keeper.abi import transaction_hash
+from keeper.chain import Block
 from keeper.errors import ExitCode, JournalError
-from keeper.journal import Journal, MarginRow, NewAttempt, QuoteRow, TickRecord, Volatility, plan_text
+from keeper.journal import Journal, MarginRow, QuoteRow, TickRecord, Volatility, plan_text
 from keeper.journal.schema import METADATA
+from keeper.journal.slot_records import Closing, Mined, NewSlotAttempt, Outcome, Release
 from keeper.plans import Held, Liquidate, SetParameters
+from tests.ledger_world import FEE, GAS, KEY, NO_CAP, call, moment, opened, signed
 
 UINT256_MAX = 2**256 - 1
 INT256_MIN = -(2**255)
 ALICE, BOB = "0x" + "a1" * 20, "0x" + "b0" * 20
-KEY = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"  # checksummed, as published in EIP-55's spelling
 FEED = "0x" + "fe" * 20
 
 
@@ -43,26 +45,22 @@ def tick(number, fork="a", quotes=(), margins=(), holds=(), skipped=0):
     return TickRecord(block(number, fork), skipped, {"read": 1.5}, tuple(quotes), tuple(margins), tuple(holds))
 
 
-def attempt(intent_id, nonce=0, tag=1, **changes):
-    fields = {
-        "intent_id": intent_id,
-        "sender": KEY,
-        "nonce": nonce,
-        "tx_hash": f"0x{tag:064x}",
-        "raw": b"\x02signed" + bytes([tag]),
-        "gas_limit": 1_000_000,
-        "max_fee": 30 * 10**9,
-        "tip": 10**9,
-    }
-    return NewAttempt(**(fields | changes))
+def reserved(journal, *intents, sender=KEY):
+    (slot,) = journal.reserve([call(*(intent.id for intent in intents), sender=sender)], 0, moment())
+    return slot
 
 
-def receipt(tx_hash, succeeded=True, number=5):
-    return Receipt(tx_hash, number, block(number).hash, succeeded, 21_000, UINT256_MAX, ())
+def stored(journal, *intents, cap=NO_CAP, **fees):
+    """Return the attempt stored for one call that carries out `intents`."""
+    (attempt,) = journal.stored([signed(reserved(journal, *intents), **fees)], moment(), exposure_cap=cap)
+    return attempt
 
 
-def opened(url):
-    return Journal.open(url, chain_id=10, venue="curie")
+def ended(journal, attempt, statuses, at=5):
+    """Mine an attempt and make it final; `statuses` says how each intent ended."""
+    journal.mined([Mined(attempt.slot_id, attempt.tx_hash, at, f"0x{at:x}")], moment(at))
+    outcomes = {intent.id: Outcome(status, f"its {status}") for intent, status in statuses.items()}
+    journal.final([Closing(attempt.slot_id, attempt.tx_hash, outcomes)], moment(at))
 
 
 @pytest.fixture
@@ -92,22 +90,21 @@ def test_the_largest_and_smallest_integers_survive(journal):
     ]
     record = TickRecord(block(1, base_fee=UINT256_MAX), 0, {}, tuple(quotes), (), ())
     (intent,) = journal.intend(record, [plan()])
-    (stored,) = journal.store_signed([attempt(intent.id, max_fee=UINT256_MAX, tip=0)])
-    journal.settle(stored.id, status="mined", receipt=receipt(stored.tx_hash), cause=None)
+    attempt = stored(journal, intent, max_fee=UINT256_MAX, cap=UINT256_MAX**2)
 
     last = journal.last_tick()
     assert last.block == record.block
     assert {quote.feed: quote for quote in journal.quotes(last.id)} == {quote.feed: quote for quote in quotes}
-    (back,) = journal.attempts_of(intent.id)
-    assert (back.max_fee, back.tip, back.gas_price) == (UINT256_MAX, 0, UINT256_MAX)
+    assert journal.siblings(attempt.slot_id) == (attempt,)
+    assert (attempt.max_fee, attempt.tip) == (UINT256_MAX, 1)
 
 
-@pytest.mark.parametrize("max_fee", [-1, 2**256, 1.5, True])
+@pytest.mark.parametrize("max_fee", [2**256, 1.5, True])
 def test_what_is_no_uint256_is_refused_and_nothing_stored(journal, max_fee):
-    intent = intended(journal)
+    slot = reserved(journal, intended(journal))
     with pytest.raises(JournalError, match="expected an integer"):
-        journal.store_signed([attempt(intent.id, tag=1), attempt(intent.id, nonce=1, tag=2, max_fee=max_fee)])
-    assert journal.attempts_of(intent.id) == ()
+        journal.stored([signed(slot), signed(slot, "replacement", max_fee=max_fee)], moment(), exposure_cap=NO_CAP)
+    assert journal.siblings(slot.id) == ()
 
 
 def test_margins_keep_floats_infinite_health_and_unknown(journal):
@@ -265,151 +262,68 @@ def test_later_stages_are_merged_into_the_latency(journal):
 # --- ledger ----------------------------------------------------------------------------------------
 
 
-def test_the_next_nonce_is_beyond_the_chain_and_every_attempt_that_is_not_lost(journal):
-    assert journal.next_nonce(KEY, 7) == 7
+def test_an_intent_runs_from_intended_to_achieved_and_its_decision_tells_all_of_it(journal):
     intent = intended(journal)
-    low, high = journal.store_signed([attempt(intent.id, 7, 1), attempt(intent.id, 9, 2)])
-    assert journal.next_nonce(KEY, 7) == 10
-    assert journal.next_nonce(KEY, 12) == 12
-    assert journal.next_nonce("0x" + "11" * 20, 3) == 3
-    journal.settle(high.id, status="lost", cause="nonce used elsewhere")
-    assert journal.next_nonce(KEY, 7) == 8
-    journal.settle(low.id, status="reverted", receipt=receipt(low.tx_hash, succeeded=False))
-    assert journal.next_nonce(KEY, 7) == 8
-
-
-def test_one_key_in_two_spellings_would_be_two_nonce_sequences(journal):
-    with pytest.raises(ValueError, match="checksummed"):
-        journal.next_nonce(KEY.lower(), 0)
-    with pytest.raises(ValueError, match="checksummed"):
-        attempt(1, sender=KEY.lower())
-
-
-def test_an_attempt_runs_from_signed_to_mined(journal):
-    intent = intended(journal)
-    (signed,) = journal.store_signed([attempt(intent.id)])
-    assert (signed.status, signed.plan, signed.intent_id) == ("signed", intent.plan, intent.id)
+    first = stored(journal, intent)
     assert journal.live_intents()[0].status == "live"
-    assert "signed" not in repr(signed).replace("status='signed'", "")
-
-    journal.mark_broadcast(signed.id, "already known")
-    (broadcast,) = journal.open_attempts()
-    assert (broadcast.status, broadcast.cause, broadcast.raw) == ("broadcast", "already known", signed.raw)
-
-    journal.settle(signed.id, status="mined", receipt=receipt(signed.tx_hash), cause="took 3 ETH")
-    journal.mark_broadcast(signed.id, None)  # a late answer does not undo the receipt
-    assert journal.open_attempts() == ()
-    (mined,) = journal.attempts_of(intent.id)
-    assert (mined.status, mined.block_number, mined.block_hash, mined.gas_used) == ("mined", 5, block(5).hash, 21_000)
-
-    journal.close_intent(intent.id, "achieved", "took 3 ETH", 7)
+    assert "signed" not in repr(first)
+    slot = journal.slot(first.slot_id)
+    (second,) = journal.stored([signed(slot, "replacement")], moment(), exposure_cap=NO_CAP)
+    ended(journal, second, {intent: "achieved"}, at=7)
     assert journal.live_intents() == ()
     assert journal.last_achieved(plan().effect) == block(1).timestamp
     assert journal.last_achieved(plan(BOB).effect) is None
     (decision,) = journal.decisions(ALICE)
     assert (decision.intent.status, decision.intent.closed_block) == ("achieved", 7)
-    assert decision.attempts == (mined,)
+    (trail,) = decision.trails
+    assert trail.attempts == (first, second)
+    assert trail.winner == second
+    assert [trail.fate(one) for one in trail.attempts] == ["not taken", "final"]
+    assert journal.trails_of(intent.id) == decision.trails
+    assert (decision.older, decision.hold) == ((), None)
 
 
-def test_a_reorg_may_change_what_became_of_an_attempt(journal):
-    intent = intended(journal)
-    (stored,) = journal.store_signed([attempt(intent.id)])
-    journal.settle(stored.id, status="mined", receipt=receipt(stored.tx_hash))
-    journal.settle(stored.id, status="lost", cause="replaced after a reorg")
-    (lost,) = journal.attempts_of(intent.id)
-    assert (lost.status, lost.block_number, lost.gas_price) == ("lost", None, None)
+def test_what_waits_is_where_its_slot_is(journal):
+    attempt = stored(journal, intended(journal))
+    ((trail,),) = (decision.trails for decision in journal.decisions(ALICE))
+    assert (trail.winner, trail.fate(attempt)) == (None, "signed")
 
 
 def test_an_intent_closes_only_when_nothing_of_it_can_land(journal):
-    intent = intended(journal)
-    (stored,) = journal.store_signed([attempt(intent.id)])
-    with pytest.raises(JournalError, match="may still land"):
+    intent, other = journal.intend(tick(1), [plan(), plan(BOB)])
+    attempt = stored(journal, intent)
+    with pytest.raises(JournalError, match="expected no open slot"):
         journal.close_intent(intent.id, "expired", "late", 9)
-    journal.settle(stored.id, status="lost", cause="x")
-    journal.close_intent(intent.id, "lost", "x", 9)
-    journal.close_intent(intent.id, "lost", "again", 10)
-    assert journal.decisions(ALICE)[0].intent.cause == "x"
-    with pytest.raises(JournalError, match="stays closed"):
-        journal.close_intent(intent.id, "achieved", "no", 9)
-    with pytest.raises(JournalError, match="never send for a closed intent"):
-        journal.store_signed([attempt(intent.id, nonce=1, tag=2)])
+    ended(journal, attempt, {intent: "failed"})
+    journal.close_intent(other.id, "refused", "x", 9)
+    journal.close_intent(other.id, "refused", "again", 10)
+    assert journal.decisions(BOB)[0].intent.cause == "x"
+    for closed in (intent, other):
+        with pytest.raises(JournalError, match="stays closed"):
+            journal.close_intent(closed.id, "achieved", "no", 9)
+        with pytest.raises(JournalError, match="expected it live"):
+            reserved(journal, closed)
+    with pytest.raises(JournalError, match="found nothing"):
+        journal.close_intent(99, "lost", "", 1)
 
 
 def test_one_transaction_may_carry_several_intents_and_each_ends_by_itself(journal):
     first, second = journal.intend(tick(1), [plan(), plan(BOB)])
-    one, other = journal.store_signed([attempt(first.id, 4, 1), attempt(second.id, 4, 1)])
-    assert (one.intent_id, other.intent_id) == (first.id, second.id)
-    assert (one.tx_hash, one.raw) == (other.tx_hash, other.raw)
-    assert journal.next_nonce(KEY, 0) == 5
-    journal.settle(one.id, status="mined", receipt=receipt(one.tx_hash), cause="started")
-    journal.close_intent(first.id, "achieved", "started", 9)
-    assert [a.intent_id for a in journal.open_attempts()] == [second.id]
-    with pytest.raises(JournalError, match="may still land"):
-        journal.close_intent(second.id, "failed", "refused in its batch", 9)
-    journal.settle(other.id, status="mined", receipt=receipt(other.tx_hash), cause="refused in its batch")
-    journal.close_intent(second.id, "failed", "refused in its batch", 9)
+    attempt = stored(journal, first, second)
+    assert journal.trails_of(first.id) == journal.trails_of(second.id)
+    assert journal.counts().attempts == 1
+    ended(journal, attempt, {first: "achieved", second: "failed"}, at=9)
     assert (journal.failed_since(9), journal.failed_since(10)) == ({second.plan.effect}, frozenset())
     assert [journal.decisions(who)[0].intent.status for who in (ALICE, BOB)] == ["achieved", "failed"]
-
-
-def test_what_replaces_a_shared_transaction_would_take_its_nonce_from_the_others(journal):
-    first, second = journal.intend(tick(1), [plan(), plan(BOB)])
-    journal.store_signed([attempt(first.id, 4, 1), attempt(second.id, 4, 1)])
-    with pytest.raises(JournalError, match=f"in use by intent {second.id}"):
-        journal.store_signed([attempt(first.id, 4, 2)])
-
-
-def test_a_nonce_belongs_to_one_intent(journal):
-    first, second = journal.intend(tick(1), [plan(), plan(BOB)])
-    journal.store_signed([attempt(first.id, 0, 1), attempt(first.id, 0, 2, tip=2 * 10**9)])  # a fee bump shares it
-    with pytest.raises(JournalError, match=f"in use by intent {first.id}"):
-        journal.store_signed([attempt(second.id, 1, 3), attempt(second.id, 0, 4)])
-    assert journal.attempts_of(second.id) == ()
-    assert {intent.status for intent in journal.live_intents()} == {"live", "intended"}
-
-
-def test_the_same_bytes_are_not_stored_twice(journal):
-    intent = intended(journal)
-    journal.store_signed([attempt(intent.id)])
-    with pytest.raises(JournalError, match="tx_hash"):
-        journal.store_signed([attempt(intent.id)])
-
-
-@pytest.mark.parametrize(
-    ("status", "result"), [("mined", None), ("mined", False), ("reverted", True), ("lost", True), ("broadcast", None)]
-)
-def test_status_and_receipt_must_agree(journal, status, result):
-    intent = intended(journal)
-    (stored,) = journal.store_signed([attempt(intent.id)])
-    found = None if result is None else receipt(stored.tx_hash, succeeded=result)
-    with pytest.raises(ValueError, match="expected"):
-        journal.settle(stored.id, status=status, receipt=found)
-    assert journal.open_attempts() == (stored,)
-
-
-def test_what_the_ledger_does_not_hold(journal):
-    intent = intended(journal)
-    (stored,) = journal.store_signed([attempt(intent.id)])
-    with pytest.raises(JournalError, match="expected the receipt of"):
-        journal.settle(stored.id, status="mined", receipt=receipt("0xother"))
-    for call in (
-        lambda: journal.mark_broadcast(99, None),
-        lambda: journal.settle(99, status="lost"),
-        lambda: journal.close_intent(99, "lost", "", 1),
-        lambda: journal.store_signed([attempt(99, 5, 5)]),
-    ):
-        with pytest.raises(JournalError, match="found nothing"):
-            call()
 
 
 def test_bytes_stored_before_a_kill_are_there_after_it(url):
     script = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[2])
-from test_journal import attempt, intended, opened
+from test_journal import intended, opened, stored
 journal = opened(sys.argv[1])
-stored = journal.store_signed([attempt(intended(journal).id, nonce=4)])
-print(stored[0].tx_hash, flush=True)
+print(stored(journal, intended(journal)).tx_hash, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     here = Path(__file__)
@@ -423,10 +337,9 @@ os.kill(os.getpid(), signal.SIGKILL)
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     with opened(url) as journal:
-        (found,) = journal.open_attempts()
-        assert found.tx_hash == killed.stdout.strip()
-        assert (found.status, found.nonce, found.raw) == ("signed", 4, attempt(1).raw)
-        assert journal.next_nonce(KEY, 4) == 5
+        (found,) = journal.live_attempts(KEY)
+        assert found.tx_hash == killed.stdout.strip() == transaction_hash(found.raw)
+        assert (journal.slot(found.slot_id).state, journal.highest_nonce(KEY)) == ("signed", 0)
         assert journal.intend(tick(2), [plan()]) == ()
 
 
@@ -474,11 +387,13 @@ def test_counts(journal):
     unknown = MarginRow(ALICE, None, None, None, None, "unknown", "stale")
     journal.intend(tick(1, skipped=2, margins=[unknown]), [plan()])
     journal.intend(tick(2, skipped=1, margins=[unknown]), [plan(BOB)])
-    journal.store_signed([attempt(1)])
+    attempt = stored(journal, journal.live_intents()[0])
     counts = journal.counts()
     assert (counts.ticks, counts.skipped_heads, counts.unknown, counts.endangered) == (2, 3, 2, 0)
     assert (counts.accounts, counts.intents, counts.live_intents) == (1, 2, 2)
     assert (counts.attempts, counts.open_attempts) == (1, 1)
+    ended(journal, attempt, {journal.live_intents()[0]: "achieved"})
+    assert (journal.counts().attempts, journal.counts().open_attempts) == (1, 0)
 
 
 def test_prune_keeps_the_ledger_and_what_explains_it(journal):
@@ -488,9 +403,7 @@ def test_prune_keeps_the_ledger_and_what_explains_it(journal):
         plans = [plan()] if number == 2 else []
         journal.intend(tick(number, quotes=[quote(100 + number, number)], margins=margins, holds=holds), plans)
     (intent,) = journal.live_intents()
-    journal.store_signed([attempt(intent.id)])
-    journal.settle(1, status="mined", receipt=receipt(attempt(1).tx_hash))
-    journal.close_intent(intent.id, "achieved", "", 3)
+    ended(journal, stored(journal, intent), {intent: "achieved"})
 
     # 127 old ticks: 126 lose 1 tick, 2 margins, 1 hold, 1 quote; the intent's loses Bob's margin and hold
     assert journal.prune(3) == 126 * 5 + 2
@@ -499,7 +412,7 @@ def test_prune_keeps_the_ledger_and_what_explains_it(journal):
     assert (counts.ticks, counts.intents, counts.attempts) == (4, 1, 1)
     (decision,) = journal.decisions(ALICE)
     assert decision.intent.status == "achieved"
-    assert len(decision.attempts) == 1
+    assert [len(trail.attempts) for trail in decision.trails] == [1]
     assert [at.block_number for at in journal.history(ALICE, 100)] == [130, 129, 128, 2]
     assert [at.block_number for at in journal.history(BOB, 100)] == [130, 129, 128]
     assert [at.block_number for at in journal.quotes_of(FEED, 0)] == [2, 128, 129, 130]
@@ -587,15 +500,17 @@ def test_a_locked_database_says_so(url, tmp_path, monkeypatch):
 
 def test_a_full_disk_says_so_and_loses_nothing_stored(journal):
     intent = intended(journal)
+    slot = reserved(journal, intent)
     with journal._database.reading() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-    huge = attempt(intent.id, raw=b"x" * 1_000_000)
+    raw = b"x" * 1_000_000
+    huge = NewSlotAttempt(slot.id, "original", transaction_hash(raw), raw, GAS, FEE, 1)
     with pytest.raises(JournalError, match=r"full.*free disk space") as refusal:
-        journal.store_signed([huge])
+        journal.stored([huge], moment(), exposure_cap=NO_CAP)
     assert "xxx" not in str(refusal.value)
-    assert journal.open_attempts() == ()
-    assert journal.live_intents() == (intent,)
+    assert (journal.live_attempts(), journal.slot(slot.id)) == ((), slot)
+    assert [live.id for live in journal.live_intents()] == [intent.id]
 
 
 def test_sqlite_is_set_up_to_survive_power_loss(journal):
@@ -658,8 +573,8 @@ def test_a_journal_of_the_first_schema_keeps_its_rows(tmp_path):
     assert (margin.account, margin.equity, margin.status) == ("0xa11ce", 5.5, "healthy")
 
 
-def test_attempts_of_an_older_schema_are_kept_and_may_then_share(tmp_path):
-    """Upgraded with a transaction in flight: it is still there, still open, and its rules still hold."""
+def test_attempts_of_an_older_schema_are_kept_and_told(tmp_path):
+    """Upgraded with a transaction in flight: it is still there, still open, its nonce and its effect stay taken."""
     url = f"sqlite:///{tmp_path / 'old.db'}"
     engine = sa.create_engine(url)
     config = Config()
@@ -676,12 +591,16 @@ def test_attempts_of_an_older_schema_are_kept_and_may_then_share(tmp_path):
     with opened(url) as journal:
         (kept,) = journal.open_attempts()
         assert (kept.intent_id, kept.nonce, kept.raw, kept.status) == (1, 4, b"signed bytes", "broadcast")
-        assert journal.next_nonce(KEY, 0) == 5
+        (decision,) = journal.decisions(ALICE)
+        assert (decision.older, decision.trails) == ((kept,), ())
+        assert (journal.counts().attempts, journal.counts().open_attempts) == (1, 1)
+        assert (journal.intents_without_slot(), journal.effects_under_way()) == ((), {plan().effect})
+        with pytest.raises(JournalError, match="may still land"):
+            journal.close_intent(1, "expired", "", 9)
         (other,) = journal.intend(tick(9), [plan(BOB)])
-        journal.store_signed([attempt(other.id, 4, tx_hash=kept.tx_hash)])
-        assert len(journal.open_attempts()) == 2
+        assert reserved(journal, other).nonce == 5
+        journal.released([Release(1, "the test is over", {})], -1, moment())
     with engine.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM attempts WHERE intent_id <> 1")
         config.attributes["connection"] = connection
         command.downgrade(config, "0002")
         assert connection.exec_driver_sql("SELECT id, tx_hash FROM attempts").all() == [(1, kept.tx_hash)]
@@ -717,10 +636,9 @@ class TestPostgres:
     test_heads = staticmethod(test_only_the_last_256_scanned_heads_are_kept)
     test_idempotent = staticmethod(test_the_same_block_is_intended_once)
     test_held = staticmethod(test_a_live_effect_is_held_not_repeated)
-    test_attempt = staticmethod(test_an_attempt_runs_from_signed_to_mined)
-    test_nonces = staticmethod(test_the_next_nonce_is_beyond_the_chain_and_every_attempt_that_is_not_lost)
+    test_intent = staticmethod(test_an_intent_runs_from_intended_to_achieved_and_its_decision_tells_all_of_it)
     test_closing = staticmethod(test_an_intent_closes_only_when_nothing_of_it_can_land)
-    test_nonce_owner = staticmethod(test_a_nonce_belongs_to_one_intent)
+    test_shared = staticmethod(test_one_transaction_may_carry_several_intents_and_each_ends_by_itself)
     test_atomic = staticmethod(test_a_failure_inside_a_tick_leaves_nothing)
     test_rounds = staticmethod(test_quotes_by_tick_and_rounds_by_update)
     test_counts = staticmethod(test_counts)
