@@ -1,9 +1,11 @@
 """SIGKILL at every step between an intent and its end: the next keeper carries on, and nothing happens twice.
 
 Run as a script this file is a keeper that kills itself at a chosen step: the real application and its real loop, with
-one part of the executor wrapped. What happened is then asked of the chain, what is remembered read from the database.
+one method replaced. Its signer is a process of its own and dies with it. What happened is then asked of the chain, what
+is remembered read from the database.
 """
 
+import fcntl
 import os
 import signal
 import sqlite3
@@ -11,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +31,11 @@ from keeper.demo.curie import deploy
 from keeper.demo.deployment import Deployment
 from keeper.demo.replay import replay
 from keeper.demo.traders import open_book
+from keeper.journal import Journal
 from keeper.loop import run
 from keeper.rpc import Rpc
+from keeper.signer.client import SignerClient
+from keeper.submit.endpoints import Endpoints
 
 KEY = Account.from_key("0x" + "5e" * 32)
 PASSWORD = "known to this test alone"
@@ -39,46 +44,39 @@ STEP_S = 900  # of chain time a block
 BLOCK_S = 0.25
 START_S, END_S = 60.0, 60.0
 
-STEPS = {
-    "intents journalled, nothing stored": ("_signer", "sign", 3, "after"),
-    "bytes stored, nothing offered": ("_route", "send", 0, "before"),
-    "offered, not marked": ("_route", "send", 0, "after"),
-    "some marked": ("_ledger", "mark_broadcast", 2, "after"),
-    "mined, not settled": ("_ledger", "settle", 0, "before"),
-    "settled, its intent not closed": ("_ledger", "settle", 0, "after"),
-    "some closed": ("_ledger", "close_intent", 1, "after"),
+STEPS: dict[str, tuple[type, str, set[str], set[str], str]] = {
+    "intents journalled": (Journal, "intend", {"intended"}, set(), "expired"),
+    "nonces reserved": (Journal, "reserve", {"live"}, {"reserved"}, "expired"),
+    "signed, not stored": (SignerClient, "sign", {"live"}, {"reserved"}, "achieved"),
+    "stored, offers not noted": (Journal, "stored", {"live"}, {"signed"}, "achieved"),
+    "offers noted, nothing sent": (Journal, "offering", {"live"}, {"offered"}, "achieved"),
+    "sent, answers not written": (Endpoints, "offer", {"live"}, {"offered"}, "achieved"),
+    "answers written": (Journal, "answered", {"live"}, {"offered"}, "achieved"),
+    "mined, not final": (Journal, "mined", {"live"}, {"mined"}, "achieved"),
+    "final": (Journal, "final", {"achieved"}, {"final"}, "achieved"),
 }
-"""Name → part of the executor, its method, after how many calls, before or after the real one."""
+"""Name → the method after whose first work the keeper dies; intents and slots it leaves; how its promises end."""
 
 
 # --- the keeper that dies -----------------------------------------------------------------------------
 
 
-class Doomed:
-    """Passes everything on to the real part until its time has come."""
+def doom(owner: type, method: str) -> None:
+    """Make the process die when the method has returned from its first call that had anything to do."""
+    real = getattr(owner, method)
 
-    def __init__(self, part: Any, method: str, calls: int, when: str) -> None:
-        self._part, self._method, self._left, self._when = part, method, calls, when
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._part, name)
-        return real if name != self._method else lambda *given, **named: self._call(real, given, named)
-
-    def _call(self, real: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        last, self._left = self._left == 0, self._left - 1
-        if last and self._when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        answer = real(*given, **named)
-        if last:
+    def doomed(self: Any, work: Any, *given: Any, **named: Any) -> Any:
+        answer = real(self, work, *given, **named)
+        if answer if method == "intend" else work:
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
+
+    setattr(owner, method, doomed)
 
 
 def main(step: str, config: str) -> None:
     app = open_app(configured(Path(config)))
-    part, method, calls, when = STEPS[step]
-    executor = app.world.executor
-    setattr(executor, part, Doomed(getattr(executor, part), method, calls, when))
+    doom(*STEPS[step][:2])
     run(app.world, lambda _: None, lambda error: print(error, file=sys.stderr))
 
 
@@ -93,12 +91,12 @@ class Chain:
     first_block: int
     first_nonce: int
 
-    def mine_until(self, process: subprocess.Popen[bytes], done: Any, within: float) -> None:
-        """Mine blocks at a fixed interval, keeper or no keeper, until `done()`."""
+    def mine_until(self, ready: Callable[[], bool], done: Callable[[], bool], within: float) -> None:
+        """Mine blocks at a fixed interval while the keeper is `ready()`, until `done()`."""
         deadline = time.monotonic() + within
         while not done():
             assert time.monotonic() < deadline, "it took too long"
-            if process.poll() is None:
+            if ready():
                 self.rpc.call("evm_mine")
             time.sleep(BLOCK_S)
 
@@ -158,47 +156,55 @@ def at_rest(folder: Path) -> bool:
     return not live and newest is not None and last >= newest + 3
 
 
-def states(folder: Path, table: str) -> Counter[str]:
-    return Counter(status for (status,) in rows(folder, f"SELECT status FROM {table}"))
+def states(folder: Path, table: str, column: str) -> set[str]:
+    return {state for (state,) in rows(folder, f"SELECT {column} FROM {table}")}
 
 
-FOUND = {  # what the dead keeper must have left, or the test would not test what it says
-    "intents journalled, nothing stored": ({"intended"}, set()),
-    "bytes stored, nothing offered": ({"live"}, {"signed"}),
-    "offered, not marked": ({"live"}, {"signed"}),
-    "some marked": ({"live"}, {"signed", "broadcast"}),
-    "mined, not settled": ({"live"}, {"broadcast"}),
-    "settled, its intent not closed": ({"live"}, {"broadcast", "mined"}),
-    "some closed": ({"live", "achieved"}, {"broadcast", "mined"}),
-}
+ATTEMPTS = "SELECT slot_id, kind, tx_hash, raw FROM slot_attempts ORDER BY id"
+
+
+def is_free(lock: Path) -> bool:
+    """Say whether no signer uses the store any more."""
+    with lock.open("rb") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_killed_keeper_is_started_again_and_nothing_happens_twice(
     chain: Chain, config: Path, tmp_path: Path, step: str
 ) -> None:
+    *_, intents_left, slots_left, end = STEPS[step]
     doomed = start(tmp_path, "doomed", str(Path(__file__)), step, str(config))
-    chain.mine_until(doomed, lambda: doomed.poll() is not None, START_S)
+    chain.mine_until(lambda: doomed.poll() is None, lambda: doomed.poll() is not None, START_S)
     assert doomed.returncode == -signal.SIGKILL, (tmp_path / "doomed.log").read_text()
-    assert (set(states(tmp_path, "intents")), set(states(tmp_path, "attempts"))) == FOUND[step]
-    promised = rows(tmp_path, "SELECT id, subject FROM intents")
-    stored = rows(tmp_path, "SELECT id, intent_id, nonce, tx_hash, raw FROM attempts")
+    # what the dead keeper must have left, or the test would not test what it says
+    assert (states(tmp_path, "intents", "status"), states(tmp_path, "slots", "state")) == (intents_left, slots_left)
+    promised = [intent for (intent,) in rows(tmp_path, "SELECT id FROM intents")]
+    stored = rows(tmp_path, ATTEMPTS)
 
     keeper = start(tmp_path, "keeper", "-m", "keeper", "run", "--config", str(config))
+    log = tmp_path / "keeper.log"
     try:
-        chain.mine_until(keeper, lambda: keeper.poll() is not None or at_rest(tmp_path), END_S)
+        # no block before it has ticked: what was promised for the next three is still due
+        chain.mine_until(
+            lambda: b"\nblock " in log.read_bytes(), lambda: keeper.poll() is not None or at_rest(tmp_path), END_S
+        )
         keeper.terminate()
-        assert keeper.wait(END_S) == 0, (tmp_path / "keeper.log").read_text()
+        assert keeper.wait(END_S) == 0, log.read_text()
     finally:
         keeper.kill()
         keeper.wait()
+    assert is_free(tmp_path / "keystore-signer" / "signer.db.lock")
 
     sent = chain.sent()
-    attempts = rows(tmp_path, "SELECT id, intent_id, nonce, tx_hash, raw FROM attempts")
-    # the same bytes, never others for the same intent; every nonce is in the journal, once, and on the chain, once
-    assert attempts[: len(stored)] == stored
-    assert len({intent for _, intent, *_ in attempts}) == len(attempts)
-    assert {nonce: tx_hash for _, _, nonce, tx_hash, _ in attempts} == {n: h for n, (h, _) in sent.items()}
+    # the same bytes; every nonce is in the journal, once, and on the chain, once
+    assert rows(tmp_path, ATTEMPTS)[: len(stored)] == stored
+    kept = rows(tmp_path, "SELECT nonce, state, winner_hash FROM slots WHERE state <> 'released' ORDER BY nonce")
+    assert kept == [(nonce, "final", sent[nonce][0]) for nonce in sorted(sent)]
     assert sorted(sent) == list(range(chain.first_nonce, chain.rpc.nonce(KEY.address, chain.rpc.block())))
     assert all(succeeded for _, succeeded in sent.values())
     # one successful liquidation for each intent that claims one, and none besides
@@ -207,10 +213,7 @@ def test_a_killed_keeper_is_started_again_and_nothing_happens_twice(
     assert len(chain.liquidations()) >= 15
     # what was promised before the death ended as the chain says
     ends = dict(rows(tmp_path, "SELECT id, status FROM intents"))
-    signed = {intent for _, intent, *_ in stored}
-    assert {ends[i] for i, _ in promised if i in signed} <= {"achieved"}
-    assert {ends[i] for i, _ in promised if i not in signed} <= {"expired"}
-    assert states(tmp_path, "attempts") == Counter(mined=len(sent))
+    assert {ends[intent] for intent in promised} == {end}
 
 
 if __name__ == "__main__":
