@@ -38,16 +38,18 @@ def ticks(folder: Path) -> list[tuple[int, int]]:
         return database.execute("SELECT block_number, skipped_heads FROM ticks ORDER BY id").fetchall()
 
 
-def reverts(folder: Path) -> list[tuple[str, int]]:
-    """Return account of every reverted attempt, and how many of its liquidations succeeded since the decision."""
+def reverts(folder: Path, failed: int) -> list[int]:
+    """Return for each of the `failed` intents how many others of its account were achieved in its lifetime."""
     with closing(sqlite3.connect(folder / "keeper.db")) as database:
-        return database.execute(
-            "SELECT i.subject, (SELECT count(*) FROM attempts b JOIN intents j ON j.id = b.intent_id"
-            " WHERE j.subject = i.subject AND b.status = 'mined'"
-            " AND b.block_number > t.block_number AND b.block_number <= a.block_number)"
-            " FROM attempts a JOIN intents i ON i.id = a.intent_id JOIN ticks t ON t.id = i.tick_id"
-            " WHERE a.status = 'reverted'"
+        found = database.execute(
+            "SELECT (SELECT count(*) FROM slots b JOIN slot_intents c ON c.slot_id = b.id"
+            " JOIN intents j ON j.id = c.intent_id WHERE j.subject = i.subject AND j.status = 'achieved'"
+            " AND b.mined_number > t.block_number AND b.mined_number <= a.mined_number)"
+            " FROM slots a JOIN slot_intents s ON s.slot_id = a.id JOIN intents i ON i.id = s.intent_id"
+            " JOIN ticks t ON t.id = i.tick_id WHERE i.status = 'failed'"
         ).fetchall()
+    assert len(found) == failed
+    return [count for (count,) in found]
 
 
 def assert_complete(summary: dict[str, Any], hours: int) -> None:
@@ -84,9 +86,7 @@ def test_a_keeper_killed_in_mid_crash_carries_on(tmp_path: Path) -> None:
     summary, done = demo(tmp_path, "--kill-at-hour", str(KILL_HOUR), "--block-seconds", "0.6", hours=AND_ON)
     assert done.returncode == 0, done.stderr
     assert summary["duplicates"] == 0
-    reverted = reverts(tmp_path)
-    assert len(reverted) == summary["reverted"]
-    for _, successes_between in reverted:
+    for successes_between in reverts(tmp_path, summary["reverted"]):
         assert successes_between == 0, "a revert may come of a price that moved, never of acting twice"
     assert summary["liquidated"] >= 15
     # who was not liquidated recovered by itself: while the keeper was away, or just before its transaction landed
@@ -100,9 +100,9 @@ def test_a_keeper_killed_in_mid_crash_carries_on(tmp_path: Path) -> None:
         watched = {block for block, _ in seen} & set(range(streak["first_block"], streak["last_block"]))
         assert len(watched) < MISSED_AFTER - 1 and last - 1 <= streak["last_block"] <= again + 1
     with closing(sqlite3.connect(tmp_path / "keeper.db")) as database:
-        attempts = database.execute("SELECT nonce, status FROM attempts ORDER BY nonce").fetchall()
-        (begun_last,) = database.execute("SELECT count(*) FROM attempts WHERE status = 'broadcast'").fetchone()
-    first = attempts[0][0]
-    assert [nonce for nonce, _ in attempts] == list(range(first, first + len(attempts)))
-    assert {status for _, status in attempts[: len(attempts) - begun_last]} <= {"mined", "reverted"}
+        slots = database.execute("SELECT nonce, state FROM slots WHERE state <> 'released' ORDER BY nonce").fetchall()
+    begun_last = sum(state != "final" for _, state in slots)
+    first = slots[0][0]
+    assert [nonce for nonce, _ in slots] == list(range(first, first + len(slots)))
+    assert {state for _, state in slots[: len(slots) - begun_last]} <= {"final"}
     assert begun_last <= 2, "only what the very last block brought may be open, and that is parameters alone"

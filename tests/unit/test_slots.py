@@ -3,11 +3,12 @@
 import sqlite3
 
 import pytest
+from sqlalchemy import insert
 
 from keeper.abi import transaction_hash
 from keeper.errors import JournalError
-from keeper.journal import NewAttempt
 from keeper.journal.lifecycle import fold
+from keeper.journal.schema import attempts
 from keeper.journal.slot_records import (
     Answer,
     Closing,
@@ -123,10 +124,23 @@ def test_a_closed_intent_gets_no_slot(journal):
         journal.reserve([call(intent.id)], 0, moment())
 
 
+OLD_ATTEMPT = {
+    "sender": KEY,
+    "nonce": 0,
+    "tx_hash": "0x1",
+    "raw": b"bytes",
+    "gas_limit": 1,
+    "max_fee": 1,
+    "tip": 1,
+    "status": "broadcast",
+    "cause": "",
+}
+
+
 def test_attempts_of_an_older_keeper_keep_their_nonce_and_their_intent(journal):
     (intent,) = intend(journal, 1, (1,))
-    old = NewAttempt(intent.id, KEY, 0, "0x1", b"bytes", 1, 1, 1)
-    journal.store_signed([old])
+    with journal._database.writing() as connection:
+        connection.execute(insert(attempts), [{**OLD_ATTEMPT, "intent_id": intent.id}])
     assert journal.intents_without_slot() == ()
     with pytest.raises(JournalError, match="older keeper"):
         journal.reserve([call(intent.id)], 0, moment())
