@@ -30,7 +30,7 @@ class Executor(Protocol):
     """What carries plans out: a lane with a signer behind it, or one that only says what it would have done."""
 
     def settle(self, block: Block) -> int:
-        """Bring what is under way up to date with the chain at `block`; return how many transactions wait for a block."""
+        """Bring what is under way up to date with the chain at `block`; return how many transactions still wait."""
 
     def execute(self, intents: Sequence[Intent], head: Head) -> None:
         """Carry out new intents; each ends under way or closed with its cause."""

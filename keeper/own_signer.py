@@ -98,6 +98,7 @@ class OwnSigner:
         self._file.write_text(text, encoding="utf-8")
         self._environ = dict(os.environ if environ is None else environ)
         self._process: subprocess.Popen[str] | None = None
+        self._relay: threading.Thread | None = None
 
     def launch(self) -> None:
         """Start the process without waiting for it, once: the environment with the password is not kept."""
@@ -118,12 +119,12 @@ class OwnSigner:
         said: list[str] = []
         for line in process.stderr:
             if READY in line:
-                threading.Thread(target=_relay, args=(process.stderr,), name="signer log", daemon=True).start()
+                self._relay = threading.Thread(target=_relay, args=(process.stderr,), name="signer log", daemon=True)
+                self._relay.start()
                 return
             said.append(line)
-        code = process.wait()
-        self._process = None
-        raise _ended(code, "".join(said))
+        self.stop()
+        raise _ended(process.returncode, "".join(said))
 
     def start(self) -> Self:
         self.launch()
@@ -132,15 +133,19 @@ class OwnSigner:
 
     def stop(self) -> None:
         """End it and wait for that; does nothing if it is not running."""
-        if self._process is None:
+        process, self._process = self._process, None
+        if process is None:
             return
-        self._process.terminate()
+        process.terminate()
         try:
-            self._process.wait(END_S)
+            process.wait(END_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+            process.kill()
+            process.wait()
+        if self._relay is not None:
+            self._relay.join()  # it reads what was said last, and closes the pipe
+        elif process.stderr is not None:
+            process.stderr.close()
 
     def __enter__(self) -> Self:
         return self.start()

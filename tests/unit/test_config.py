@@ -37,13 +37,16 @@ def changed(old, new):
     return TEXT.replace(old, new, 1)
 
 
+WITHOUT_DEFAULT = ("keystore", "socket", "address", "gas_token_usd")
+
+
 def uncommented():
     """Return the example with every commented default in force."""
     lines = []
     for line in TEXT.splitlines():
         bare = line.removeprefix("# ")
         setting = line.startswith("# ") and bare.split(" = ")[0].isidentifier() and " = " in bare
-        lines.append(bare if setting and not bare.startswith(("keystore", "address")) else line)
+        lines.append(bare if setting and not bare.startswith(WITHOUT_DEFAULT) else line)
     return "\n".join(lines)
 
 

@@ -1,0 +1,149 @@
+"""A signer of the keeper's own: what it may sign follows from keeper.toml, and the key never enters the keeper."""
+
+import fcntl
+import gc
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+from eth_account import Account
+
+from keeper.app import App, configured, open_app, signer_answer
+from keeper.chain import Call
+from keeper.config import Config
+from keeper.demo.anvil import Anvil
+from keeper.demo.config import write_config
+from keeper.demo.deployment import Deployment
+from keeper.errors import ConfigError, JournalError, KeystoreError, SignerUnreachable
+from keeper.plans import Liquidate, SetParameters
+from keeper.signer.config import load
+from keeper.signer.keystore import PASSWORD
+from keeper.signer.policy import refusal
+from keeper.signer.records import SignRequest
+
+SECRET = "correct horse battery staple"
+KEY = Account.from_key("0x" + "6d" * 32)
+STRANGER = "0x" + "00" * 19 + "01"
+
+
+@pytest.fixture
+def config(tmp_path: Path, anvil: Anvil, world: Deployment, monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.setenv(PASSWORD, SECRET)
+    (tmp_path / "keystore.json").write_bytes(orjson.dumps(KEY.encrypt(SECRET, kdf="pbkdf2", iterations=10)))
+    return configured(write_config(tmp_path, anvil.url, replace(world, keeper=KEY.address), "live"))
+
+
+@pytest.fixture
+def app(config: Config) -> Iterator[App]:
+    with open_app(config) as app:
+        yield app
+
+
+def folder(config: Config) -> Path:
+    keystore = config.signer.keystore
+    assert keystore is not None
+    return keystore.with_name("keystore-signer")
+
+
+def is_held(config: Config) -> bool:
+    """Say whether a signer uses the store."""
+    path = folder(config) / "signer.db.lock"
+    if not path.exists():
+        return False
+    with path.open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        return False
+
+
+def asked(call: Call, **changes: object) -> SignRequest:
+    fields = {"nonce": 0, "kind": "call", "intent": "i", "effects": (), "chain_id": 31_337, "to": call.to}
+    fields |= {"data": call.data, "gas": 1_800_000, "max_fee": 10**9, "tip": 1, "request_id": "r"}
+    return SignRequest(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_it_may_sign_what_the_configuration_needs_and_nothing_else(app: App, world: Deployment) -> None:
+    policy = load(folder(app.config) / "signer.toml").policy()
+    token = world.collaterals[0].token
+
+    def rule(call: Call, **changes: object) -> str:
+        found = refusal(policy, asked(call, **changes), KEY.address)
+        return "" if found is None else found.rule
+
+    def ratio(ppm: int, of: str = token) -> Call:
+        return app.venue.encode(SetParameters(app.venue.name, f"collateral_ratio:{of}", 0, ppm, "", 0))
+
+    liquidate = app.venue.encode(Liquidate(app.venue.name, STRANGER, STRANGER, 1.0, 1.0, 0))
+    assert [rule(call) for call in (liquidate, ratio(600_000), ratio(650_000), ratio(700_000))] == [""] * 4
+    assert [rule(call) for call in (ratio(599_999), ratio(700_001), ratio(650_000, STRANGER))] == ["argument"] * 3
+    assert rule(replace(liquidate, to=STRANGER)) == "allow_list"
+    assert rule(replace(liquidate, data=b"\xff" * 4 + liquidate.data[4:])) == "allow_list"
+    assert rule(liquidate, chain_id=1) == "chain_id"
+    assert rule(liquidate, gas=1_800_001) == "gas"
+    assert rule(liquidate, max_fee=200 * 10**9 + 1) == "max_fee"
+    assert rule(liquidate, gas=1_800_000, max_fee=200 * 10**9) == ""
+
+
+def test_the_password_leaves_the_keeper_with_the_signers_start(app: App) -> None:
+    assert PASSWORD not in os.environ
+    kept = [found for found in gc.get_objects() if type(found) is dict and found.get(PASSWORD) == SECRET]
+    assert kept == []  # no copy of the environment stays behind
+    assert (folder(app.config).stat().st_mode & 0o777, is_held(app.config)) == (0o700, True)
+
+
+def test_it_ends_with_the_application(config: Config) -> None:
+    with open_app(config):
+        assert is_held(config)
+    assert not is_held(config)
+
+
+def test_a_second_keeper_on_the_same_keystore_is_refused_and_a_check_is_not(
+    app: App, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PASSWORD, SECRET)
+    assert signer_answer(config) == f"mode live, {KEY.address}"
+    with pytest.raises(ConfigError, match="found another signer using it"):
+        open_app(config)
+    assert is_held(config)  # the first one's is still there
+    app.world.executor.settle(app.rpc.block())
+
+
+def test_a_wrong_password_is_told_in_the_signers_words(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD, "hunter2")
+    with pytest.raises(KeystoreError, match="could not be decrypted") as told:
+        open_app(config)
+    assert "hunter2" not in str(told.value)
+    assert not is_held(config)
+
+
+def test_what_fails_later_in_the_start_ends_it_too(config: Config) -> None:
+    broken = config.model_copy(
+        update={"journal": config.journal.model_copy(update={"url": "sqlite:////nonexistent/folder/keeper.db"})}
+    )
+    with pytest.raises(JournalError):
+        open_app(broken)
+    assert not is_held(config)
+
+
+def test_a_signer_that_died_is_an_error_at_the_next_block_not_a_silence(app: App) -> None:
+    app.world.executor.settle(app.rpc.block())
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    (signer,) = [int(c) for c in children if b"keeper.signer" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    os.kill(signer, signal.SIGKILL)
+    os.waitid(os.P_PID, signer, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(SignerUnreachable, match="expected a signer that listens"):
+        app.world.executor.settle(app.rpc.block())
+
+
+def test_a_keystore_in_too_deep_a_folder_is_told_before_anything_starts(config: Config, tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / "keystore.json"
+    signer = config.signer.model_copy(update={"keystore": deep})
+    with pytest.raises(ConfigError, match="expected socket paths of at most 107 bytes"):
+        open_app(config.model_copy(update={"signer": signer}))
+    assert not deep.parent.exists()
