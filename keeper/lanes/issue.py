@@ -22,6 +22,10 @@ from keeper.venues.base import Sending, Venue
 
 log = logging.getLogger(__name__)
 
+GAP = "nonce"
+WHOLE_LANE = frozenset({"killed", "drain", "mode", "key", "lease", "fencing", "store", "per_hour", "per_day"})
+"""The signer's rules that have nothing to do with one call: the next one would be refused too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Priced:
@@ -139,16 +143,20 @@ class Issue:
     def _given_back(
         self, slots: Sequence[Slot], chosen: Sequence[Priced], refused: dict[int, Refusal], block: Block
     ) -> list[Priced]:
-        """Release every refused nonce: the first refusal is about its own call, those after it about the gap."""
+        """Release every refused nonce. Those refused for the gap alone are tried again, unless nothing is signed now."""
         rows = [row for row, slot in enumerate(slots) if slot.id in refused]
-        first, *others = rows
-        cause = str(refused[slots[first].id])
-        log.error("%s", cause)
-        closes = {intent.id: Outcome("refused", cause) for intent in chosen[first].intents}
-        releases = [Release(slots[first].id, "refused by the signer", closes)]
-        releases += [Release(slots[row].id, "behind a refused nonce", {}) for row in others]
-        self._ledger.released(releases, slots[first].nonce - 1, moment(block))
-        return [chosen[row] for row in others]
+        first = refused[slots[rows[0]].id]
+        whole = first.rule in WHOLE_LANE
+        again = [row for row in rows[1:] if refused[slots[row].id].rule == GAP and not whole]
+        releases = []
+        for row in rows:
+            why = first if whole else refused[slots[row].id]
+            ends = {} if row in again else {intent.id: Outcome("refused", str(why)) for intent in chosen[row].intents}
+            cause = "behind a refused nonce" if row in again else "refused by the signer"
+            releases.append(Release(slots[row].id, cause, ends))
+        log.error("%d of %d refused: %s", len(rows) - len(again), len(slots), first)
+        self._ledger.released(releases, slots[rows[0]].nonce - 1, moment(block))
+        return [chosen[row] for row in again]
 
     def _refuse(self, intents: Sequence[Intent], cause: str, block: Block) -> None:
         for intent in intents:

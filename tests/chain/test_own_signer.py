@@ -12,14 +12,21 @@ import orjson
 import pytest
 from eth_account import Account
 
-from keeper.app import App, configured, open_app, signer_answer
+from keeper.allowed import allowed_calls
+from keeper.app import App, configured, open_app, policy_of, signer_answer
 from keeper.chain import Call
 from keeper.config import Config
 from keeper.demo.anvil import Anvil
 from keeper.demo.config import write_config
 from keeper.demo.deployment import Deployment
 from keeper.errors import ConfigError, JournalError, KeystoreError, SignerUnreachable
+from keeper.journal.records import TickRecord
+from keeper.lanes.executor import LaneExecutor
+from keeper.lanes.rescue import Stake
+from keeper.own_signer import OwnSigner, signer_toml
 from keeper.plans import Liquidate, SetParameters
+from keeper.sending.fees import Market
+from keeper.signer.client import Line
 from keeper.signer.config import load
 from keeper.signer.keystore import PASSWORD
 from keeper.signer.policy import refusal
@@ -147,3 +154,57 @@ def test_a_keystore_in_too_deep_a_folder_is_told_before_anything_starts(config: 
     with pytest.raises(ConfigError, match="expected socket paths of at most 107 bytes"):
         open_app(config.model_copy(update={"signer": signer}))
     assert not deep.parent.exists()
+
+
+# --- one that runs by itself ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(config: Config) -> Iterator[tuple[Config, OwnSigner, Path]]:
+    """A signer that the keeper did not start, with the file the keeper would derive; and that file."""
+    with open_app(config, signing=False) as looking:
+        calls = allowed_calls(config, looking.venue, policy_of(config))
+    place = folder(config).with_name("elsewhere")
+    running = OwnSigner(place, signer_toml(config, calls, "a test"))
+    signer = config.signer.model_copy(update={"socket": running.socket, "keystore": None})
+    yield config.model_copy(update={"signer": signer}), running, place / "signer.toml"
+    running.stop()
+
+
+def test_a_signer_at_a_socket_is_asked_and_not_ended(elsewhere: tuple[Config, OwnSigner, Path]) -> None:
+    config, running, _ = elsewhere
+    with running:
+        assert signer_answer(config) == f"mode live, {KEY.address}, at a signer in mode live"
+        for _ in range(2):  # the first one's lease is free when it has ended
+            with open_app(config) as app:
+                app.world.executor.settle(app.rpc.block())
+        with Line(running.socket) as line:
+            (lane,) = line.demand("status")["lanes"]
+        assert lane["holder"] is None and lane["token"] == 2
+
+
+def test_no_signer_at_the_socket_is_told_at_the_start(elsewhere: tuple[Config, OwnSigner, Path]) -> None:
+    with pytest.raises(SignerUnreachable, match="run `keeper signer run`"):
+        open_app(elsewhere[0])
+
+
+def test_the_signers_own_mode_decides(elsewhere: tuple[Config, OwnSigner, Path], world: Deployment) -> None:
+    """The keeper wishes live, the signer is set to observe: every intent is refused at once and no nonce is used."""
+    config, running, file = elsewhere
+    file.write_text(file.read_text().replace('mode = "live"', 'mode = "observe"'))
+    plans = [
+        Liquidate("perp_curie", account, world.markets[0].base_token, 1.0, 1.0, 10**6) for account in world.accounts[:3]
+    ]
+    with running, open_app(config) as app:
+        app.rpc.call("anvil_setBalance", KEY.address, hex(10**20))
+        app.world.executor.settle(app.rpc.block())
+        intents = app.journal.intend(TickRecord(app.rpc.block(), 0, {}, (), (), ()), plans)
+        lane = app.world.executor
+        assert isinstance(lane, LaneExecutor)
+        block = app.rpc.block()
+        lane._issue.send(intents, [Stake(0, None)] * 3, Market(block.base_fee, ()), block)
+        found = [app.journal.decisions(plan.account)[0] for plan in plans]
+        assert {d.intent.status for d in found if d.intent} == {"refused"}
+        assert all("mode" in d.intent.cause for d in found if d.intent)
+        assert [trail.slot.state for d in found for trail in d.trails] == ["released"] * 3
+        assert app.journal.counts().attempts == 0
