@@ -143,7 +143,7 @@ class Issue:
     def _given_back(
         self, slots: Sequence[Slot], chosen: Sequence[Priced], refused: dict[int, Refusal], block: Block
     ) -> list[Priced]:
-        """Release every refused nonce. Those refused for the gap alone are tried again, unless nothing is signed now."""
+        """Release every refused nonce. Those refused for the gap alone are tried again unless nothing is signed."""
         rows = [row for row, slot in enumerate(slots) if slot.id in refused]
         first = refused[slots[rows[0]].id]
         whole = first.rule in WHOLE_LANE
