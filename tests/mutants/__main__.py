@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "contracts"
 WORK = ROOT / "build" / "mutants"
 FORGE = shutil.which("forge") or str(ROOT / "node_modules/@foundry-rs/forge-linux-amd64/bin/forge")
-FAILED_TEST = re.compile(r"^\[FAIL[^\]]*\] (\w+)", re.MULTILINE)
+FAILED_TEST = re.compile(r"^(?:\[FAIL.*\]|\t?\[Sequence\].*\]) (\w+)\(", re.MULTILINE)
+CONTROL = Bug("no bug", "control", "Ledger.sol", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Finding:
 
     bug: str
     kind: str
-    outcome: str  # caught, survived, stale, or not compiled
+    outcome: str  # caught, survived, stale, not compiled, or broken: forge failed and named no test
     by: tuple[str, ...]  # tests that failed
     seconds: float
 
@@ -57,6 +58,10 @@ def main() -> int:
         for bug in chosen:
             print(f"{bug.name:32} {bug.kind:16} {bug.source}")
         return 0
+    control = try_one(CONTROL)
+    if control.outcome != "survived":
+        print(f"without any bug: expected every test to pass, found {control.outcome} {', '.join(control.by)}")
+        return 1
     findings = try_all(chosen, asked.jobs, asked.out)
     left = [f for f in findings if f.outcome != "caught"]
     print(f"{len(findings) - len(left)} of {len(findings)} seeded bugs caught")
@@ -95,16 +100,21 @@ def try_one(bug: Bug) -> Finding:
     def finding(outcome: str, by: tuple[str, ...] = ()) -> Finding:
         return Finding(bug.name, bug.kind, outcome, by, round(time.monotonic() - begun, 1))
 
-    if text.count(bug.line) != 1:
-        return finding("stale")
-    source.write_text(text.replace(bug.line, bug.wrong))
+    if bug is not CONTROL:
+        if text.count(bug.line) != 1:
+            return finding("stale")
+        source.write_text(text.replace(bug.line, bug.wrong))
     if forge(folder, "build").returncode != 0:
         return finding("not compiled")
     tested = forge(folder, "test", "--fail-fast")
     if tested.returncode == 0:
         return finding("survived")
+    by = tuple(dict.fromkeys(FAILED_TEST.findall(tested.stdout)))
+    if not by:
+        (folder.parent / "forge.log").write_text(tested.stdout + tested.stderr)
+        return finding("broken")
     shutil.rmtree(folder.parent, ignore_errors=True)
-    return finding("caught", tuple(FAILED_TEST.findall(tested.stdout)))
+    return finding("caught", by)
 
 
 def forge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
