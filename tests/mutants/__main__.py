@@ -3,9 +3,10 @@
     python -m tests.mutants [NAME …] [--list] [--jobs N] [--out FILE]
 
 Each bug is compiled in a copy of contracts/ under build/mutants/ and `forge test --fail-fast` is run there. A bug
-that does not compile, or whose line is not found exactly once, is an error: the list has gone stale. Exit 1 when a
-bug survives or the list is stale. Finished bugs are kept in the output file and not run again until the contracts
-or the tests change.
+that does not compile, or whose line is not found exactly once, is an error: the list has gone stale. Caught means that
+tests failed and are named. The first copy has no bug and must pass, or nothing after it means anything. Exit 1 when a
+bug survives, the list is stale or the first copy fails. Bugs caught are kept in the output file and not run again until
+the contracts or the tests change.
 """
 
 import argparse
@@ -28,7 +29,8 @@ ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "contracts"
 WORK = ROOT / "build" / "mutants"
 FORGE = shutil.which("forge") or str(ROOT / "node_modules/@foundry-rs/forge-linux-amd64/bin/forge")
-FAILED_TEST = re.compile(r"^(?:\[FAIL.*\]|\t?\[Sequence\].*\]) (\w+)\(", re.MULTILINE)
+FAILED_TEST = re.compile(r"^(?:\[FAIL.*\])? (\w+)\([^)]*\) \(runs: |^\[FAIL.*\] (\w+)\(", re.MULTILINE)
+"""A test in the line of its failure, or an invariant in the line after the calls that broke it."""
 CONTROL = Bug("no bug", "control", "Ledger.sol", "", "")
 
 
@@ -73,7 +75,8 @@ def try_all(bugs: list[Bug], jobs: int, out: Path) -> list[Finding]:
     state = fingerprint()
     kept = {}
     if out.exists() and (before := orjson.loads(out.read_bytes())).get("sources") == state:
-        kept = {f["bug"]: Finding(**(f | {"by": tuple(f["by"])})) for f in before["findings"]}
+        found = [Finding(**(f | {"by": tuple(f["by"])})) for f in before["findings"]]
+        kept = {f.bug: f for f in found if f.outcome == "caught"}
     left = [bug for bug in bugs if bug.name not in kept]
     with ThreadPoolExecutor(jobs) as pool:
         for done in pool.map(try_one, left):
@@ -109,7 +112,7 @@ def try_one(bug: Bug) -> Finding:
     tested = forge(folder, "test", "--fail-fast")
     if tested.returncode == 0:
         return finding("survived")
-    by = tuple(dict.fromkeys(FAILED_TEST.findall(tested.stdout)))
+    by = tuple(dict.fromkeys(first or second for first, second in FAILED_TEST.findall(tested.stdout)))
     if not by:
         (folder.parent / "forge.log").write_text(tested.stdout + tested.stderr)
         return finding("broken")
