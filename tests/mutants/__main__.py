@@ -3,9 +3,10 @@
     python -m tests.mutants [NAME …] [--list] [--jobs N] [--out FILE]
 
 Each bug is compiled in a copy of contracts/ under build/mutants/ and `forge test --fail-fast` is run there. A bug
-that does not compile, or whose line is not found exactly once, is an error: the list has gone stale. Exit 1 when a
-bug survives or the list is stale. Finished bugs are kept in the output file and not run again until the contracts
-or the tests change.
+that does not compile, or whose line is not found exactly once, is an error: the list has gone stale. Caught means that
+tests failed and are named. The first copy has no bug and must pass, or nothing after it means anything. Exit 1 when a
+bug survives, the list is stale or the first copy fails. Bugs caught are kept in the output file and not run again until
+the contracts or the tests change.
 """
 
 import argparse
@@ -28,7 +29,9 @@ ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "contracts"
 WORK = ROOT / "build" / "mutants"
 FORGE = shutil.which("forge") or str(ROOT / "node_modules/@foundry-rs/forge-linux-amd64/bin/forge")
-FAILED_TEST = re.compile(r"^\[FAIL[^\]]*\] (\w+)", re.MULTILINE)
+FAILED_TEST = re.compile(r"^(?:\[FAIL.*\])? (\w+)\([^)]*\) \(runs: |^\[FAIL.*\] (\w+)\(", re.MULTILINE)
+"""A test in the line of its failure, or an invariant in the line after the calls that broke it."""
+CONTROL = Bug("no bug", "control", "Ledger.sol", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Finding:
 
     bug: str
     kind: str
-    outcome: str  # caught, survived, stale, or not compiled
+    outcome: str  # caught, survived, stale, not compiled, or broken: forge failed and named no test
     by: tuple[str, ...]  # tests that failed
     seconds: float
 
@@ -57,6 +60,10 @@ def main() -> int:
         for bug in chosen:
             print(f"{bug.name:32} {bug.kind:16} {bug.source}")
         return 0
+    control = try_one(CONTROL)
+    if control.outcome != "survived":
+        print(f"without any bug: expected every test to pass, found {control.outcome} {', '.join(control.by)}")
+        return 1
     findings = try_all(chosen, asked.jobs, asked.out)
     left = [f for f in findings if f.outcome != "caught"]
     print(f"{len(findings) - len(left)} of {len(findings)} seeded bugs caught")
@@ -68,7 +75,8 @@ def try_all(bugs: list[Bug], jobs: int, out: Path) -> list[Finding]:
     state = fingerprint()
     kept = {}
     if out.exists() and (before := orjson.loads(out.read_bytes())).get("sources") == state:
-        kept = {f["bug"]: Finding(**(f | {"by": tuple(f["by"])})) for f in before["findings"]}
+        found = [Finding(**(f | {"by": tuple(f["by"])})) for f in before["findings"]]
+        kept = {f.bug: f for f in found if f.outcome == "caught"}
     left = [bug for bug in bugs if bug.name not in kept]
     with ThreadPoolExecutor(jobs) as pool:
         for done in pool.map(try_one, left):
@@ -95,16 +103,21 @@ def try_one(bug: Bug) -> Finding:
     def finding(outcome: str, by: tuple[str, ...] = ()) -> Finding:
         return Finding(bug.name, bug.kind, outcome, by, round(time.monotonic() - begun, 1))
 
-    if text.count(bug.line) != 1:
-        return finding("stale")
-    source.write_text(text.replace(bug.line, bug.wrong))
+    if bug is not CONTROL:
+        if text.count(bug.line) != 1:
+            return finding("stale")
+        source.write_text(text.replace(bug.line, bug.wrong))
     if forge(folder, "build").returncode != 0:
         return finding("not compiled")
     tested = forge(folder, "test", "--fail-fast")
     if tested.returncode == 0:
         return finding("survived")
+    by = tuple(dict.fromkeys(first or second for first, second in FAILED_TEST.findall(tested.stdout)))
+    if not by:
+        (folder.parent / "forge.log").write_text(tested.stdout + tested.stderr)
+        return finding("broken")
     shutil.rmtree(folder.parent, ignore_errors=True)
-    return finding("caught", tuple(FAILED_TEST.findall(tested.stdout)))
+    return finding("caught", by)
 
 
 def forge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -85,8 +85,8 @@ BUGS: tuple[Bug, ...] = (
         "equity equal to IM is not enough",
         "equality",
         "Admission.sol",
-        "if (check.equity < int256(check.im)) revert BelowInitialMargin(account, check.equity, check.im);",
-        "if (check.equity <= int256(check.im)) revert BelowInitialMargin(account, check.equity, check.im);",
+        "if (equity < int256(im)) revert BelowInitialMargin(account, equity, im);",
+        "if (equity <= int256(im)) revert BelowInitialMargin(account, equity, im);",
     ),
     Bug(
         "order dies a second early",
@@ -99,7 +99,7 @@ BUGS: tuple[Bug, ...] = (
         "only one array set for IM",
         "missing check",
         "Admission.sol",
-        "        _requireMet(account, _check(IMargin.bySettledArrays.selector, b));\n",
+        "        _requireMet(account, check.equity, check.im);\n",
         "\n",
     ),
     Bug(
