@@ -1,9 +1,9 @@
 """How far the marks of the newest slices are from those that arrays on the chain carry: pure functions of a state.
 
 The price is taken out of it: both sides are at the price and time of the report the arrays rest on, so that what
-remains is what slices have moved, in volatility or in the forward against the spot. Arrays bound a move of the price by
-themselves, but until the next epoch nothing in them knows of a moved slice (docs/threat-model.md, Silence while slices
-move).
+remains is what slices have moved, in volatility or in the forward against the spot, and in an averaging window the
+share of the average that has been fixed since. Arrays bound a move of the price by themselves, but until the next epoch
+nothing in them knows of a moved slice (docs/threat-model.md, Silence while slices move).
 """
 
 from collections.abc import Mapping

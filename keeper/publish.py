@@ -82,7 +82,7 @@ def _due(state: PortfolioState, line: Line, rules: Publishing) -> str:
         return f"price moved {moved / current.price:.2%} since epoch {current.epoch}"
     shift = shift_of(known.report, known.slices, known.current, _rows(line)) if known.current is not None else 0
     if shift * PPM > rules.after_shift * current.price:
-        return f"slices moved a mark by {shift / current.price:.2%} of the price since epoch {current.epoch}"
+        return f"slices or fixings moved a mark by {shift / current.price:.2%} of the price since epoch {current.epoch}"
     age = state.block.timestamp - current.reported_at
     if age >= rules.after_seconds:
         return f"epoch {current.epoch} rests on a report {age} s old"

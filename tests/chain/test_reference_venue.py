@@ -265,7 +265,7 @@ def test_slices_that_moved_a_mark_make_their_underlying_due(
     refit(market, 0, **much)
     plans = published(look(market))
     assert [(p.underlying, p.expiry) for p in plans] == [(0, e) for e in market.manifest.underlyings[0].expiries]
-    assert "slices moved a mark by 0." in plans[0].reason
+    assert "slices or fixings moved a mark by 0." in plans[0].reason
     receipts = send(market, plans)
     assert all(market.venue.confirm(p, r).achieved for p, r in zip(plans, receipts, strict=True))
     assert published(look(market)) == []

@@ -9,7 +9,7 @@ import {IMargin} from "./interfaces/IMargin.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
 import {IPrices} from "./interfaces/IPrices.sol";
 import {IProducts} from "./interfaces/IProducts.sol";
-import {ANY_SEQUENCE, BPS, Book, Check, Instruments, Legs, MarginParameters, WAD} from "./Types.sol";
+import {ANY_SEQUENCE, BPS, Book, Check, WAD} from "./Types.sol";
 
 /// @title Auctions
 /// @notice Holds nothing but which account is in auction since when; the venue moves what a take moves.

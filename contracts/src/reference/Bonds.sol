@@ -4,10 +4,11 @@ pragma solidity 0.8.30;
 import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {LibBit} from "solady/utils/LibBit.sol";
 import {IMarginVenue} from "./interfaces/IMarginVenue.sol";
 import {IRiskArrays} from "./interfaces/IRiskArrays.sol";
 import {BondRules} from "./BondRules.sol";
-import {BPS} from "./Types.sol";
+import {BPS, MAX_SERVED_UNDERLYINGS} from "./Types.sol";
 
 /// @title Who may publish and what he stands to lose. Amounts are settlement token base units.
 /// The terms never change: raising the minimum would promise payouts that bonds already standing do not cover.
@@ -29,7 +30,7 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
         bool allowed;
         bool suspended; // for good: who wants to go on needs a new address
         uint128 owed; // fines the bond could not pay without falling below the minimum
-        uint32 underlyings; // bit u: has completed an epoch of u
+        uint32 underlyings; // bit u: has opened an epoch of u
         uint40 liableFrom; // could not have published just before: not late until then
     }
 
@@ -161,6 +162,13 @@ abstract contract Bonds is IRiskArrays, Ownable2Step {
         if (theirs.suspended) revert Suspended(who);
         if (!theirs.allowed) revert NotPublisher(who);
         if (theirs.bond < MINIMUM_BOND) revert BondTooSmall(theirs.bond, MINIMUM_BOND);
+    }
+
+    /// @dev Bounds what a proof against the publisher costs: it voids his epochs on each.
+    function _serve(address who, uint8 underlying) internal {
+        uint256 served = _publishers[who].underlyings | 1 << underlying;
+        if (LibBit.popCount(served) > MAX_SERVED_UNDERLYINGS) revert TooManyUnderlyings(who, MAX_SERVED_UNDERLYINGS);
+        _publishers[who].underlyings = uint32(served);
     }
 
     function _owe(address who, uint8 underlying, uint256 lateSeconds) internal {

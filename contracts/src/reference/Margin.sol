@@ -295,7 +295,7 @@ contract Margin is IMargin {
         }
     }
 
-    function _check(Portfolio memory p, int256 cash) private view returns (Check memory check) {
+    function _check(Portfolio memory p, int256 cash) private pure returns (Check memory check) {
         int256 worth = cash * int256(WAD);
         for (uint256 i; i < p.groups.length; ++i) {
             Group memory g = p.groups[i];

@@ -92,9 +92,9 @@ contract RiskArrays is Epochs {
 
     function _lateness(uint8 underlying) private view returns (address late, uint256 time, uint256 resumed) {
         Line memory line = _lines[underlying];
-        Epoch memory last = _epochs[underlying][line.current];
+        Epoch memory last = _newest(underlying);
         uint256 since = PRICES.supersededAt(last.reportId);
-        if (line.current == 0 || since == 0) return (address(0), 0, 0);
+        if (last.openedAt == 0 || since == 0) return (address(0), 0, 0);
         late = last.publisher;
         Publisher memory duty = _publishers[late];
         if (!duty.allowed || duty.suspended || duty.bond == 0) return (late, 0, 0);
@@ -164,6 +164,7 @@ contract RiskArrays is Epochs {
     {
         uint32 inForce = PRODUCTS.scanVersion(underlying);
         if (version != inForce) revert VersionNotInForce(version, inForce);
+        _serve(msg.sender, underlying);
         Line storage line = _lines[underlying];
         (,, uint256 resumed) = _lateness(underlying);
         if (resumed > line.excusedTo) line.excusedTo = uint40(resumed);
@@ -211,7 +212,6 @@ contract RiskArrays is Epochs {
         if (time > 0) _owe(late, underlying, time); // collected by `fine` or `collect`: publishing moves no money
         Draft storage mine = _drafts[underlying][msg.sender];
         (mine.id, mine.publishedTo, mine.completedAt) = (0, 0, uint40(block.timestamp));
-        _publishers[msg.sender].underlyings |= uint32(1 << underlying);
         _append(underlying, id);
     }
 
@@ -228,7 +228,9 @@ contract RiskArrays is Epochs {
     function _chargeAll(address who) internal override {
         uint256 left = _publishers[who].underlyings;
         for (uint8 underlying; left != 0; (left >>= 1, ++underlying)) {
-            if (left & 1 == 1 && _epochs[underlying][_lines[underlying].current].publisher == who) _charge(underlying);
+            if (left & 1 == 1 && _newest(underlying).publisher == who) {
+                _charge(underlying);
+            }
         }
     }
 
@@ -243,7 +245,7 @@ contract RiskArrays is Epochs {
             report = PRICES.report(reportId);
         }
         _checkAge(report.timestamp, MAX_REPORT_AGE);
-        uint40 last = _epochs[underlying][_lines[underlying].current].reportTimestamp;
+        uint40 last = _newest(underlying).reportTimestamp;
         if (report.timestamp <= last) revert ReportNotLater(report.timestamp, last);
     }
 

@@ -19,6 +19,7 @@ uint256 constant MAX_LEGS = 128;
 uint256 constant MAX_EXPIRIES = 12;
 uint256 constant MAX_COLLATERALS = 8;
 uint256 constant MAX_HELD_UNDERLYINGS = 4; // of an account's legs; no credit is given between underlyings anyway
+uint256 constant MAX_SERVED_UNDERLYINGS = 6; // of one publisher: a proof against him voids his epochs on each
 uint256 constant MAX_SIZE = 1e26; // largest |position|, contracts in wad
 uint8 constant NO_SCENARIO = 255;
 uint64 constant ANY_SEQUENCE = type(uint64).max; // where a caller expects no particular one

@@ -13,6 +13,7 @@ import {RiskArrays} from "../../src/reference/RiskArrays.sol";
 import {IAuctions} from "../../src/reference/interfaces/IAuctions.sol";
 import {IMarginVenue} from "../../src/reference/interfaces/IMarginVenue.sol";
 import {
+    Book,
     CollateralType,
     Instruments,
     MarginParameters,
@@ -333,6 +334,17 @@ abstract contract Fixture is Test {
     /// @dev Account `sub` of the owner with that private key.
     function _account(uint256 key, uint96 sub) internal pure returns (uint256) {
         return uint256(uint160(vm.addr(key))) << 96 | sub;
+    }
+
+    function _bookOf(uint256 key) internal view returns (Book memory) {
+        return venue.book(_account(key, 0));
+    }
+
+    /// @dev Settlement token to this contract, by the owner.
+    function _withdrawCash(uint256 key, uint256 amount) internal {
+        uint64 sequence = venue.sequence(_account(key, 0));
+        vm.prank(vm.addr(key));
+        venue.withdraw(_account(key, 0), 0, amount, address(this), sequence);
     }
 
     /// @dev To end the auction the account is in now, whatever its sequence.

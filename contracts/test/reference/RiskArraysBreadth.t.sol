@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {IRiskArrays} from "../../src/reference/interfaces/IRiskArrays.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// What a proof costs against a publisher of many underlyings: it voids his unsettled epochs on every one.
 contract RiskArraysBreadthTest is Fixture {
     function _add(uint8 many) private {
-        uint64[] memory strikes = new uint64[](1);
-        strikes[0] = 3_000e8;
-        uint40 expiry = uint40(START + 7 days);
         for (uint8 u = DAI + 1; u <= DAI + many; ++u) {
-            products.addUnderlying(bytes32(uint256(u)), false, _scan(ETH), _margin(ETH));
-            _report(u, ETH_PRICE);
-            products.listExpiry(u, expiry);
-            _fit(u, expiry);
-            _list(u, expiry, strikes);
-            _publishAll(u);
+            addOne(u);
         }
     }
 
@@ -30,9 +23,7 @@ contract RiskArraysBreadthTest is Fixture {
     }
 
     /// @dev Everything cold; execution alone.
-    function _proof(uint8 more) private returns (uint256 used) {
-        uint256 state = vm.snapshotState();
-        _add(more);
+    function _proof() private returns (uint256 used) {
         (uint256 id, uint40 expiry) = _publishWrong();
         address[6] memory cold = [
             address(riskArrays),
@@ -48,16 +39,50 @@ contract RiskArraysBreadthTest is Fixture {
         used = gasleft();
         riskArrays.challenge(ETH, id, expiry, 0);
         used -= gasleft();
-        vm.revertToState(state);
     }
 
-    /// 13,000 for each: six underlyings of one publisher fit in 400,000 with what any transaction costs, all 30 take 0.7M.
-    function test_a_proof_pays_for_each_underlying_of_its_publisher() public {
-        uint256 two = _proof(0);
-        uint256 six = _proof(4);
-        assertLe(six, 400_000 - 25_000);
-        assertLe(six - two, 4 * 13_000);
-        assertLe(4 * 12_000, six - two);
-        assertLe(_proof(27), 700_000);
+    /// The most a publisher may serve, and on each a history that it would take long to search.
+    function test_the_dearest_proof_fits_its_budget_with_what_any_transaction_costs() public {
+        _add(4);
+        for (uint256 i; i < 40; ++i) {
+            _skip(1);
+            for (uint8 u = DAI + 1; u <= DAI + 4; ++u) {
+                _report(u, ETH_PRICE);
+                _publishAll(u);
+            }
+        }
+        assertLe(_proof(), 400_000 - 25_000);
+        vm.snapshotGasLastCall("RiskArrays", "challenge, six underlyings");
+    }
+
+    function test_a_long_history_costs_a_proof_nothing() public {
+        _add(1);
+        uint256 state = vm.snapshotState();
+        uint256 short = _proof();
+        vm.revertToState(state);
+        for (uint256 i; i < 40; ++i) {
+            _skip(1);
+            _report(DAI + 1, ETH_PRICE);
+            _publishAll(DAI + 1);
+        }
+        assertEq(_proof(), short);
+    }
+
+    function test_a_publisher_serves_no_seventh() public {
+        _add(4);
+        vm.expectRevert(abi.encodeWithSelector(IRiskArrays.TooManyUnderlyings.selector, PUBLISHER, 6));
+        this.addOne(DAI + 5);
+    }
+
+    function addOne(uint8 u) public {
+        uint64[] memory strikes = new uint64[](1);
+        strikes[0] = 3_000e8;
+        uint40 expiry = uint40(START + 7 days);
+        products.addUnderlying(bytes32(uint256(u)), false, _scan(ETH), _margin(ETH));
+        _report(u, ETH_PRICE);
+        products.listExpiry(u, expiry);
+        _fit(u, expiry);
+        _list(u, expiry, strikes);
+        _publishAll(u);
     }
 }

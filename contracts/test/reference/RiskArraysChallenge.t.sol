@@ -196,6 +196,25 @@ contract RiskArraysChallengeTest is RiskArraysBase {
         assertEq(_settledId(ETH), id + 1);
     }
 
+    /// What was unsettled at the first proof stays void, however late the second comes and whoever it is against.
+    function test_a_second_proof_brings_nothing_back() public {
+        _bond(RIVAL, MINIMUM_BOND);
+        _skip(1);
+        _news(BTC, BTC_PRICE);
+        uint256 rivals = _publishWrong(RIVAL, BTC, 0, 0, 1);
+        _skip(1);
+        _news(BTC, BTC_PRICE);
+        uint256 mine = _publishWrong(PUBLISHER, BTC, 0, 0, 1);
+        riskArrays.challenge(BTC, mine, FIRST, 0);
+        _skip(WINDOW - 2); // the first epoch would have settled by now
+        riskArrays.challenge(BTC, rivals, FIRST, 0);
+        assertTrue(!riskArrays.valid(BTC, 1) && !riskArrays.valid(BTC, rivals), "void");
+        vm.expectRevert(abi.encodeWithSelector(IRiskArrays.NoEpoch.selector, BTC));
+        riskArrays.current(BTC);
+        vm.expectRevert(abi.encodeWithSelector(IRiskArrays.NoEpoch.selector, BTC));
+        riskArrays.settled(BTC);
+    }
+
     function test_underlyings_the_publisher_has_nothing_unsettled_on_are_untouched() public {
         _bond(RIVAL, MINIMUM_BOND);
         _skip(WINDOW);

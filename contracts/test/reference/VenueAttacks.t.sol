@@ -22,33 +22,23 @@ contract VenueAttacksTest is Fixture {
         _refresh(ETH, ETH_PRICE);
     }
 
-    function _strikes(uint8 underlying) internal view override returns (uint64[] memory list) {
+    function _strikes(uint8 underlying) internal pure override returns (uint64[] memory list) {
         uint64 spot = uint64((underlying == ETH ? ETH_PRICE : BTC_PRICE) / 1e10);
         list = new uint64[](3);
         (list[0], list[1], list[2]) = (spot * 9 / 10, spot, spot * 12 / 10);
     }
 
-    function _book(uint256 key) private view returns (Book memory) {
-        return venue.book(_account(key, 0));
-    }
-
-    function _withdraw(uint256 key, uint256 amount) private {
-        uint64 sequence = venue.sequence(_account(key, 0));
-        vm.prank(vm.addr(key));
-        venue.withdraw(_account(key, 0), 0, amount, address(this), sequence);
-    }
-
     /// @dev What may leave, base units.
     function _free(uint256 key) private view returns (uint256) {
-        Check memory newest = margin.byArrays(_book(key));
-        Check memory settled = margin.bySettledArrays(_book(key));
+        Check memory newest = margin.byArrays(_bookOf(key));
+        Check memory settled = margin.bySettledArrays(_bookOf(key));
         int256 one = newest.equity - int256(newest.im);
         int256 two = settled.equity - int256(settled.im);
         return uint256(one < two ? one : two) / 1e12;
     }
 
     function _worth(uint256 key) private view returns (int256) {
-        return margin.byScenario(_book(key), NO_ROWS).equity;
+        return margin.byScenario(_bookOf(key), NO_ROWS).equity;
     }
 
     function _excess(Check memory check) private pure returns (int256) {
@@ -66,7 +56,7 @@ contract VenueAttacksTest is Fixture {
         uint128 put = _option(ETH, 0, 2, false);
         _trade(key, WINNER, put, size, margin.mark(put));
         _trade(key, WINNER, _perpetual(ETH), size, ETH_PRICE);
-        _withdraw(key, needed);
+        _withdrawCash(key, needed);
     }
 
     // ---- a false array ----
@@ -112,14 +102,14 @@ contract VenueAttacksTest is Fixture {
         _deposit(_account(LOSER, 0), 0, 100_000e6);
         _trade(WINNER, LOSER, _option(ETH, 0, 1, true), 100 * WAD, margin.mark(_option(ETH, 0, 1, true)));
         _trade(WINNER, LOSER, _option(ETH, 0, 1, false), 100 * WAD, margin.mark(_option(ETH, 0, 1, false)));
-        _withdraw(LOSER, _free(LOSER));
+        _withdrawCash(LOSER, _free(LOSER));
         _skip(60);
         _refresh(ETH, ETH_PRICE * 103 / 100);
         _skip(WINDOW);
         _report(ETH, ETH_PRICE * 110 / 100);
         _fitAll(ETH);
-        assertLe(_excess(margin.byScenario(_book(LOSER), DEEP_UP)), -3_000e18);
-        assertLe(5_000e18, _excess(margin.bySettledArrays(_book(LOSER))));
+        assertLe(_excess(margin.byScenario(_bookOf(LOSER), DEEP_UP)), -3_000e18);
+        assertLe(5_000e18, _excess(margin.bySettledArrays(_bookOf(LOSER))));
         _start(LOSER, DEEP_UP);
         IAuctions.EndCall memory end = _ending(_account(LOSER, 0));
         vm.expectPartialRevert(IAuctions.StillBelowMaintenance.selector);
@@ -170,7 +160,7 @@ contract VenueAttacksTest is Fixture {
         _publishAll(ETH);
         for (uint256 key = LOSER; key <= SECOND; key += SECOND - LOSER) {
             _hedge(key, 380 * WAD, 20_000e6);
-            _withdraw(key, _free(key));
+            _withdrawCash(key, _free(key));
             assertLe(_worth(key), 150e18);
         }
         before = _all();
@@ -191,7 +181,7 @@ contract VenueAttacksTest is Fixture {
     function test_what_an_owner_gets_from_the_fund_who_lets_his_hedges_expire() public {
         _deposit(1, 0, 100_000e6);
         int256 before = _expireTwo();
-        Check memory failing = margin.byScenario(_book(LOSER), DOWN);
+        Check memory failing = margin.byScenario(_bookOf(LOSER), DOWN);
         uint256 aimedAt = failing.mm * MOST_INCENTIVE / 10_000 - uint256(failing.equity);
         assertLe(16_350e18, 2 * aimedAt);
         assertLe(2 * aimedAt, 16_450e18);

@@ -20,16 +20,6 @@ contract VenueLimitsTest is Fixture {
         _skip(1);
     }
 
-    function _book(uint256 key) private view returns (Book memory) {
-        return venue.book(_account(key, 0));
-    }
-
-    function _withdraw(uint256 key, uint256 amount) private {
-        uint64 sequence = venue.sequence(_account(key, 0));
-        vm.prank(vm.addr(key));
-        venue.withdraw(_account(key, 0), 0, amount, address(this), sequence);
-    }
-
     function _waitAWindow() private {
         for (uint256 i; i < 3; ++i) {
             _skip(WINDOW / 3);
@@ -40,7 +30,7 @@ contract VenueLimitsTest is Fixture {
     /// @dev What was won is gone in one withdrawal, and nothing of the cap is used.
     function _leavesWith(uint256 amount) private {
         _skip(WINDOW + 1);
-        _withdraw(WINNER, amount);
+        _withdrawCash(WINNER, amount);
         assertEq(usdc.balanceOf(address(this)), amount);
         assertEq(venue.payoutLeft(), riskArrays.slashable());
         assertLe(6 * riskArrays.slashable(), amount * 1e12);
@@ -117,8 +107,8 @@ contract VenueLimitsTest is Fixture {
 
     /// @dev What arrays credit the account with beyond what was paid in and IM, USD.
     function _gain() private view returns (int256) {
-        Check memory newest = margin.byArrays(_book(LOSER));
-        Check memory settled = margin.bySettledArrays(_book(LOSER));
+        Check memory newest = margin.byArrays(_bookOf(LOSER));
+        Check memory settled = margin.bySettledArrays(_bookOf(LOSER));
         int256 one = newest.equity - int256(newest.im);
         int256 two = settled.equity - int256(settled.im);
         return (one < two ? one : two) / 1e18 - 200_000;
@@ -146,10 +136,10 @@ contract VenueLimitsTest is Fixture {
         assertLe(7_000, _gainOfStraddles(0.3e18));
         uint256 gain = uint256(_gain());
         _refuseWithdrawal((200_000 + gain) * 1e6);
-        Book memory held = _book(LOSER);
+        Book memory held = _bookOf(LOSER);
         int256 excess = margin.byMarks(held).equity - int256(margin.byArrays(held).im);
         assertLe(excess / 1e18, 190_000);
-        _withdraw(LOSER, uint256(excess) / 1e12);
+        _withdrawCash(LOSER, uint256(excess) / 1e12);
         _refuseWithdrawal(1);
     }
 

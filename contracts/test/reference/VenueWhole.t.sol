@@ -14,7 +14,7 @@ contract VenueWholeTest is Fixture {
     uint256 private bob;
 
     /// Nine strikes: 18 instruments an expiry.
-    function _strikes(uint8 underlying) internal view override returns (uint64[] memory list) {
+    function _strikes(uint8 underlying) internal pure override returns (uint64[] memory list) {
         uint64 spot = uint64((underlying == ETH ? ETH_PRICE : BTC_PRICE) / 1e10);
         list = new uint64[](9);
         for (uint64 i; i < 9; ++i) {

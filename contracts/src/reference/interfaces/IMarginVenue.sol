@@ -78,8 +78,9 @@ interface IMarginVenue {
     /// rest is the insurance fund's.
     function deposit(uint256 account, uint256 asset, uint256 amount) external;
 
-    /// @notice Withdraw `amount` base units (`asset` as in deposit); needs IM under the newest and the settled arrays, room
-    /// under the payout cap (or an idle, empty account), and `expectedSequence` (2⁶⁴ − 1: any).
+    /// @notice Withdraw `amount` base units (`asset` as in deposit); needs IM under the newest and the settled arrays and
+    /// at the marks of the newest slices, room under the payout cap (or an idle, empty account), and `expectedSequence`
+    /// (2⁶⁴ − 1: any).
     function withdraw(uint256 account, uint256 asset, uint256 amount, address to, uint64 expectedSequence) external;
 
     /// @notice Exchange `sellAmount` of one asset for another (numbers as in deposit) inside the account through an

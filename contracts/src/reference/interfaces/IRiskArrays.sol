@@ -44,6 +44,7 @@ interface IRiskArrays {
 
     error NotPublisher(address caller);
     error Suspended(address publisher);
+    error TooManyUnderlyings(address publisher, uint256 most);
     error BondTooSmall(uint256 found, uint256 needed);
     error ReportNotRecent(bytes32 found, bytes32 newest, bytes32 before);
     error ReportNotLater(uint40 found, uint40 current);
@@ -65,7 +66,8 @@ interface IRiskArrays {
     /// @notice Publish the arrays of the next live expiry with options (ascending) of the caller's epoch on `reportId`;
     /// the first opens the epoch, the last completes it and makes it current. `version` is that of the scan parameters
     /// the arrays were computed with: in force as the epoch opens, the epoch's own afterwards. Each publisher has at
-    /// most one epoch open: opening another (on another report or version) abandons it. The report must be later than
+    /// most one epoch open: opening another (on another report or version) abandons it. He serves at most six
+    /// underlyings, ever: a proof against him voids his unsettled epochs on each. The report must be later than
     /// the current epoch's. `listingId` is that of the rows and parameters the arrays were computed for
     /// (IProducts.listing): a reorganisation may put others in their place. `arrays` holds count(expiry) × 132 bytes.
     function publish(
