@@ -1,9 +1,9 @@
 # Every target sets up what it needs; nothing outside the repository is written.
-# Reserved for when there is something to run: chaos study docs.
+# Reserved for when there is something to run: study docs.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check bench abis fmt fuzz
+.PHONY: setup demo test check bench abis fmt fuzz chaos
 
 BIN := .venv/bin
 READY := .venv/.installed node_modules/.installed
@@ -51,6 +51,9 @@ build/contract-tools/.installed: $(READY) requirements/contracts.txt
 	$(BIN)/python -m venv build/contract-tools
 	build/contract-tools/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/contracts.txt
 	touch $@
+
+chaos: $(READY)  ## every way of sending that can go wrong, 20 seeds each, into build/chaos.json
+	$(BIN)/python -m tests.chaos_suite $(CHAOS)
 
 abis: $(READY)  ## rebuild abis/ from contracts/ and the npm packages
 	$(BIN)/python scripts/abis.py

@@ -6,6 +6,7 @@ from 0.73 to 0.61. Shorts opened on the first day never fall; the last profile s
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from keeper.demo.curie import COLLATERAL_PPM, DEPLOYER, USDC, deposit
@@ -41,14 +42,14 @@ class Profile:
     sells_late: bool = False
 
 
-_CRASH = Profile(True, 4.3, 6.8)  # falls at 10:00 on 12 March
+CRASH = Profile(True, 4.3, 6.8)  # falls at 10:00 on 12 March
 _NIGHT = Profile(True, 2.45, 2.95)  # falls at 23:00
-_BEAR = Profile(False, 1.5, 3.0)
+BEAR = Profile(False, 1.5, 3.0)
 _LATE = Profile(False, 0.8, 1.2, sells_late=True)
 
 PROFILES = (
-    _CRASH, _BEAR, _NIGHT, Profile(True, 7.2, 8.0), _LATE, _CRASH, _NIGHT, _BEAR,
-    _CRASH, Profile(True, 3.2, 3.8), _LATE, Profile(True, 2.0, 2.15), _CRASH, _NIGHT, _BEAR, Profile(True, 1.2, 1.6),
+    CRASH, BEAR, _NIGHT, Profile(True, 7.2, 8.0), _LATE, CRASH, _NIGHT, BEAR,
+    CRASH, Profile(True, 3.2, 3.8), _LATE, Profile(True, 2.0, 2.15), CRASH, _NIGHT, BEAR, Profile(True, 1.2, 1.6),
 )  # fmt: skip
 """Trader i has profile i modulo their number."""
 
@@ -64,16 +65,24 @@ class Trader:
     notional: int
 
 
-def open_book(rpc_url: str, deployment: Deployment, *, seed: int = SEED, traders: int = TRADERS) -> Deployment:
+def open_book(
+    rpc_url: str,
+    deployment: Deployment,
+    *,
+    seed: int = SEED,
+    traders: int = TRADERS,
+    profiles: Sequence[Profile] = PROFILES,
+) -> Deployment:
     """Add liquidity, fund and open every position; returns the deployment with `accounts` filled in.
 
-    The pool is brought back to the index at the end, so that the traders' own trades are not a price move.
+    Trader i has profile i modulo their number. The pool is brought back to the index at the end, so that the traders'
+    own trades are not a price move.
     """
     rpc = Rpc(rpc_url, timeout_s=60.0)
     batch = Batch(rpc)
     market = deployment.markets[0]
     spot = pool_price(rpc, market.pool)
-    people = draw(seed, traders, spot)
+    people = draw(seed, traders, spot, profiles)
     adopt(rpc, [p.address for p in people])
     _fund(batch, deployment, people)
     _provide_liquidity(batch, deployment, spot)
@@ -88,10 +97,10 @@ def open_book(rpc_url: str, deployment: Deployment, *, seed: int = SEED, traders
     return replace(deployment, accounts=tuple(p.address for p in people))
 
 
-def draw(seed: int, traders: int, spot_usd: float) -> tuple[Trader, ...]:
+def draw(seed: int, traders: int, spot_usd: float, profiles: Sequence[Profile] = PROFILES) -> tuple[Trader, ...]:
     """Return the traders a seed stands for; the same arguments give the same traders."""
     generator = random.Random(seed)
-    return tuple(_draw_one(generator, i, spot_usd) for i in range(traders))
+    return tuple(_draw_one(generator, i, spot_usd, profiles[i % len(profiles)]) for i in range(traders))
 
 
 def late_sellers(accounts: tuple[str, ...]) -> tuple[str, ...]:
@@ -99,8 +108,7 @@ def late_sellers(accounts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(a for i, a in enumerate(accounts) if PROFILES[i % len(PROFILES)].sells_late)
 
 
-def _draw_one(generator: random.Random, index: int, spot_usd: float) -> Trader:
-    profile = PROFILES[index % len(PROFILES)]
+def _draw_one(generator: random.Random, index: int, spot_usd: float, profile: Profile) -> Trader:
     collateral_usd = LEAST_USD * (MOST_USD / LEAST_USD) ** generator.random()
     notional_usd = collateral_usd * generator.uniform(profile.least, profile.most)
     weth_usd = collateral_usd * WETH_SHARE if index % WETH_EVERY == 2 else 0.0

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 from keeper.abi import interface, topic_address
 from keeper.app import App, configured, open_app
-from keeper.demo.anvil import start_anvil
+from keeper.demo.anvil import BLOCK_GAS, start_anvil
 from keeper.demo.config import write_config
 from keeper.demo.curie import USDC, deploy
 from keeper.demo.deployment import Deployment
 from keeper.demo.replay import replay
-from keeper.demo.traders import open_book
+from keeper.demo.traders import PROFILES, TRADERS, Profile, open_book
 from keeper.demo.transactions import GWEI
 from keeper.journal import Journal
 from keeper.lanes.executor import LaneExecutor
@@ -59,10 +59,16 @@ class Fallen:
 
 
 @contextmanager
-def fallen_world(insurance_fund: int = 2_000_000 * USDC) -> Iterator[Fallen]:
-    with start_anvil(extra=("--order", "fifo")) as anvil:
+def fallen_world(
+    insurance_fund: int = 2_000_000 * USDC,
+    *,
+    traders: int = TRADERS,
+    profiles: Sequence[Profile] = PROFILES,
+    gas_limit: int = BLOCK_GAS,
+) -> Iterator[Fallen]:
+    with start_anvil(gas_limit=gas_limit, extra=("--order", "fifo")) as anvil:
         deployed = deploy(anvil.url, keeper_address=ADDRESS, insurance_fund=insurance_fund)
-        deployment = open_book(anvil.url, deployed)
+        deployment = open_book(anvil.url, deployed, traders=traders, profiles=profiles)
         replay(anvil.url, deployment, CRASH, block_seconds=0.0)
         rpc = Rpc(anvil.url, timeout_s=60.0)
         rpc.call("evm_setAutomine", False)
@@ -140,13 +146,19 @@ def open_lane(
     *,
     most: int = 10,
     rules: LaneRules = RULES,
+    patience_s: float = 2.0,
+    others: Sequence[Endpoint] = (),
     ledger: Callable[[Journal], Any] = lambda journal: journal,
     outlets: Callable[[Endpoints], Any] = lambda endpoints: endpoints,
 ) -> LaneKeeper:
-    """Open a keeper on the journal in `folder`; opening another is what a restart does."""
+    """Open a keeper on the journal in `folder`; opening another is what a restart does.
+
+    It sends to `node` and to `others`, and waits `patience_s` of wall time for their answers.
+    """
     config = configured(write_config(folder, node.url, fallen.deployment, "observe"))
     app = open_app(config, signing=False)
-    endpoints = Endpoints([Endpoint("a", Rpc(node.url, 10.0))], CHAIN_ID)
+    all_of_them = [Endpoint("a", Rpc(node.url, max(10.0, patience_s))), *others]
+    endpoints = Endpoints(all_of_them, CHAIN_ID, patience_s=patience_s)
     written = ledger(app.journal)
     stake = staked(None, 3)
     lane = LaneExecutor(app.rpc, outlets(endpoints), Facts(endpoints), app.venue, signer, written, rules, stake)
