@@ -5,7 +5,7 @@ some forty times faster than a general encoder and is what every hot read needs;
 """
 
 import json
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,13 +62,21 @@ class Event:
         return dict(zip(self.names, decode(self.types, log.data), strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class CustomError:
+    """An error a contract declares."""
+
+    name: str
+    types: tuple[str, ...]
+
+
 class Interface:
     """The functions and events of one contract; overloads are named with their types, `liquidate(address,address)`."""
 
     def __init__(self, entries: list[dict[str, Any]]) -> None:
         self._functions = {}
         self._events = {}
-        self._errors = {}
+        self.errors: dict[bytes, CustomError] = {}  # by selector
         for entry in entries:
             if entry["type"] == "function":
                 function = _function(entry)
@@ -77,7 +85,7 @@ class Interface:
             elif entry["type"] == "event":
                 self._events[entry["name"]] = _event(entry)
             elif entry["type"] == "error":
-                self._errors[entry["name"]] = _selector(entry)
+                self.errors[_selector(entry)] = CustomError(entry["name"], tuple(self.types(entry["inputs"])))
 
     @staticmethod
     def types(fields: list[dict[str, Any]]) -> list[str]:
@@ -92,11 +100,12 @@ class Interface:
 
     def error(self, name: str) -> bytes | None:
         """Return the selector of a named error; None where the contract has no such one."""
-        return self._errors.get(name)
+        return next((selector for selector, error in self.errors.items() if error.name == name), None)
 
     def error_named(self, selector: bytes) -> str:
         """Return the name of the error with this selector, or ''."""
-        return next((name for name, found in self._errors.items() if found == selector), "")
+        found = self.errors.get(selector)
+        return found.name if found else ""
 
 
 @cache
@@ -143,12 +152,12 @@ def topic_address(topic: str) -> str:
     return to_checksum_address("0x" + topic[-40:])
 
 
-def revert_reason(payload: bytes) -> str:
-    """Return the text of `Error(string)`, the selector of a custom error, or '' when there is none."""
-    if payload[:4] == bytes.fromhex("08c379a0"):
-        with suppress(DecodingError, ValueError, OverflowError):  # a hostile contract may revert with anything
-            return str(decode(["string"], payload[4:], strict=False)[0])[:200]
-    return "0x" + payload[:4].hex() if payload else ""
+def decoded(types: Sequence[str], encoded: bytes) -> tuple[Any, ...]:
+    """Return values encoded by the ABI; bytes behind them do not matter. Raises ValueError for malformed ones."""
+    try:
+        return tuple(decode(types, encoded, strict=False))
+    except (DecodingError, ValueError, OverflowError) as e:  # whoever wrote them may be hostile
+        raise ValueError(f"expected ({','.join(types)}), found {len(encoded)} other bytes") from e
 
 
 def _word(argument: str | int) -> bytes:

@@ -9,6 +9,7 @@ from keeper.config_fields import Address, NotNegativeFloat, Positive, PositiveFl
 from keeper.units import to_base
 
 GWEI_DECIMALS = 9
+PPM_DECIMALS = 6
 
 
 class SignerConfig(Section):
@@ -17,6 +18,7 @@ class SignerConfig(Section):
     keystore: Annotated[Path, Field(strict=False)] | None = None  # for its own; relative to the configuration file
     address: Address | None = None
     max_gas: Positive = 5_000_000
+    gas_margin: NotNegativeFloat = 0.25  # as a share of the gas a call used when simulated, up to max_gas
     max_fee_gwei: PositiveFloat = 100.0
     tip_gwei: NotNegativeFloat = 2.0  # of a first offer
     tip_ceiling_gwei: PositiveFloat = 50.0  # of a replacement
@@ -33,6 +35,11 @@ class SignerConfig(Section):
     def max_fee(self) -> int:
         """Wei per gas, rounded down."""
         return to_base(self.max_fee_gwei, GWEI_DECIMALS, up=False)
+
+    @property
+    def gas_margin_ppm(self) -> int:
+        """Parts per million, rounded up."""
+        return to_base(self.gas_margin, PPM_DECIMALS, up=True)
 
     @property
     def tip(self) -> int:

@@ -52,7 +52,7 @@ def wish(config: Config, *, signing: bool) -> SignerWish:
 def silent(
     config: Config, rpc: Rpc, venue: PerpetualVenue | PortfolioVenue, journal: Journal, asked: SignerWish
 ) -> SilentExecutor:
-    simulation = Simulation(rpc, venue, config.signer.max_gas)
+    simulation = Simulation(rpc, venue, config.signer.max_gas, config.signer.gas_margin_ppm)
     return SilentExecutor(rpc, journal, simulation, asked.address, "shadow" if asked.mode == "shadow" else "observe")
 
 
@@ -163,6 +163,7 @@ def rules_of(config: Config) -> LaneRules:
             spend=_wei(signer.max_ether_per_transaction),
         ),
         exposure_cap=_wei(signer.max_ether_open),
+        gas_margin_ppm=signer.gas_margin_ppm,
         balance=BalanceWatch(_wei(signer.alert_below_ether), 0),
     )
 

@@ -1,6 +1,5 @@
 """What the keeper means to do, as data: printed, tested, journalled, and only then executed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -222,12 +221,9 @@ class PublishArrays:
 Plan = Liquidate | SetParameters | StartAuction | EndAuction | TakeAuction | PublishArrays
 
 
-def in_order(plans: Sequence[Plan]) -> tuple[tuple[int, ...], ...]:
-    """Return rows of `plans` in groups: those of one epoch succeed only in turn, every other plan stands alone."""
-    groups: dict[str, list[int]] = {}
-    for row, plan in enumerate(plans):
-        groups.setdefault(plan.epoch if isinstance(plan, PublishArrays) else plan.effect, []).append(row)
-    return tuple(tuple(rows) for rows in groups.values())
+def opens_the_way(plan: Plan) -> bool:
+    """Say whether later plans may succeed only after this one: auctions and the next expiry rest on arrays."""
+    return isinstance(plan, PublishArrays)
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,24 +150,6 @@ class Rpc:
         ]
         return [_bytes(answer) for answer in self.batch(items)]
 
-    def simulate_in_turn(
-        self, calls: Sequence[Call], sender: str, block: Block, at_time: int, gas: int
-    ) -> list[bytes | RpcRefusal]:
-        """Execute the calls one after the other in one block on `block`'s state, as `sender` would at `at_time`.
-
-        A call that reverts is a refusal in its place, and so is each one when the node offers no eth_simulateV1.
-        """
-        overrides = {"time": hex(at_time), "number": hex(block.number + 1), "gasLimit": hex(gas * len(calls))}
-        messages = [
-            {"from": sender, "to": c.to, "input": "0x" + c.data.hex(), "gas": hex(min(c.gas or gas, gas))}
-            for c in calls
-        ]
-        request = {"blockStateCalls": [{"blockOverrides": overrides, "calls": messages}], "validation": False}
-        (answer,) = self.batch([("eth_simulateV1", (request, hex(block.number)))])
-        if isinstance(answer, RpcRefusal):
-            return [answer for _ in calls]
-        return _simulated(answer, len(calls))
-
     def logs(self, addresses: Sequence[str], topics: Sequence[str], first: int, last: int) -> list[Log]:
         """Return logs of blocks first..last, both included, whose first topic is one of `topics`."""
         query = {
@@ -296,21 +278,6 @@ def _refusal(error: object) -> RpcRefusal:
         revert = bytes.fromhex(payload[2:]) if len(payload) % 2 == 0 else b""
     code = error.get("code")
     return RpcRefusal(code if isinstance(code, int) else 0, str(error.get("message", "no message"))[:300], revert)
-
-
-def _simulated(answer: Any, count: int) -> list[bytes | RpcRefusal]:
-    """Return what eth_simulateV1 said of each call of its one block."""
-    try:
-        said = answer[0]["calls"]
-        results = [
-            _bytes(c["returnData"]) if int(c["status"], 16) else _refusal({"data": c["returnData"], **c["error"]})
-            for c in said
-        ]
-    except (TypeError, KeyError, IndexError, ValueError):
-        results = []
-    if len(results) != count:
-        return [RpcRefusal(0, f"expected {count} simulated calls, found {str(answer)[:60]}") for _ in range(count)]
-    return results
 
 
 def _message(call: Call) -> dict[str, str]:

@@ -36,6 +36,11 @@ INTERFACES = {
 }
 """As OWN, but without bytecode: there is none in an interface."""
 
+RUNTIME = {
+    "keeper": ("src/keeper/InTurn.sol",),
+}
+"""As OWN, but the bytecode is what the contract runs: it is never created, only put at an address by an override."""
+
 PUBLISHED = {
     "perp_curie": (
         "@perp/curie-contract",
@@ -68,8 +73,8 @@ def build() -> None:
         raise BuildError(f"forge build failed:\n{done.stdout}{done.stderr}")
 
 
-def built(source: str, *, bytecode: bool) -> Document:
-    """One of our contracts, from contracts/out."""
+def built(source: str, code: str | None) -> Document:
+    """One of our contracts, from contracts/out; `code` names which of its bytecodes is kept, if any."""
     name = Path(source).stem
     artifact = json.loads((CONTRACTS / "out" / Path(source).name / f"{name}.json").read_text())
     metadata = artifact["metadata"]
@@ -80,7 +85,7 @@ def built(source: str, *, bytecode: bool) -> Document:
         "compiler": f"solc {metadata['compiler']['version']}",
         "abi": artifact["abi"],
     }
-    return document | ({"bytecode": artifact["bytecode"]["object"]} if bytecode else {})
+    return document | ({"bytecode": artifact[code]["object"]} if code else {})
 
 
 def published(package: str, name: str) -> Document:
@@ -100,10 +105,10 @@ def published(package: str, name: str) -> Document:
 
 def documents() -> Iterator[tuple[Path, Document]]:
     """Every file that belongs under abis/, with what it should say."""
-    for table, with_bytecode in ((OWN, True), (INTERFACES, False)):
+    for table, code in ((OWN, "bytecode"), (INTERFACES, None), (RUNTIME, "deployedBytecode")):
         for folder, sources in table.items():
             for source in sources:
-                yield ABIS / folder / f"{Path(source).stem}.json", built(source, bytecode=with_bytecode)
+                yield ABIS / folder / f"{Path(source).stem}.json", built(source, code)
     for folder, (package, names) in PUBLISHED.items():
         for name in names:
             yield ABIS / folder / f"{name}.json", published(package, name)

@@ -11,9 +11,9 @@ from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from keeper.abi import revert_reason
 from keeper.chain import Call, Receipt
 from keeper.errors import KeeperError
+from keeper.reverts import revert
 from keeper.rpc import Rpc, RpcRefusal
 
 GWEI = 10**9
@@ -195,7 +195,7 @@ def _why(rpc: Rpc, transaction: Transaction) -> str:
     fields = {k: v for k, v in transaction.fields().items() if k != "nonce"}
     answer = rpc.batch([("eth_call", [fields, "latest"])])[0]
     if isinstance(answer, RpcRefusal):
-        return revert_reason(answer.revert) or answer.message
+        return str(revert(answer.revert)) if answer.revert else answer.message
     return "no reason any more: on the newest state it succeeds; it probably ran out of gas"
 
 

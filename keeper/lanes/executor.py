@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from keeper.chain import Block
+from keeper.chain import Block, Call
 from keeper.errors import SignerUnreachable, SigningRefused
 from keeper.heads import Head
+from keeper.in_turn import Step
+from keeper.journal.lifecycle import OFFERABLE
 from keeper.journal.records import ClosedStatus, Intent
 from keeper.journal.slot_records import Slot, SlotAttempt
 from keeper.lanes.issue import Issue
@@ -47,7 +49,7 @@ class LaneExecutor:
         self._facts = facts
         self._signer = signer
         self._stake = stake
-        self._simulation = Simulation(rpc, venue, rules.gas)
+        self._simulation = Simulation(rpc, venue, rules.gas, rules.gas_margin_ppm)
         self._watch = Watch(ledger, facts, venue, signer, rules.confirmations)
         self._rescue = Rescue(ledger, outlets, signer, rules)
         self._issue = Issue(ledger, outlets, signer, venue, rpc, rules)
@@ -88,15 +90,22 @@ class LaneExecutor:
         if not intents:
             return
         head = replace(head, block=self._rpc.block())  # a tick may outlast blocks; what counts is where it will land
-        refused = self._simulation.refusals(intents, head, self._signer.address)
+        simulated = self._simulation.simulate(intents, head, self._signer.address, self._under_way())
         for intent in intents:
-            if intent.id in refused:
-                self._close(intent, "refused", refused[intent.id], head.block)
-        sound = [intent for intent in intents if intent.id not in refused]
+            if intent.id in simulated.refusals:
+                self._close(intent, "refused", str(simulated.refusals[intent.id]), head.block)
+        sound = [intent for intent in intents if intent.id not in simulated.refusals]
         if sound:
             stakes = [self._stake(intent.plan) for intent in sound]
             with self._seated():
-                self._issue.send(sound, stakes, self._market(head.block), head.block)
+                self._issue.send(sound, stakes, self._market(head.block), head.block, simulated.gas)
+
+    def _under_way(self) -> list[Step]:
+        """Return the calls of this lane that land before anything new, lowest nonce first."""
+        address = self._signer.address
+        cancelled = {attempt.slot_id for attempt in self._ledger.live_attempts(address) if attempt.kind == "cancel"}
+        waiting = [s for s in self._ledger.open_slots(address) if s.state in OFFERABLE and s.id not in cancelled]
+        return [Step(Call(slot.to, slot.data), slot.gas) for slot in waiting if slot.purpose == "call"]
 
     def _expire(self, block: Block) -> None:
         """Close what an earlier keeper intended and never signed: the world has moved on; this tick decides anew."""

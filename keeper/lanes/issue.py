@@ -1,7 +1,7 @@
 """New intents: priced, reserved, signed, stored and only then offered; each gets a nonce or is closed with a cause."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -54,27 +54,49 @@ class Issue:
         self._rpc = rpc
         self._rules = rules
 
-    def send(self, intents: Sequence[Intent], stakes: Sequence[Stake], market: Market, block: Block) -> None:
-        """Send intents in the order given; close those that no cap, block or balance has room for."""
-        priced = self._priced(intents, stakes, market, block)
+    def send(
+        self,
+        intents: Sequence[Intent],
+        stakes: Sequence[Stake],
+        market: Market,
+        block: Block,
+        limits: Mapping[int, int],
+    ) -> None:
+        """Send intents in the order given; close those that no cap, block or balance has room for.
+
+        `limits`: gas limits by intent id for transactions that carry one intent, where simulation found one.
+        """
+        priced = self._priced(intents, stakes, market, block, limits)
         chosen = self._affordable(priced, block)
         while chosen:
             chosen = self._issued(chosen, block)
 
     # --- prices and limits -------------------------------------------------------------------------
 
-    def _priced(self, intents: Sequence[Intent], stakes: Sequence[Stake], market: Market, block: Block) -> list[Priced]:
+    def _priced(
+        self,
+        intents: Sequence[Intent],
+        stakes: Sequence[Stake],
+        market: Market,
+        block: Block,
+        limits: Mapping[int, int],
+    ) -> list[Priced]:
         limit = min(self._rules.gas, self._rpc.gas_limit(block))
         priced = []
         for sending in self._venue.sendings([intent.plan for intent in intents], limit):
             carried = tuple(intents[row] for row in sending.rows)
-            gas = min(sending.call.gas or self._rules.gas, self._rules.gas)
+            gas = self._gas(sending, carried, limits)
             fees = first_offer(market, self._need(sending, carried, stakes, gas, block), self._rules.fees)
             if isinstance(fees, Hold):
                 self._refuse(carried, f"{fees.why}: {fees.needed} wei wanted, {fees.allowed} allowed", block)
             else:
                 priced.append(Priced(carried, sending, gas, fees))
         return priced
+
+    def _gas(self, sending: Sending, carried: Sequence[Intent], limits: Mapping[int, int]) -> int:
+        """Return the gas limit: simulation's for one intent; a batch keeps its venue's, for what it wants in hand."""
+        stated = min(sending.call.gas or self._rules.gas, self._rules.gas)
+        return min(limits.get(carried[0].id, stated), stated) if len(carried) == 1 else stated
 
     def _need(
         self, sending: Sending, carried: Sequence[Intent], stakes: Sequence[Stake], gas: int, block: Block

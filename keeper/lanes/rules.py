@@ -16,6 +16,7 @@ class LaneRules:
     fees: Caps
     exposure_cap: int  # wei, the most that all open nonces may cost together
     balance: BalanceWatch
+    gas_margin_ppm: int = 250_000  # on top of what a call used when it was simulated
 
     def __post_init__(self) -> None:
         if min(self.chain_id, self.gas, self.per_block, self.patience) < 1 or self.confirmations < 0:

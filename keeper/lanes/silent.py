@@ -38,10 +38,11 @@ class SilentExecutor:
         if not intents:
             return
         head = replace(head, block=self._rpc.block())
-        refused = self._simulation.refusals(intents, head, self._sender) if self._mode == "shadow" else {}
+        shadow = self._mode == "shadow"
+        refused = self._simulation.simulate(intents, head, self._sender).refusals if shadow else {}
         for intent in intents:
             cause = refused.get(intent.id)
             status: Literal["refused", "shadow"] = "shadow" if cause is None else "refused"
-            text = cause or f"signer.mode is {self._mode}: not signed"
+            text = str(cause) if cause else f"signer.mode is {self._mode}: not signed"
             self._ledger.close_intent(intent.id, status, text, head.block.number)
             log.info("%s %s: %s", intent.plan.effect, status, text)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lane_world import Fallen, LaneKeeper, Signing, fallen_world, liquidations, open_lane, reverted
+from lane_world import GAS, Fallen, LaneKeeper, Signing, fallen_world, liquidations, open_lane, reverted
 
 from keeper.chaos import ChaosProxy
 from keeper.demo.transactions import GWEI
@@ -76,6 +76,8 @@ def test_ten_liquidations_of_one_tick_are_mined_in_the_next_block(
     seen = keeper.tick()
     assert len(seen.plans) == 10
     proxy.mine()
+    limits = [gas for (gas,) in keeper.rows("SELECT gas FROM slot_attempts")]
+    assert len(limits) == 10 and max(limits) < GAS  # from simulation, so that more fit into a block
     wanted = Counter(plan.account for plan in seen.plans if plan.kind == "liquidate")
     assert liquidations(fallen, before) == wanted
     finish(keeper, proxy, 2)

@@ -202,7 +202,7 @@ def test_the_signers_own_mode_decides(elsewhere: tuple[Config, OwnSigner, Path],
         lane = app.world.executor
         assert isinstance(lane, LaneExecutor)
         block = app.rpc.block()
-        lane._issue.send(intents, [Stake(0, None)] * 3, Market(block.base_fee, ()), block)
+        lane._issue.send(intents, [Stake(0, None)] * 3, Market(block.base_fee, ()), block, {})
         found = [app.journal.decisions(plan.account)[0] for plan in plans]
         assert {d.intent.status for d in found if d.intent} == {"refused"}
         assert all("mode" in d.intent.cause for d in found if d.intent)

@@ -32,11 +32,13 @@ from keeper.auctions import AuctionPolicy, Standing
 from keeper.chain import Block, Call, Receipt
 from keeper.demo.anvil import REPO, Anvil, start_anvil
 from keeper.demo.transactions import FUNDS, Batch
+from keeper.in_turn import Ending, Step, try_in_turn
 from keeper.memory import Memory
 from keeper.plans import PublishArrays, SetParameters, StartAuction
 from keeper.portfolios import PortfolioLine, PortfolioPolicy, PortfolioSight
 from keeper.publish import PPM, Publishing
 from keeper.reference.store import set_slices
+from keeper.reverts import revert
 from keeper.rpc import Rpc, RpcRefusal
 from keeper.twin.margin import by_arrays, by_scenario, by_settled_arrays
 from keeper.twin.records import Book, Check, Instrument
@@ -304,19 +306,24 @@ def test_new_parameters_in_mid_epoch_start_it_anew(market: Market) -> None:
         assert interface("reference/RiskArrays").error_named(answer.revert[:4]) == "ArrayCorrect"
 
 
+def endings(rpc: Rpc, runs: list[list[Step]]) -> list[tuple[Ending, ...]]:
+    block = rpc.block()
+    found = try_in_turn(rpc, runs, KEEPER.address, block, block.timestamp + 12)
+    return [answer for answer in found if not isinstance(answer, RpcRefusal)]
+
+
 def test_publications_succeed_in_turn_and_not_alone(market: Market) -> None:
     moved(market)
     plans = [plan for plan in published(look(market)) if plan.underlying == 0]
     calls, block = [market.venue.encode(plan) for plan in plans], market.rpc.block()
     at = block.timestamp + 12
     alone = market.rpc.simulate(calls, KEEPER.address, block, at, GAS)
-    in_turn = market.rpc.simulate_in_turn(calls, KEEPER.address, block, at, GAS)
-    backwards = market.rpc.simulate_in_turn(calls[::-1], KEEPER.address, block, at, GAS)
+    steps = [Step(call, GAS) for call in calls]
+    in_turn, backwards = endings(market.rpc, [steps, steps[::-1]])
     assert [isinstance(answer, RpcRefusal) for answer in alone] == [False, True, True]
-    assert [isinstance(answer, RpcRefusal) for answer in in_turn] == [False, False, False]
-    assert [isinstance(answer, RpcRefusal) for answer in backwards] == [True, True, False]
-    assert isinstance(backwards[0], RpcRefusal)
-    assert interface("reference/RiskArrays").error_named(backwards[0].revert[:4]) == "WrongOrder"
+    assert [ending.succeeded for ending in in_turn] == [True, True, True]
+    assert [ending.succeeded for ending in backwards] == [False, False, True]
+    assert str(revert(backwards[0].returned)).startswith("WrongOrder(")
 
 
 def test_an_option_listed_since_is_published_though_nothing_moved(market: Market) -> None:
@@ -348,11 +355,9 @@ def test_a_reorganised_listing_makes_publish_revert_and_no_array_wrong(market: M
         (p.expiry, p.report_id, p.slice_id, p.version) for p in after
     ]
     assert [old.expiry for old, new in zip(before, after, strict=True) if old.arrays != new.arrays] == [of_btc[1]]
-    calls, block = [market.venue.encode(plan) for plan in before], rpc.block()
-    answers = rpc.simulate_in_turn(calls, KEEPER.address, block, block.timestamp + 12, GAS)
-    refused = answers[1]
-    assert isinstance(refused, RpcRefusal)
-    assert interface("reference/RiskArrays").error_named(refused.revert[:4]) == "ListingChanged"
+    (answers,) = endings(rpc, [[Step(market.venue.encode(plan), GAS) for plan in before]])
+    assert not answers[1].succeeded
+    assert str(revert(answers[1].returned)).startswith("ListingChanged")
     receipts = send(market, after)
     assert all(market.venue.confirm(p, r).achieved for p, r in zip(after, receipts, strict=True))
 

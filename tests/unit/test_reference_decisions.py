@@ -9,7 +9,7 @@ from keeper.chain import Block
 from keeper.errors import JournalError
 from keeper.journal import plan_text
 from keeper.memory import Memory
-from keeper.plans import ANY_SEQUENCE, Liquidate, PublishArrays, StartAuction, TakeAuction, in_order, start_effect
+from keeper.plans import ANY_SEQUENCE, PublishArrays, StartAuction, TakeAuction, start_effect
 from keeper.portfolios import verdict
 from keeper.twin.auction import NO_SCENARIOS, Allowance
 from keeper.twin.records import Book, Check
@@ -191,11 +191,6 @@ def test_a_stored_plan_is_the_plan_that_was_decided(plan: TakeAuction | PublishA
 def test_a_plan_of_a_later_version_is_refused() -> None:
     with pytest.raises(JournalError, match="publish_arrays"):
         plan_text.decode("bid_auction", "{}")
-
-
-def test_only_publications_on_one_report_need_each_other() -> None:
-    plans = (publication(5), take(), publication(6), publication(7, "33"), Liquidate("v", ALICE, BOB, 1.0, 1.0, 1))
-    assert in_order(plans) == ((0, 2), (1,), (3,), (4,))
 
 
 def test_a_publication_counts_its_options() -> None:

@@ -1,0 +1,38 @@
+"""Reverts in words. Payloads are written out by hand, as a contract of any kind could."""
+
+from keeper.abi import interface
+from keeper.reverts import LONGEST, Revert, revert
+
+TEXT = "08c379a0" + f"{32:064x}" + f"{5:064x}" + b"no:\n!".hex().ljust(64, "0")
+PANIC = "4e487b71" + f"{0x12:064x}"
+
+
+def said(payload: str) -> Revert:
+    return revert(bytes.fromhex(payload))
+
+
+def test_each_kind_in_words() -> None:
+    assert said("") == Revert("empty", "reverted without a reason")
+    assert said(TEXT) == Revert("message", "no: !")
+    assert said(PANIC) == Revert("panic", "panic 0x12: division by zero")
+    assert said("4e487b71" + f"{0x99:064x}") == Revert("panic", "panic 0x99: of no known kind")
+    assert said("deadbeef" + "00" * 32) == Revert("unknown", "0xdeadbeef")
+    assert said("dead") == Revert("unknown", "0xdead")
+
+
+def test_an_error_a_contract_declares_is_named_with_its_arguments() -> None:
+    selector = interface("reference/RiskArrays").error("WrongOrder")
+    assert selector is not None
+    types = interface("reference/RiskArrays").errors[selector].types
+    payload = selector + b"".join(n.to_bytes(32) for n, _ in enumerate(types, 7))
+    numbers = ", ".join(str(n) for n, _ in enumerate(types, 7))
+    assert revert(payload) == Revert("error", f"WrongOrder({numbers})")
+    assert revert(selector + b"\x01") == Revert("error", "WrongOrder")  # arguments cut off
+
+
+def test_payloads_that_lie_are_still_words() -> None:
+    assert said("08c379a0" + "ff" * 64).text == "0x08c379a0"
+    assert said("08c379a0" + f"{32:064x}" + f"{2**60:064x}").text == "an empty message"
+    assert said("4e487b71").text == "0x4e487b71"
+    long = b"x" * 900
+    assert said("08c379a0" + f"{32:064x}" + f"{900:064x}" + long.hex()).text == "x" * LONGEST
