@@ -12,10 +12,12 @@ from engine.volatility.realised import realised
 from keeper import executors
 from keeper.accounts import Accounts, Glance
 from keeper.auctions import AuctionPolicy
+from keeper.chain import Block
 from keeper.config import Config, load
 from keeper.decide import Known, Policy, Rule
 from keeper.executors import NOBODY, SignerWish
 from keeper.heads import Heads
+from keeper.isolation import Isolation
 from keeper.journal import Journal
 from keeper.journal.records import Volatility
 from keeper.loop import Executor, Line, World
@@ -100,9 +102,10 @@ def open_app(config: Config, *, signing: bool = True) -> App:
 
 
 def _line(config: Config, venue: PerpetualVenue | PortfolioVenue, journal: Journal, policy: Policy) -> Line:
+    isolation = Isolation(journal)
     if venue.kind == "perpetual":
-        return PerpetualLine(venue, _known(config, venue, journal, policy), policy)
-    return PortfolioLine(venue, portfolio_policy_of(config), lambda state: _remembered(journal, state.block.number))
+        return PerpetualLine(venue, _known(config, venue, journal, isolation, policy), policy)
+    return PortfolioLine(venue, portfolio_policy_of(config), lambda s: _remembered(journal, isolation, s.block))
 
 
 def portfolio_policy_of(config: Config) -> PortfolioPolicy:
@@ -130,9 +133,14 @@ def portfolio_policy_of(config: Config) -> PortfolioPolicy:
     )
 
 
-def _remembered(journal: Journal, block_number: int) -> Memory:
-    since = block_number - REFUSED_BLOCKS
-    return Memory(journal.effects_under_way(), journal.refused_since(since), journal.failed_since(since))
+def _remembered(journal: Journal, isolation: Isolation, block: Block) -> Memory:
+    since = block.number - REFUSED_BLOCKS
+    return Memory(
+        under_way=journal.effects_under_way(),
+        refused=journal.refused_since(since),
+        failed=journal.failed_since(since),
+        barred=isolation.barred(block.timestamp),
+    )
 
 
 def signer_answer(config: Config) -> str:
@@ -211,7 +219,9 @@ def refresh_volatility(app: App) -> None:
         app.journal.put_volatility(Volatility(feed.address, last.block.timestamp, measured, len(rounds)))
 
 
-def _known(config: Config, venue: PerpetualVenue, journal: Journal, policy: Policy) -> Callable[[VenueState], Known]:
+def _known(
+    config: Config, venue: PerpetualVenue, journal: Journal, isolation: Isolation, policy: Policy
+) -> Callable[[VenueState], Known]:
     feed_of = {o.symbol: o.address for o in config.oracle}
 
     def known(state: VenueState) -> Known:
@@ -226,6 +236,7 @@ def _known(config: Config, venue: PerpetualVenue, journal: Journal, policy: Poli
             changed_at={name: at for name, at in changed.items() if at is not None},
             under_way=journal.effects_under_way(),
             refused=journal.refused_since(state.block.number - REFUSED_BLOCKS),
+            barred=isolation.barred(state.block.timestamp),
         )
 
     return known

@@ -103,6 +103,8 @@ def _not_started(state: PortfolioState, found: Standing, policy: AuctionPolicy, 
         return "policy.liquidate is off"
     if found.account.name in policy.takers:
         return "the keeper's own account: add collateral"
+    if found.account.name in memory.barred:
+        return memory.barred[found.account.name]
     if start_effect(state.venue, found.account.name) in memory.under_way:
         return "already under way"
     if found.shortfall < policy.min_shortfall_usd:
@@ -174,6 +176,8 @@ def _take(
     """Return what to buy of one account in auction and what that pays, or why nothing."""
     if not policy.take:
         return "portfolio.take is off"
+    if found.account.name in memory.barred:
+        return memory.barred[found.account.name]
     taker = next((taker for taker in free if taker.account.name != found.account.name), None)
     if taker is None:
         return f"none of the {len(policy.takers)} takers is free and known here"

@@ -35,6 +35,7 @@ from keeper.config_fields import (
     Text,
 )
 from keeper.config_portfolio import PortfolioConfig
+from keeper.config_sending import SendingConfig
 from keeper.config_signer import SignerConfig
 from keeper.errors import ConfigError
 from keeper.signer.keystore import PASSWORD, PASSWORD_FILE, password_given
@@ -169,6 +170,7 @@ class Config(Section):
     parameter: Annotated[tuple[ParameterConfig, ...], Field(strict=False)] = ()
     portfolio: PortfolioConfig = PortfolioConfig()
     signer: SignerConfig = SignerConfig()
+    sending: SendingConfig = SendingConfig()
     journal: JournalConfig = JournalConfig()
     jobs: JobsConfig = JobsConfig()
 
@@ -176,6 +178,8 @@ class Config(Section):
     def _consistent(self) -> Self:
         if not self.oracle and self.venue.name not in OWN_PRICES:
             raise ValueError("oracle: expected at least one [[oracle]], found none")
+        if self.sending.policy == "profit" and self.signer.gas_token_usd is None:
+            raise ValueError('signer.gas_token_usd: expected for sending.policy = "profit", found none')
         _require_distinct("oracle.address", [oracle.address for oracle in self.oracle])
         _require_distinct("parameter.name", [parameter.name for parameter in self.parameter])
         symbols = {oracle.symbol for oracle in self.oracle}
@@ -263,6 +267,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "parameter": ParameterConfig,
     "portfolio": PortfolioConfig,
     "signer": SignerConfig,
+    "sending": SendingConfig,
     "journal": JournalConfig,
     "jobs": JobsConfig,
 }

@@ -26,6 +26,7 @@ class SignerConfig(Section):
     max_transactions_per_block: Positive = 10
     max_ether_per_transaction: PositiveFloat = 0.5  # worst case, gas limit times max fee, as all below
     max_ether_open: PositiveFloat = 5.0  # of all open nonces together
+    max_ether_per_block: PositiveFloat | None = None  # of what is first signed in one; default: as many as are allowed
     max_ether_per_hour: PositiveFloat = 10.0
     max_ether_per_day: PositiveFloat = 50.0
     alert_below_ether: NotNegativeFloat = 0.1  # left if every open nonce landed at its worst
@@ -45,6 +46,12 @@ class SignerConfig(Section):
     def tip(self) -> int:
         """Wei per gas, rounded down."""
         return to_base(self.tip_gwei, GWEI_DECIMALS, up=False)
+
+    @property
+    def ether_per_block(self) -> float:
+        if self.max_ether_per_block is None:
+            return self.max_transactions_per_block * self.max_ether_per_transaction
+        return self.max_ether_per_block
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

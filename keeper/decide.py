@@ -1,7 +1,7 @@
 """What to do about what was seen: pure functions from verdicts to plans, with a reason for every account left alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keeper.market import Prices
 from keeper.plans import Held, Liquidate, Plan, SetParameters, liquidation_effect
@@ -59,6 +59,7 @@ class Known:
     changed_at: Mapping[str, int]  # parameter -> block time of our last change
     under_way: frozenset[str] = frozenset()  # effects of live intents
     refused: frozenset[str] = frozenset()  # effects the chain refused in simulation a few blocks ago
+    barred: Mapping[str, str] = field(default_factory=dict)  # account or parameter -> why it is left alone for a while
 
 
 def decide(
@@ -81,7 +82,7 @@ def _liquidations(
     for verdict in urgent:
         account = accounts[verdict.account]
         market = _largest(account, state, prices)
-        reason = _left_alone(verdict, account, market, policy, len(plans))
+        reason = known.barred.get(verdict.account) or _left_alone(verdict, account, market, policy, len(plans))
         if reason or market is None:
             holds.append(Held(verdict.account, reason))
             continue
@@ -190,6 +191,8 @@ def _parameter_moves(state: VenueState, known: Known, policy: Policy) -> tuple[l
             holds.append(Held(rule.parameter, move))
         elif not policy.set_parameters:
             holds.append(Held(rule.parameter, "policy.set_parameters is off"))
+        elif rule.parameter in known.barred:
+            holds.append(Held(rule.parameter, known.barred[rule.parameter]))
         else:
             old, new = move
             why = f"{rule.symbol} volatility {known.volatility[rule.symbol]:.1%} a year"

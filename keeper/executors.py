@@ -15,14 +15,15 @@ from keeper.decide import Policy
 from keeper.errors import JournalError, SigningRefused
 from keeper.journal import Journal
 from keeper.lanes.executor import LaneExecutor
-from keeper.lanes.rules import LaneRules
+from keeper.lanes.rules import LaneRules, Windows
 from keeper.lanes.seat import Seat
 from keeper.lanes.silent import SilentExecutor
 from keeper.lanes.simulate import Simulation
 from keeper.own_signer import OwnSigner, signer_toml
 from keeper.rpc import Rpc
 from keeper.sending.fees import Caps
-from keeper.sending.limits import BalanceWatch
+from keeper.sending.limits import PPM, BalanceWatch
+from keeper.sending.priority import SendingPolicy
 from keeper.signer.client import Line, SignerClient
 from keeper.signer.keystore import PASSWORD
 from keeper.stakes import staked
@@ -165,7 +166,19 @@ def rules_of(config: Config) -> LaneRules:
         exposure_cap=_wei(signer.max_ether_open),
         gas_margin_ppm=signer.gas_margin_ppm,
         balance=BalanceWatch(_wei(signer.alert_below_ether), 0),
+        windows=Windows(_wei(signer.ether_per_block), _wei(signer.max_ether_per_hour), _wei(signer.max_ether_per_day)),
+        policy=_policy(config),
+        priced=signer.gas_token_usd is not None,
+        reserved_ppm=round(config.sending.reserved * PPM),
     )
+
+
+def _policy(config: Config) -> SendingPolicy:
+    sending = config.sending
+    if sending.policy == "profit":
+        return SendingPolicy("profit", least_net=_wei(sending.least_net_ether))
+    budget = config.signer.max_ether_per_day if sending.loss_ether_per_day is None else sending.loss_ether_per_day
+    return SendingPolicy("protocol", loss_budget=_wei(budget))
 
 
 def _wei(ether: float) -> int:

@@ -32,12 +32,15 @@ class Jobs:
         config: Config,
         measure_volatility: Callable[[], None],
         *,
+        sending: Callable[[], Mapping[str, object]] = dict,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`measure_volatility` journals what it measured; `clock` returns Unix seconds, to age the last block by."""
+        """`measure_volatility` journals what it measured; `sending` says how sending stands; `clock` returns Unix
+        seconds, to age the last block by."""
         self._journal = journal
         self._config = config
         self._measure_volatility = measure_volatility
+        self._sending = sending
         self._clock = clock
         self._failed = dict.fromkeys(JOBS, 0)
         self._lock = threading.Lock()
@@ -112,6 +115,7 @@ class Jobs:
             "age_s": age_s,
             "unknown": None if tick is None else tick.unknown,
             "counts": asdict(counts),
+            "sending": self._sending(),
             "failed_jobs": dict(self.failures),
         }
         _write_atomically(self._config.jobs.heartbeat_file, json.dumps(beat, sort_keys=True) + "\n")

@@ -35,6 +35,9 @@ class Executor(Protocol):
     def execute(self, intents: Sequence[Intent], head: Head) -> None:
         """Carry out new intents; each ends under way or closed with its cause."""
 
+    def status(self) -> Mapping[str, object]:
+        """Return what an operator should see of sending: alarms, who is left alone, answers nobody knew."""
+
 
 class Sight(Protocol):
     """What a venue is at one block, as its line sees it: read once, then asked twice."""

@@ -1,6 +1,7 @@
 """What decisions about a portfolio venue rest on beside the block they are made at: the ledger."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +11,7 @@ class Memory:
     under_way: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()  # before they were sent: by the simulation, say
     failed: frozenset[str] = frozenset()  # mined without their effect
+    barred: Mapping[str, str] = field(default_factory=dict)  # account or arrays -> why it is left alone for a while
 
     def missed(self, effect: str) -> bool:
         """Whether the last try came to nothing, for whatever reason: a reverted transaction does not tell it.

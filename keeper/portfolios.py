@@ -7,6 +7,7 @@ not anybody has published them) and by what is published. Either may start an au
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import starmap
 
 from keeper.auctions import AuctionPolicy, Standing, liquidations
 from keeper.chain import Block
@@ -83,10 +84,11 @@ class PortfolioSight:
         lifetime = policy.plan_lifetime_blocks
         plans, holds = liquidations(self.state, self.standings, policy.auctions, memory, lifetime)
         published, kept = publications(self.state, policy.publishing, lifetime)
-        new = [plan for plan in published if plan.effect not in memory.under_way]
+        new = [p for p in published if p.effect not in memory.under_way and p.subject not in memory.barred]
+        out = {plan.subject: memory.barred[plan.subject] for plan in published if plan.subject in memory.barred}
         ended, left = recoveries(self.state, self.standings, policy.auctions, memory, lifetime)
         unknown = [Held(v.account, f"unknown: {v.reason}") for v in verdicts if v.status == "unknown"]
-        return (*plans, *new, *ended), (*unknown, *holds, *kept, *left)
+        return (*plans, *new, *ended), (*unknown, *holds, *kept, *left, *starmap(Held, out.items()))
 
     def faults(self) -> tuple[str, ...]:
         world = self.state.world

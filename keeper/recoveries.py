@@ -34,7 +34,9 @@ def recoveries(
             continue
         effect = end_effect(state.venue, found.account.name, auction)
         checks = statements(found, state.world)
-        reason = _not_ended(checks, found, policy) or _already_asked(effect, memory)
+        reason = (
+            memory.barred.get(found.account.name) or _not_ended(checks, found, policy) or _already_asked(effect, memory)
+        )
         if reason:
             holds.append(Held(found.account.name, f"in auction {auction}: {reason}"))
         else:

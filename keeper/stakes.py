@@ -6,32 +6,36 @@ from keeper.lanes.rescue import Stake
 from keeper.plans import Liquidate, Plan, StartAuction, TakeAuction
 from keeper.units import to_base
 
-ETHER_DECIMALS = 18
-NOTHING_STATED = Stake(0, None)
+ETHER_DECIMALS, MICRO_USD_DECIMALS = 18, 6
 
 
 def staked(gas_token_usd: float | None, lifetime_blocks: int) -> Callable[[Plan], Stake]:
-    """Return what says a plan's stake at `gas_token_usd` USD an ether; without a price nothing is stated.
+    """Return what says a plan's stake at `gas_token_usd` USD an ether; without a price nothing is stated in wei.
 
     What is at risk counts as lost evenly over the plan's `lifetime_blocks`, so that fees rise before it is over. Only a
     take states a worth: it may not cost more than it earns, while a shortfall is the protocol's loss whatever its size.
     """
 
     def stake(plan: Plan) -> Stake:
-        if gas_token_usd is None:
-            return NOTHING_STATED
-        match plan:
-            case Liquidate() | StartAuction():
-                return Stake(_wei(plan.shortfall, gas_token_usd) // lifetime_blocks, None)
-            case TakeAuction():
-                worth = _wei(plan.profit, gas_token_usd)
-                return Stake(worth // lifetime_blocks, worth)
-            case _:
-                return NOTHING_STATED
+        usd = at_risk_usd(plan)
+        in_wei = 0 if gas_token_usd is None else to_base(usd / gas_token_usd, ETHER_DECIMALS, up=False)
+        worth = in_wei if isinstance(plan, TakeAuction) and gas_token_usd is not None else None
+        return Stake(in_wei // lifetime_blocks, worth, micro_usd(plan))
 
     return stake
 
 
-def _wei(usd: float, gas_token_usd: float) -> int:
-    """Return USD in wei, rounded down; nothing for less than none."""
-    return to_base(max(usd, 0.0) / gas_token_usd, ETHER_DECIMALS, up=False)
+def at_risk_usd(plan: Plan) -> float:
+    """Return USD that are lost if the plan is never carried out, >= 0: a shortfall, a profit, nothing stated."""
+    match plan:
+        case Liquidate() | StartAuction():
+            return max(plan.shortfall, 0.0)
+        case TakeAuction():
+            return max(plan.profit, 0.0)
+        case _:
+            return 0.0
+
+
+def micro_usd(plan: Plan) -> int:
+    """Return `at_risk_usd` in micro-USD, rounded down: whole numbers to order and to add by."""
+    return to_base(at_risk_usd(plan), MICRO_USD_DECIMALS, up=False)

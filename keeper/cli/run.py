@@ -28,7 +28,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False, verbose: Verb
     _log_to_stderr(verbose)
     with open_app(configured(config)) as app, _jobs(app):
         stop_on_signals(app.stop)
-        run_loop(app.world, lambda seen: _report(seen, json), lambda error: _report_error(error, json))
+        run_loop(app.world, lambda seen: _report(seen, app, json), lambda error: _report_error(error, json))
 
 
 def stop_on_signals(stop: threading.Event) -> None:
@@ -49,8 +49,9 @@ def once(config: ConfigPath = DEFAULT_CONFIG, json: AsJson = False, verbose: Ver
     with open_app(configured(config)) as app:
         refresh_volatility(app)
         seen = run_tick(app.world.heads.newest(), app.world)
+        status = app.world.executor.status()
     if json:
-        emit(summary(seen))
+        emit({**summary(seen), "sending": status})
     else:
         _print_tick(seen)
     if any(v.status == "unknown" for v in seen.verdicts):
@@ -78,12 +79,12 @@ def summary(seen: Tick) -> dict[str, object]:
 
 
 def _jobs(app: App) -> Jobs:
-    return Jobs(app.journal, app.config, lambda: refresh_volatility(app))
+    return Jobs(app.journal, app.config, lambda: refresh_volatility(app), sending=app.world.executor.status)
 
 
-def _report(seen: Tick, json: bool) -> None:
+def _report(seen: Tick, app: App, json: bool) -> None:
     if json:
-        emit(summary(seen))
+        emit({**summary(seen), "sending": app.world.executor.status()})
         return
     counts = Counter(v.status for v in seen.verdicts)
     if not seen.stands:

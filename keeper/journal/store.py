@@ -8,13 +8,14 @@ from keeper.journal.decisions import Decisions
 from keeper.journal.discovery import Discovery
 from keeper.journal.fates import Fates
 from keeper.journal.ledger import Ledger
+from keeper.journal.policy_queries import PolicyQueries
 from keeper.journal.queries import Queries
 from keeper.journal.slot_queries import SlotQueries
 from keeper.journal.slots import Slots
 from keeper.journal.ticks import Ticks
 
 
-class Journal(Discovery, Ticks, Ledger, Slots, Fates, SlotQueries, Decisions, Queries):
+class Journal(Discovery, Ticks, Ledger, Slots, Fates, SlotQueries, PolicyQueries, Decisions, Queries):
     """One venue's journal on one chain. Methods may be called from several threads; each is one transaction.
 
     Every method raises JournalError when the database refuses (locked, full, unreachable).

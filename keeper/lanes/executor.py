@@ -9,12 +9,17 @@ from keeper.chain import Block, Call
 from keeper.errors import SignerUnreachable, SigningRefused
 from keeper.heads import Head
 from keeper.in_turn import Step
+from keeper.isolation import Isolation
 from keeper.journal.lifecycle import OFFERABLE
 from keeper.journal.records import ClosedStatus, Intent
 from keeper.journal.slot_records import Slot, SlotAttempt
+from keeper.lanes.alarms import Alarms
+from keeper.lanes.books import is_liquidation
 from keeper.lanes.issue import Issue
+from keeper.lanes.jobs import stated
 from keeper.lanes.ports import Facts, Ledger, Outlets, Signer
 from keeper.lanes.recover import recover
+from keeper.lanes.replies import Said, judged, wants_simulation
 from keeper.lanes.rescue import Rescue, Stake, Waiting
 from keeper.lanes.rules import LaneRules
 from keeper.lanes.simulate import Simulation
@@ -49,11 +54,15 @@ class LaneExecutor:
         self._facts = facts
         self._signer = signer
         self._stake = stake
+        self._outlets = outlets
+        self._isolation = Isolation(ledger)
+        self._alarms = Alarms()
         self._simulation = Simulation(rpc, venue, rules.gas, rules.gas_margin_ppm)
         self._watch = Watch(ledger, facts, venue, signer, rules.confirmations)
-        self._rescue = Rescue(ledger, outlets, signer, rules)
-        self._issue = Issue(ledger, outlets, signer, venue, rpc, rules)
+        self._rescue = Rescue(ledger, outlets, signer, rules, self._alarms)
+        self._issue = Issue(ledger, outlets, signer, venue, rpc, rules, self._alarms)
         self._recovered = False
+        self._timestamp = 0  # of the last block settled
 
     def settle(self, block: Block) -> int:
         """Bring every slot up to date with the chain at `block` and see waiting ones through; return how many wait."""
@@ -62,10 +71,25 @@ class LaneExecutor:
                 recover(self._ledger, self._signer, self._facts, block)
                 self._expire(block)
                 self._recovered = True
+            self._alarms.begin()
+            self._timestamp = block.timestamp
             slots = self._watch.settle(block)
             if slots:
-                self._rescue.carry_on(self._waiting(slots, block), self._market(block), block)
+                waiting, market = self._waiting(slots, block), self._market(block)
+                self._rescue.carry_on(waiting, market, block)
+                self._issue.fill(sum(one.stake.per_block for one in waiting), market, block)
             return len(slots)
+
+    def status(self) -> dict[str, object]:
+        """Return what an operator should see of sending; safe to call from another thread."""
+        now, tally = self._timestamp, self._outlets.tally
+        return {
+            "alarms": list(self._alarms.now()),
+            "left_alone": dict(self._isolation.held(now)),
+            "undone_usd": self._isolation.undone_usd(now),
+            "unknown_answers": tally.unknown_share(),
+            "unknown_texts": list(tally.unknown_texts()),
+        }
 
     def _renewed(self) -> bool:
         """Renew the lease; False says that it was lost, as after a long pause of the chain, and is to be taken anew."""
@@ -90,6 +114,7 @@ class LaneExecutor:
         if not intents:
             return
         head = replace(head, block=self._rpc.block())  # a tick may outlast blocks; what counts is where it will land
+        intents = self._issue.by_priority(intents, [self._stake(intent.plan) for intent in intents], head.block)
         simulated = self._simulation.simulate(intents, head, self._signer.address, self._under_way())
         for intent in intents:
             if intent.id in simulated.refusals:
@@ -122,19 +147,34 @@ class LaneExecutor:
         for attempt in self._ledger.live_attempts(self._signer.address):
             if attempt.slot_id in siblings:
                 siblings[attempt.slot_id].append(attempt)
-        return [self._judged(slot, tuple(siblings[slot.id]), live, block) for slot in slots]
+        newest = {slot.id: siblings[slot.id][-1].id for slot in slots}
+        answers = self._ledger.last_answers(list(newest.values()))
+        return [
+            self._judged(slot, tuple(siblings[slot.id]), live, judged(answers.get(newest[slot.id], {})), block)
+            for slot in slots
+        ]
 
     def _judged(
-        self, slot: Slot, siblings: tuple[SlotAttempt, ...], live: Mapping[int, Intent], block: Block
+        self, slot: Slot, siblings: tuple[SlotAttempt, ...], live: Mapping[int, Intent], said: Said, block: Block
     ) -> Waiting:
         intents = [live[i] for i in slot.intents if i in live]
         stakes = [self._stake(intent.plan) for intent in intents]
-        worths = [stake.worth for stake in stakes if stake.worth is not None]
-        stake = Stake(sum(s.per_block for s in stakes), sum(worths) if len(worths) == len(stakes) else None)
-        late = slot.purpose == "call" and slot.deadline_block < block.number
-        orphan = slot.purpose == "call" and not intents
-        unwanted = "past its last block" if late else "its intents are closed" if orphan else ""
-        return Waiting(slot, siblings, stake, unwanted)
+        stake = Stake(sum(s.per_block for s in stakes), stated(stakes))
+        unwanted = self._unwanted(slot, intents, said, block)
+        return Waiting(slot, siblings, stake, unwanted, said, is_liquidation([i.plan.kind for i in intents]))
+
+    def _unwanted(self, slot: Slot, intents: Sequence[Intent], said: Said, block: Block) -> str:
+        """Return why the slot's call should not land any more, '' while it should."""
+        if slot.purpose != "call":
+            return ""
+        if slot.deadline_block < block.number:
+            return "past its last block"
+        if not intents:
+            return "its intents are closed"
+        if not wants_simulation(said):
+            return ""
+        refused = self._simulation.simulate(intents, Head(block, 0, False, 1), self._signer.address).refusals
+        return "" if len(refused) < len(intents) else str(next(iter(refused.values())))
 
     def _market(self, block: Block) -> Market:
         """Return the base fee of the next block and recent median tips. Without history there are no tips."""

@@ -1,22 +1,29 @@
-"""New intents: priced, reserved, signed, stored and only then offered; each gets a nonce or is closed with a cause."""
+"""New intents: priced, chosen, reserved, signed, stored and only then offered; each gets a nonce or a cause."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
 
 from keeper.chain import Block
+from keeper.isolation import Isolation
 from keeper.journal.records import Intent
-from keeper.journal.slot_records import NewSlot, Outcome, Release, Slot
+from keeper.journal.slot_records import NewSlot, Outcome, Release, Slot, SlotAttempt, filler
+from keeper.lanes.alarms import Alarms
+from keeper.lanes.books import used
+from keeper.lanes.choice import Priced, Room, choose
+from keeper.lanes.jobs import job_of, serving, stated
 from keeper.lanes.offering import moment, offer
 from keeper.lanes.ports import Ledger, Outlets, Signer
+from keeper.lanes.replies import judged, standstill
 from keeper.lanes.rescue import Stake
 from keeper.lanes.rules import LaneRules
-from keeper.lanes.signing import Wanted, signed_and_stored
+from keeper.lanes.signing import SELF_TRANSFER_GAS, Wanted, signed_and_stored
 from keeper.rpc import Rpc
-from keeper.sending.fees import Hold, Market, Need, Offer
+from keeper.sending.answers import AnswerClass
+from keeper.sending.fees import Hold, Market, Need
 from keeper.sending.fees import offer as first_offer
 from keeper.sending.limits import BalanceState, watch
+from keeper.sending.priority import Job, ordered
+from keeper.sending.quarantine import Quarantine
 from keeper.signer.records import Refusal
 from keeper.venues.base import Sending, Venue
 
@@ -25,27 +32,15 @@ log = logging.getLogger(__name__)
 GAP = "nonce"
 WHOLE_LANE = frozenset({"killed", "drain", "mode", "key", "lease", "fencing", "store", "per_hour", "per_day"})
 """The signer's rules that have nothing to do with one call: the next one would be refused too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Priced:
-    """One transaction to be, with the intents it carries out and its first fees."""
-
-    intents: tuple[Intent, ...]
-    sending: Sending
-    gas: int
-    fees: Offer
-
-    @property
-    def worst(self) -> int:
-        return self.gas * self.fees.max_fee
+FILLER_BLOCKS = 3
+"""A filler's deadline: nothing hangs on its own landing but the line behind it, which is urgent at once."""
 
 
 class Issue:
     """Gives intents their nonces and bytes, on one lane. Holds no state."""
 
     def __init__(
-        self, ledger: Ledger, outlets: Outlets, signer: Signer, venue: Venue, rpc: Rpc, rules: LaneRules
+        self, ledger: Ledger, outlets: Outlets, signer: Signer, venue: Venue, rpc: Rpc, rules: LaneRules, alarms: Alarms
     ) -> None:
         self._ledger = ledger
         self._outlets = outlets
@@ -53,6 +48,8 @@ class Issue:
         self._venue = venue
         self._rpc = rpc
         self._rules = rules
+        self._alarms = alarms
+        self._isolation = Isolation(ledger)
 
     def send(
         self,
@@ -62,14 +59,61 @@ class Issue:
         block: Block,
         limits: Mapping[int, int],
     ) -> None:
-        """Send intents in the order given; close those that no cap, block or balance has room for.
+        """Send intents by priority; close those that no policy, cap, block or balance has room for.
 
         `limits`: gas limits by intent id for transactions that carry one intent, where simulation found one.
         """
+        if why := self._standstill():
+            self._alarms.tell(why)
+            self._refuse(intents, why, block)
+            return
         priced = self._priced(intents, stakes, market, block, limits)
-        chosen = self._affordable(priced, block)
+        there = Room(
+            used(self._ledger, self._signer.address, block, priced=self._rules.priced),
+            self._balance(block),
+            self._rpc.gas_limit(block),
+        )
+        chosen, refused = choose(priced, there, self._rules)
+        for one in refused:
+            if one.is_alarm:
+                self._alarms.tell(one.cause)
+            self._refuse(one.one.intents, one.cause, block)
         while chosen:
             chosen = self._issued(chosen, block)
+
+    def by_priority(self, intents: Sequence[Intent], stakes: Sequence[Stake], block: Block) -> list[Intent]:
+        """Return the intents in the order of sending, as far as it is known before simulation has found their gas."""
+        failures = self._isolation.quarantine(block.timestamp)
+        serves = serving([intent.plan for intent in intents])
+        by_key = {intent.plan.effect: intent for intent in intents}
+        jobs = [
+            self._job((intent,), [stake], self._venue.encode(intent.plan).gas, 0, failures, serves)
+            for intent, stake in zip(intents, stakes, strict=True)
+        ]
+        return [by_key[job.key] for job in ordered(jobs, self._rules.policy)]
+
+    def fill(self, at_risk: int, market: Market, block: Block) -> None:
+        """Fill nonces that were given back below live ones by empty transfers: they would hold up all behind them.
+
+        `at_risk`: wei that the line loses per block of waiting.
+        """
+        gaps = self._ledger.gaps(self._signer.address, self._rpc.nonce(self._signer.address, block))
+        if not gaps:
+            return
+        fees = first_offer(market, Need(SELF_TRANSFER_GAS, at_risk, 0), self._rules.fees)
+        if isinstance(fees, Hold):
+            self._alarms.tell(f"nonce {gaps[0]} is empty below live ones: {fees.why}, {fees.allowed} wei allowed")
+            return
+        log.warning("nonces %s are empty below live ones: filled by transfers of nothing", gaps)
+        wanted = [filler(self._signer.address, block.number + FILLER_BLOCKS) for _ in gaps]
+        slots = self._ledger.reserve(wanted, gaps[0], moment(block))
+        stored, refused = self._signed([Wanted(slot, 0, "filler", fees) for slot in slots], block)
+        if refused:
+            first = next(iter(refused.values()))
+            self._alarms.tell(f"nonce {gaps[0]} is empty below live ones and the signer does not fill it: {first}")
+            releases = [Release(slot.id, "refused by the signer", {}) for slot in slots if slot.id in refused]
+            self._ledger.released(releases, min(s.nonce for s in slots if s.id in refused) - 1, moment(block))
+        offer(self._ledger, self._outlets, stored, block)
 
     # --- prices and limits -------------------------------------------------------------------------
 
@@ -82,61 +126,63 @@ class Issue:
         limits: Mapping[int, int],
     ) -> list[Priced]:
         limit = min(self._rules.gas, self._rpc.gas_limit(block))
+        serves = serving([intent.plan for intent in intents])
+        failures = self._isolation.quarantine(block.timestamp)
         priced = []
         for sending in self._venue.sendings([intent.plan for intent in intents], limit):
             carried = tuple(intents[row] for row in sending.rows)
+            mine = [stakes[row] for row in sending.rows]
             gas = self._gas(sending, carried, limits)
-            fees = first_offer(market, self._need(sending, carried, stakes, gas, block), self._rules.fees)
+            fees = first_offer(market, self._need(carried, mine, gas, block), self._rules.fees)
             if isinstance(fees, Hold):
                 self._refuse(carried, f"{fees.why}: {fees.needed} wei wanted, {fees.allowed} allowed", block)
-            else:
-                priced.append(Priced(carried, sending, gas, fees))
+                continue
+            cost = gas * (market.base_fee + fees.effective_tip(market.base_fee))
+            job = self._job(carried, mine, sending.call.gas, cost, failures, serves)
+            priced.append(Priced(carried, sending, gas, fees, job, stated(mine)))
         return priced
+
+    def _job(
+        self,
+        carried: Sequence[Intent],
+        stakes: Sequence[Stake],
+        gas: int | None,
+        cost: int,
+        failures: Quarantine,
+        serves: Mapping[str, str],
+    ) -> Job:
+        """Return the job of one transaction; `gas` is its venue's, so that simulation's finding moves no place."""
+        most = min(gas or self._rules.gas, self._rules.gas)
+        strikes = max(failures.strikes(intent.plan.subject) for intent in carried)
+        at_risk = sum(stake.at_risk for stake in stakes)
+        return job_of([i.plan for i in carried], at_risk, stated(stakes), most, cost, strikes, serves)
 
     def _gas(self, sending: Sending, carried: Sequence[Intent], limits: Mapping[int, int]) -> int:
         """Return the gas limit: simulation's for one intent; a batch keeps its venue's, for what it wants in hand."""
-        stated = min(sending.call.gas or self._rules.gas, self._rules.gas)
-        return min(limits.get(carried[0].id, stated), stated) if len(carried) == 1 else stated
+        most = min(sending.call.gas or self._rules.gas, self._rules.gas)
+        return min(limits.get(carried[0].id, most), most) if len(carried) == 1 else most
 
-    def _need(
-        self, sending: Sending, carried: Sequence[Intent], stakes: Sequence[Stake], gas: int, block: Block
-    ) -> Need:
-        worths = [stakes[row].worth for row in sending.rows]
-        stated = [worth for worth in worths if worth is not None]
+    def _need(self, carried: Sequence[Intent], stakes: Sequence[Stake], gas: int, block: Block) -> Need:
         return Need(
             gas=gas,
-            value_at_risk=sum(stakes[row].per_block for row in sending.rows),
+            value_at_risk=sum(stake.per_block for stake in stakes),
             blocks_left=min(intent.plan.expires_at for intent in carried) - block.number,
-            worth=sum(stated) if len(stated) == len(worths) else None,
+            worth=stated(stakes),
         )
 
-    def _affordable(self, priced: Sequence[Priced], block: Block) -> list[Priced]:
-        """Return the first that one block, the caps and the balance carry; close the rest.
-
-        More gas than a block holds is never offered at once: what does not fit would only be replaced.
-        """
+    def _balance(self, block: Block) -> BalanceState:
         held = self._ledger.exposure(self._signer.address).total
         balance = watch(self._rpc.balance(self._signer.address, block), held, self._rules.balance)
         if balance.alarm:
-            log.error("%s", balance.alarm)
-        gas_limit = self._rpc.gas_limit(block)
-        gas = list(accumulate(one.gas for one in priced))
-        cost = list(accumulate(one.worst for one in priced))
-        room = sum(
-            g <= gas_limit and c <= balance.free and held + c <= self._rules.exposure_cap
-            for g, c in zip(gas[: self._rules.per_block], cost, strict=False)
-        )
-        room = 0 if balance.state == "stop" else room
-        for one in priced[room:]:
-            self._refuse(one.intents, self._no_room(room, gas[-1], cost[-1], gas_limit, balance, held), block)
-        return list(priced[:room])
+            self._alarms.tell(f"{self._signer.address}: {balance.alarm}")
+        return balance
 
-    def _no_room(self, room: int, gas: int, cost: int, gas_limit: int, balance: BalanceState, held: int) -> str:
-        return (
-            f"{room} transactions allowed now: signer.max_transactions_per_block is {self._rules.per_block}, "
-            f"{self._signer.address} has {balance.free} wei not yet committed and all may cost {cost}, a block holds "
-            f"{gas_limit} gas and all may use {gas}, open nonces may cost {held} wei of {self._rules.exposure_cap}"
-        )
+    def _standstill(self) -> str:
+        """Return why nothing new may be sent, by what endpoints last said of what waits; '' if it may."""
+        newest = {a.slot_id: a.id for a in self._ledger.live_attempts(self._signer.address)}
+        waiting = {s.id for s in self._ledger.open_slots(self._signer.address) if s.state not in ("mined", "reserved")}
+        said = self._ledger.last_answers([newest[i] for i in waiting & newest.keys()])
+        return standstill([judged(last) for last in said.values()])
 
     # --- nonces and bytes --------------------------------------------------------------------------
 
@@ -145,11 +191,24 @@ class Issue:
         wanted = [self._slot(one) for one in chosen]
         slots = self._ledger.reserve(wanted, self._rpc.nonce(self._signer.address, block), moment(block))
         asked = [Wanted(slot, 0, "original", one.fees) for slot, one in zip(slots, chosen, strict=True)]
-        stored, refused = signed_and_stored(
-            asked, self._signer, self._ledger, self._rules.chain_id, self._rules.exposure_cap, block
-        )
+        stored, refused = self._signed(asked, block)
         offer(self._ledger, self._outlets, stored, block)
+        self._offer_the_line(stored, block)
         return self._given_back(slots, chosen, refused, block) if refused else []
+
+    def _signed(self, wanted: Sequence[Wanted], block: Block) -> tuple[tuple[SlotAttempt, ...], dict[int, Refusal]]:
+        return signed_and_stored(
+            wanted, self._signer, self._ledger, self._rules.chain_id, self._rules.exposure_cap, block
+        )
+
+    def _offer_the_line(self, stored: Sequence[SlotAttempt], block: Block) -> None:
+        """Where an endpoint misses lower nonces, offer the newest bytes of the whole line once more, lowest first."""
+        said = self._ledger.last_answers([attempt.id for attempt in stored])
+        if not any(AnswerClass.NONCE_GAP in last.values() for last in said.values()):
+            return
+        newest = {attempt.slot_id: attempt for attempt in self._ledger.live_attempts(self._signer.address)}
+        waiting = [s for s in self._ledger.open_slots(self._signer.address) if s.state not in ("mined", "reserved")]
+        offer(self._ledger, self._outlets, [newest[slot.id] for slot in waiting], block)
 
     def _slot(self, one: Priced) -> NewSlot:
         return NewSlot(

@@ -10,21 +10,29 @@ from dataclasses import dataclass
 
 from keeper.chain import Block
 from keeper.journal.slot_records import AttemptKind, Slot, SlotAttempt
+from keeper.lanes.alarms import Alarms
+from keeper.lanes.books import used
 from keeper.lanes.offering import offer
 from keeper.lanes.ports import Ledger, Outlets, Signer
+from keeper.lanes.replies import Said, alarm, one_in_flight, wants_cancel, wants_sibling
 from keeper.lanes.rules import LaneRules
 from keeper.lanes.signing import Wanted, signed_and_stored
 from keeper.sending.fees import Hold, Market, Need, Offer, is_stuck, replacement
+from keeper.sending.limits import Ask, permit
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Stake:
-    """What waiting costs: wei a block, and what the job is worth, None where that is not stated."""
+    """What waiting costs: wei a block, and what the job is worth, None where that is not stated.
+
+    `at_risk` is lost if it is never done, micro-USD: it says what goes first and pays for nothing.
+    """
 
     per_block: int
     worth: int | None
+    at_risk: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,8 @@ class Waiting:
     siblings: tuple[SlotAttempt, ...]
     stake: Stake
     unwanted: str  # why its call should not land any more; '' while it should
+    said: Said = frozenset()  # what endpoints last said of the newest bytes, none of whom has them
+    for_liquidation: bool = False
 
     @property
     def newest(self) -> SlotAttempt:
@@ -49,6 +59,10 @@ class Waiting:
         return Offer(max(f.max_fee for f in self.fees), max(f.tip for f in self.fees))
 
     @property
+    def kinds(self) -> tuple[AttemptKind, ...]:
+        return tuple(sibling.kind for sibling in self.siblings)
+
+    @property
     def is_cancelled(self) -> bool:
         return self.newest.kind == "cancel"
 
@@ -56,18 +70,27 @@ class Waiting:
 class Rescue:
     """Sees one lane's waiting slots through. Holds no state."""
 
-    def __init__(self, ledger: Ledger, outlets: Outlets, signer: Signer, rules: LaneRules) -> None:
+    def __init__(self, ledger: Ledger, outlets: Outlets, signer: Signer, rules: LaneRules, alarms: Alarms) -> None:
         self._ledger = ledger
         self._outlets = outlets
         self._signer = signer
         self._rules = rules
+        self._alarms = alarms
 
     def carry_on(self, waiting: Sequence[Waiting], market: Market, block: Block) -> None:
         """Replace or cancel what needs it, then offer the newest bytes of all, lowest nonce first."""
         waiting = sorted(waiting, key=lambda one: one.slot.nonce)
-        wanted = [
-            w for row, one in enumerate(waiting) if (w := self._next(one, waiting[row:], market, block, row == 0))
-        ]
+        for one in waiting:
+            if why := alarm(one.said, len(one.siblings)):
+                self._alarms.tell(f"nonce {one.slot.nonce}: {why}")
+        wanted = self._within_caps(
+            [
+                (one, w)
+                for row, one in enumerate(waiting)
+                if (w := self._next(one, waiting[row:], market, block, row == 0))
+            ],
+            block,
+        )
         stored, refused = signed_and_stored(
             wanted, self._signer, self._ledger, self._rules.chain_id, self._rules.exposure_cap, block
         )
@@ -76,7 +99,27 @@ class Rescue:
         newest: Mapping[int, SlotAttempt] = {one.slot.id: one.newest for one in waiting} | {
             a.slot_id: a for a in stored
         }
-        offer(self._ledger, self._outlets, [newest[one.slot.id] for one in waiting], block)
+        taken = waiting[:1] if one_in_flight([one.said for one in waiting]) else waiting
+        offer(self._ledger, self._outlets, [newest[one.slot.id] for one in taken], block)
+
+    def _within_caps(self, wanted: Sequence[tuple[Waiting, Wanted]], block: Block) -> list[Wanted]:
+        """Return the replacements that the rolling caps have room for; each adds what it is dearer than its siblings.
+
+        The balance does not stop them: what would be saved by not replacing is lost by the line behind.
+        """
+        if not wanted:
+            return []
+        account = used(self._ledger, self._signer.address, block, priced=self._rules.priced)
+        allowed = []
+        for one, sibling in wanted:
+            dearest = max(attempt.gas * attempt.max_fee for attempt in one.siblings)
+            ask = Ask(sibling.gas * sibling.fees.max_fee, dearest, None, one.for_liquidation)
+            if stop := permit(ask, account.books, self._rules.caps):
+                self._alarms.tell(f"nonce {one.slot.nonce} is not replaced: {stop.alarm}")
+                continue
+            account = account.with_dearer(ask.added, for_liquidation=one.for_liquidation)
+            allowed.append(sibling)
+        return allowed
 
     def _next(
         self, one: Waiting, behind: Sequence[Waiting], market: Market, block: Block, is_head: bool
@@ -85,7 +128,7 @@ class Rescue:
         kind = self._kind(one)
         cancels = kind == "cancel" and not one.is_cancelled
         overdue = is_head and block.number - one.slot.opened_block >= self._rules.patience * len(one.siblings)
-        if not (cancels or overdue or is_stuck(one.best, market)):
+        if not (cancels or overdue or wants_sibling(one.said, one.kinds) or is_stuck(one.best, market)):
             return None
         fees = replacement(market, self._need(one, behind, block), self._rules.fees, one.fees)
         if isinstance(fees, Hold):
@@ -93,14 +136,15 @@ class Rescue:
                 "nonce %d waits: %s, %d wanted, %d allowed", one.slot.nonce, fees.why, fees.needed, fees.allowed
             )
             return None
-        why = one.unwanted or ("head of line" if is_head else "fees out of the money")
+        why = one.unwanted or ", ".join(sorted(one.said)) or ("head of line" if is_head else "fees out of the money")
         log.info("nonce %d: %s (%s), max fee %d, tip %d wei", one.slot.nonce, kind, why, fees.max_fee, fees.tip)
         return Wanted(one.slot, len(one.siblings), kind, fees)
 
     def _kind(self, one: Waiting) -> AttemptKind:
         if one.slot.purpose == "filler":
             return "replacement"
-        return "cancel" if one.unwanted or one.is_cancelled else "replacement"
+        unwanted = one.unwanted or one.is_cancelled or wants_cancel(one.said, one.kinds)
+        return "cancel" if unwanted else "replacement"
 
     def _need(self, one: Waiting, behind: Sequence[Waiting], block: Block) -> Need:
         return Need(

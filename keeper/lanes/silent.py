@@ -33,6 +33,10 @@ class SilentExecutor:
             self._ledger.close_intent(intent.id, "expired", "not signed before the keeper stopped", block.number)
         return len(self._ledger.open_slots(self._sender))
 
+    def status(self) -> dict[str, object]:
+        """Return nothing: nothing is sent, so nothing can be wrong with it."""
+        return {}
+
     def execute(self, intents: Sequence[Intent], head: Head) -> None:
         """Close every intent: refused where shadow's simulation says so, else shadow."""
         if not intents:

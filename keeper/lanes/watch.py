@@ -17,6 +17,8 @@ from keeper.venues.base import Venue
 
 log = logging.getLogger(__name__)
 
+CALLERS_SHARE = 64
+"""A call cannot give a callee its last 64th of gas (EIP-150): one that burns all it gets leaves that at most."""
 LOST_DEPTH = 3
 """Blocks a nonce must have been used for before a slot without receipt is lost: receipts may lag the head."""
 
@@ -125,8 +127,10 @@ class Watch:
         for intent_id in one.slot.intents:
             if intent_id in live:
                 effect = self._venue.confirm(live[intent_id].plan, receipt)
-                outcomes[intent_id] = Outcome("achieved" if effect.achieved else "failed", effect.summary)
-                log.info("%s: %s", live[intent_id].plan.effect, effect.summary)
+                burnt = not receipt.succeeded and receipt.gas_used >= winner.gas - winner.gas // CALLERS_SHARE
+                summary = f"{effect.summary}; used all of {winner.gas} gas" if burnt else effect.summary
+                outcomes[intent_id] = Outcome("achieved" if effect.achieved else "failed", summary)
+                log.info("%s: %s", live[intent_id].plan.effect, summary)
         return outcomes
 
     def _close_lost(self, found: Sequence[Found], block: Block) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Cause = Literal["reverts", "gas bomb", "large answer", "unknown error"]
+Cause = Literal["reverts", "gas bomb", "large answer", "unknown error", "would revert"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,10 @@ class QuarantineRule:
         return min(self.longest_s, self.first_s << min(beyond - 1, 64))
 
 
+UNPAID = QuarantineRule(tolerated=3, first_s=12, longest_s=300)
+"""For what a simulation refused, which cost nothing and may have been everybody's fault: an empty fund, say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     subject: str
@@ -46,13 +50,15 @@ class Quarantine:
     """Who stays out, by subject (an account, a parameter) and cause."""
 
     rule: QuarantineRule = QuarantineRule()
+    unpaid: QuarantineRule = UNPAID
     entries: Mapping[tuple[str, Cause], Entry] = field(default_factory=dict)
 
     def struck(self, subject: str, cause: Cause, now: int, value_at_risk: int) -> "Quarantine":
         """Return the state after one more failure of `subject`."""
         old = self.entries.get((subject, cause))
         strikes = old.strikes + 1 if old and now < old.until + self.rule.forgotten_s else 1
-        entry = Entry(subject, cause, strikes, now + self.rule.stay(strikes), value_at_risk)
+        rule = self.unpaid if cause == "would revert" else self.rule
+        entry = Entry(subject, cause, strikes, now + rule.stay(strikes), value_at_risk)
         return replace(self, entries={**self.entries, (subject, cause): entry})
 
     def cleared(self, subject: str) -> "Quarantine":
@@ -68,6 +74,15 @@ class Quarantine:
         """Return the entry that keeps `subject` out longest, None if it may be tried."""
         held = [e for e in self.entries.values() if e.subject == subject and now < e.until]
         return max(held, key=lambda entry: entry.until, default=None)
+
+    def strikes(self, subject: str) -> int:
+        """Return how often `subject` has failed, for whatever cause."""
+        return sum(entry.strikes for entry in self.entries.values() if entry.subject == subject)
+
+    def held(self, now: int) -> tuple[Entry, ...]:
+        """Return everybody who stays out now, each subject once with its longest stay, by subject."""
+        subjects = sorted({entry.subject for entry in self.entries.values()})
+        return tuple(entry for subject in subjects if (entry := self.holds(subject, now)) is not None)
 
     def value_at_risk(self, now: int) -> int:
         """Return what is undone because of quarantine: each subject once, with its largest. For the alert."""

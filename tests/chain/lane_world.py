@@ -20,12 +20,13 @@ from keeper.demo.transactions import GWEI
 from keeper.journal import Journal
 from keeper.lanes.executor import LaneExecutor
 from keeper.lanes.ports import Signer
-from keeper.lanes.rules import LaneRules
+from keeper.lanes.rules import LaneRules, Windows
 from keeper.loop import Executor, Tick, World, tick
 from keeper.perpetuals import PerpetualLine
 from keeper.rpc import Rpc
 from keeper.sending.fees import Caps
 from keeper.sending.limits import BalanceWatch
+from keeper.sending.priority import SendingPolicy
 from keeper.signer.client import Line, SignerClient
 from keeper.stakes import staked
 from keeper.submit.endpoints import Endpoint, Endpoints
@@ -46,6 +47,8 @@ RULES = LaneRules(
     fees=Caps(max_fee=200 * GWEI, tip=20 * GWEI, tip_ceiling=100 * GWEI, spend=ETHER),
     exposure_cap=20 * ETHER,
     balance=BalanceWatch(0, 0),
+    windows=Windows(20 * ETHER, 200 * ETHER, 500 * ETHER),
+    policy=SendingPolicy("protocol", loss_budget=500 * ETHER),
 )
 
 

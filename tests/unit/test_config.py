@@ -37,7 +37,7 @@ def changed(old, new):
     return TEXT.replace(old, new, 1)
 
 
-WITHOUT_DEFAULT = ("keystore", "socket", "address", "gas_token_usd")
+WITHOUT_DEFAULT = ("keystore", "socket", "address", "gas_token_usd", "max_ether_per_block", "loss_ether_per_day")
 
 
 def uncommented():

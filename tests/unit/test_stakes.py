@@ -11,6 +11,7 @@ from keeper.plans import Liquidate, Plan, SetParameters, StartAuction, TakeAucti
 from keeper.stakes import staked
 
 ETHER = 10**18
+MICRO = 10**6
 
 
 def liquidation(shortfall: float) -> Liquidate:
@@ -26,12 +27,13 @@ START = StartAuction("v", "a", 1, False, 0, 1, 500.0, 99, 9)
 
 def test_a_shortfall_is_lost_over_the_plans_lifetime_and_caps_nothing() -> None:
     stake = staked(2_000.0, 5)
-    assert stake(liquidation(500.0)) == stake(START) == Stake(ETHER // 20, None)  # a quarter of an ether, five blocks
+    a_fifth = Stake(ETHER // 20, None, 500 * MICRO)  # a quarter of an ether over five blocks
+    assert stake(liquidation(500.0)) == stake(START) == a_fifth
 
 
 def test_a_take_is_worth_its_profit_and_one_at_a_loss_nothing() -> None:
     stake = staked(2_000.0, 2)
-    assert stake(take(1_000.0)) == Stake(ETHER // 4, ETHER // 2)
+    assert stake(take(1_000.0)) == Stake(ETHER // 4, ETHER // 2, 1_000 * MICRO)
     assert stake(take(-1.0)) == Stake(0, 0)
 
 
@@ -39,9 +41,9 @@ def test_a_parameter_states_nothing() -> None:
     assert staked(2_000.0, 3)(SetParameters("v", "p", 1, 2, "why", 9)) == Stake(0, None)
 
 
-@pytest.mark.parametrize("plan", [liquidation(600.0), START, take(5.0)])
-def test_without_a_price_of_ether_nothing_is_stated(plan: Plan) -> None:
-    assert staked(None, 3)(plan) == Stake(0, None)
+@pytest.mark.parametrize(("plan", "usd"), [(liquidation(600.0), 600), (START, 500), (take(5.0), 5)])
+def test_without_a_price_of_ether_only_the_order_is_stated(plan: Plan, usd: int) -> None:
+    assert staked(None, 3)(plan) == Stake(0, None, usd * MICRO)
 
 
 @given(st.floats(0.0, 1e12), st.floats(0.01, 1e6), st.integers(1, 100))

@@ -1,0 +1,170 @@
+"""What limits, quarantine and rescue ask of the ledger: what was spent, what came to nothing, what nodes last said.
+
+None of it changes anything, and none of it is kept elsewhere: a restart forgets no cap and no quarantine.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
+
+from keeper.journal import plan_text
+from keeper.journal.database import Database
+from keeper.journal.lifecycle import CLOSED, SlotState
+from keeper.journal.schema import intents, ticks
+from keeper.journal.slot_schema import offers, slot_attempts, slot_intents, slots
+from keeper.plans import Plan
+
+SIMULATED = "simulation: "
+"""How the cause of an intent begins that a simulation refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSpend:
+    """What one nonce may cost at worst, booked at the time of the decision it was first signed for."""
+
+    slot_id: int
+    state: SlotState
+    opened_block: int
+    timestamp: int  # block time, seconds, of the newest tick that decided one of its intents
+    gas: int  # limit of its call
+    wei: int  # of the dearest attempt, cancels included
+    kinds: tuple[str, ...]  # of its intents' plans; none for a filler
+
+    @property
+    def is_open(self) -> bool:
+        return self.state not in CLOSED
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An intent that came to nothing by its own doing: mined without effect, or refused by the simulation."""
+
+    plan: Plan
+    cause: str
+    on_chain: bool  # mined: its gas is paid
+    timestamp: int  # block time, seconds, of the newest tick up to the block that closed it
+
+
+class PolicyQueries:
+    """Questions; none of them changes anything."""
+
+    _database: Database
+
+    def spends(self, sender: str, since_timestamp: int) -> tuple[SlotSpend, ...]:
+        """Return every signed nonce of a sender that is open, or was decided on after `since_timestamp`, by slot."""
+        chosen = _recent(sender, since_timestamp)
+        with self._database.reading() as connection:
+            worst = _worst(connection, chosen)
+            decided = _decided(connection, chosen)
+            spends = [
+                SlotSpend(
+                    slot_id=row.id,
+                    state=row.state,
+                    opened_block=row.opened_block,
+                    timestamp=max(at for _, at in decided[row.id]) if row.id in decided else _seen(connection, row),
+                    gas=row.gas,
+                    wei=worst[row.id],
+                    kinds=tuple(kind for kind, _ in decided.get(row.id, ())),
+                )
+                for row in connection.execute(select(slots).where(chosen).order_by(slots.c.id)).all()
+                if row.id in worst
+            ]
+        return tuple(one for one in spends if one.is_open or one.timestamp > since_timestamp)
+
+    def failures(self, since_timestamp: int) -> tuple[Failure, ...]:
+        """Return what failed after `since_timestamp` and since the last success of the same subject, oldest first."""
+        then = ticks.alias()
+        closed_at = (
+            select(then.c.timestamp)
+            .where(then.c.block_number <= intents.c.closed_block)
+            .order_by(then.c.block_number.desc(), then.c.id.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        simulated = and_(intents.c.status == "refused", intents.c.cause.startswith(SIMULATED, autoescape=True))
+        better = intents.alias()
+        since_then = select(better.c.id).where(
+            better.c.subject == intents.c.subject, better.c.status == "achieved", better.c.id > intents.c.id
+        )
+        query = (
+            select(intents.c.kind, intents.c.plan, intents.c.cause, intents.c.status, closed_at.label("closed_at"))
+            .join(ticks, ticks.c.id == intents.c.tick_id)
+            .where(
+                ticks.c.timestamp > since_timestamp,
+                or_(intents.c.status == "failed", simulated),
+                ~since_then.exists(),
+            )
+            .order_by(intents.c.id)
+        )
+        with self._database.reading() as connection:
+            return tuple(
+                Failure(plan_text.decode(row.kind, row.plan), row.cause, row.status == "failed", row.closed_at)
+                for row in connection.execute(query)
+            )
+
+    def last_answers(self, attempt_ids: Collection[int]) -> dict[int, dict[str, str]]:
+        """Return attempt → endpoint → class of what it last said of it. Who never answered is left out."""
+        query = (
+            select(offers.c.attempt_id, offers.c.endpoint, offers.c.answer_class)
+            .where(offers.c.attempt_id.in_(list(attempt_ids)), offers.c.answer_class.is_not(None))
+            .order_by(offers.c.id)
+        )
+        said: dict[int, dict[str, str]] = {}
+        with self._database.reading() as connection:
+            for attempt_id, endpoint, answer in connection.execute(query):
+                said.setdefault(attempt_id, {})[endpoint] = answer
+        return said
+
+    def gaps(self, sender: str, chain_count: int) -> tuple[int, ...]:
+        """Return nonces from `chain_count` on that were given back below one that is held, lowest first."""
+        own = select(slots.c.nonce).where(slots.c.sender == sender, slots.c.nonce >= chain_count)
+        with self._database.reading() as connection:
+            taken = set(connection.execute(own.where(slots.c.state != "released")).scalars())
+            released = set(connection.execute(own.where(slots.c.state == "released")).scalars())
+        return tuple(sorted(nonce for nonce in released - taken if nonce < max(taken, default=0)))
+
+
+def _recent(sender: str, since_timestamp: int) -> ColumnElement[bool]:
+    """Return which slots may count: open ones, and those of a block that no tick saw before the time asked for."""
+    later = ticks.alias()
+    first = select(func.min(later.c.block_number)).where(later.c.timestamp > since_timestamp).scalar_subquery()
+    return (slots.c.sender == sender) & or_(slots.c.state.not_in(CLOSED), slots.c.opened_block >= first)
+
+
+def _worst(connection: Connection, chosen: ColumnElement[bool]) -> dict[int, int]:
+    """Return slot → its dearest attempt, wei: uint256 is text in SQL, so it is multiplied here."""
+    query = (
+        select(slots.c.id, slot_attempts.c.gas, slot_attempts.c.max_fee)
+        .join(slots, slots.c.id == slot_attempts.c.slot_id)
+        .where(chosen)
+    )
+    worst: dict[int, int] = {}
+    for slot_id, gas, max_fee in connection.execute(query):
+        worst[slot_id] = max(worst.get(slot_id, 0), gas * max_fee)
+    return worst
+
+
+def _decided(connection: Connection, chosen: ColumnElement[bool]) -> dict[int, list[tuple[str, int]]]:
+    """Return slot → kind and time of decision of each of its intents; such ticks are never pruned."""
+    query = (
+        select(slots.c.id, intents.c.kind, ticks.c.timestamp)
+        .join(slot_intents, slot_intents.c.slot_id == slots.c.id)
+        .join(intents, intents.c.id == slot_intents.c.intent_id)
+        .join(ticks, ticks.c.id == intents.c.tick_id)
+        .where(chosen)
+        .order_by(slots.c.id, intents.c.id)
+    )
+    found: dict[int, list[tuple[str, int]]] = {}
+    for slot_id, kind, timestamp in connection.execute(query):
+        found.setdefault(slot_id, []).append((kind, timestamp))
+    return found
+
+
+def _seen(connection: Connection, slot: Row[Any]) -> int:
+    """Return when a filler was opened, which no tick decided on: by the first tick after it, so never too early."""
+    after = select(func.min(ticks.c.timestamp)).where(ticks.c.block_number >= slot.opened_block).scalar_subquery()
+    newest = select(func.max(ticks.c.timestamp)).scalar_subquery()
+    found: int | None = connection.execute(select(func.coalesce(after, newest))).scalar_one()
+    return found or 0

@@ -1,0 +1,105 @@
+"""Which transactions are signed now, and in which order: priority, the policy, the caps, the block and the balance.
+
+Pure: prices, the account of what was spent and the balance come in, what is sent and why the rest is not go out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keeper.journal.records import Intent
+from keeper.lanes.books import Used, is_liquidation
+from keeper.lanes.rules import LaneRules
+from keeper.sending.fees import Offer
+from keeper.sending.limits import Ask, BalanceState, Stop, affordable, permit, room
+from keeper.sending.priority import Job, ordered
+from keeper.venues.base import Sending
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """One transaction to be, with the intents it carries out, its first fees and what it is as a job."""
+
+    intents: tuple[Intent, ...]
+    sending: Sending
+    gas: int
+    fees: Offer
+    job: Job
+    worth: int | None  # wei; None: not stated
+
+    @property
+    def worst(self) -> int:
+        return self.gas * self.fees.max_fee
+
+    @property
+    def for_liquidation(self) -> bool:
+        return is_liquidation([intent.plan.kind for intent in self.intents])
+
+    @property
+    def loss(self) -> int:
+        """Wei that it may cost beyond what it earns."""
+        return max(self.worst - (self.worth or 0), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    one: Priced
+    cause: str
+    is_alarm: bool  # a cap, the balance or the budget stands in the way: for a person
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What there is to give: the account so far, the balance at this block, the gas of a block."""
+
+    used: Used
+    balance: BalanceState
+    block_gas: int
+
+
+def choose(priced: Sequence[Priced], there: Room, rules: LaneRules) -> tuple[list[Priced], list[Refused]]:
+    """Return what is sent, in order, and what is not, with its cause.
+
+    What does not fit is passed over, so a smaller or reserved one behind it may still fit; what needs one that was
+    passed over is passed over too.
+    """
+    by_key = {one.job.key: one for one in priced}
+    chosen: list[Priced] = []
+    refused: list[Refused] = []
+    missing: dict[str, str] = {}
+    used, gas = there.used, [0, 0]
+    for job in ordered([one.job for one in priced], rules.policy):
+        one = by_key[job.key]
+        answer = Refused(one, missing[job.key], False) if job.key in missing else _refusal(one, used, gas, there, rules)
+        if answer is None:
+            chosen.append(one)
+            used = used.with_one(one.worst, one.gas, for_liquidation=one.for_liquidation, loss=one.loss)
+            gas[0 if one.for_liquidation else 1] += one.gas
+        else:
+            refused.append(answer)
+            missing |= dict.fromkeys(job.serves, f"needs {job.key}, which is not sent: {answer.cause}")
+    return chosen, refused
+
+
+def _refusal(one: Priced, used: Used, gas: Sequence[int], there: Room, rules: LaneRules) -> Refused | None:
+    if why := rules.policy.refusal(one.job, used.lost):
+        return Refused(one, why, rules.policy.name == "protocol")
+    if why := _no_place(one, used, gas, there.block_gas, rules):
+        return Refused(one, why, False)
+    ask = Ask(one.worst, 0, one.worth, one.for_liquidation)
+    spent = used.books.exposure - there.used.books.exposure
+    balance = BalanceState(there.balance.state, there.balance.free - spent, there.balance.alarm)
+    stop: Stop | None = permit(ask, used.books, rules.caps) or affordable(ask, balance)
+    return Refused(one, stop.alarm, True) if stop else None
+
+
+def _no_place(one: Priced, used: Used, gas: Sequence[int], block_gas: int, rules: LaneRules) -> str:
+    """Return why the block has no place for it: more gas than a block holds would only wait and be replaced.
+
+    Others than liquidations also leave room for the others that wait already.
+    """
+    mine, kind = one.for_liquidation, "" if one.for_liquidation else " beside what is kept for liquidations"
+    if not room(rules.per_block, *used.lanes, rules.reserved_ppm, for_liquidation=mine):
+        return f"signer.max_transactions_per_block is {rules.per_block}, and none is left{kind}"
+    others = gas[1] if mine else used.waiting_gas
+    left = room(block_gas, gas[0], others, rules.reserved_ppm, for_liquidation=mine)
+    return f"a block holds {block_gas} gas, {left} is left{kind}, {one.gas} may be used" if one.gas > left else ""

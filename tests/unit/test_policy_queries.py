@@ -1,0 +1,112 @@
+"""What limits, quarantine and rescue ask of the ledger, on both databases; a reopened journal answers the same."""
+
+import pytest
+
+from keeper.chain import Block
+from keeper.journal import TickRecord
+from keeper.journal.slot_records import Answer, Closing, Mined, NewOffer, Outcome, Release, filler
+from keeper.plans import Liquidate, PublishArrays
+from tests.ledger_world import FEE, GAS, KEY, NO_CAP, OTHER, account, call, file_url, intend, moment, opened, signed
+
+ARRAYS = PublishArrays("curie", 1, 99, "0x01", "0x02", 1, "0x03", "0x", "why", 9)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    return file_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def journal(url):
+    with opened(url) as journal:
+        yield journal
+
+
+def tick(journal, number, plans=()):
+    """Write the tick of a block; block n is at second 12 n."""
+    head = Block(number, f"0x{number:064x}", f"0x{number - 1:064x}", 12 * number, 1)
+    return journal.intend(TickRecord(head, 0, {}, (), (), ()), plans)
+
+
+def sent(journal, number, intents, *, max_fee=FEE):
+    slots = journal.reserve([call(intent.id) for intent in intents], 0, moment(number))
+    journal.stored([signed(slot, max_fee=max_fee) for slot in slots], moment(number), exposure_cap=NO_CAP)
+    return slots
+
+
+def close(journal, slot, attempt, number, status):
+    journal.mined([Mined(slot.id, attempt.tx_hash, number, f"0x{number:064x}")], moment(number))
+    ends = {intent: Outcome(status, "as its logs say") for intent in slot.intents}
+    journal.final([Closing(slot.id, attempt.tx_hash, ends)], moment(number))
+
+
+def test_a_nonce_counts_once_with_its_dearest_attempt_at_the_time_of_its_decision(journal):
+    (slot,) = sent(journal, 3, intend(journal, 3, [1]))
+    journal.stored([signed(slot, "replacement", 1, 5 * FEE)], moment(4), exposure_cap=NO_CAP)
+    journal.stored([signed(slot, "cancel", 2, 6 * FEE, gas=21_000)], moment(5), exposure_cap=NO_CAP)
+    (spend,) = journal.spends(KEY, 0)
+    assert (spend.wei, spend.timestamp, spend.opened_block) == (GAS * 5 * FEE, 36, 3)
+    assert (spend.kinds, spend.is_open, spend.gas) == (("liquidate",), True, GAS)
+    assert journal.spends(OTHER, 0) == ()
+
+
+def test_an_open_nonce_counts_however_old_and_a_closed_one_until_its_decision_is_too_old(journal):
+    (old,) = sent(journal, 1, intend(journal, 1, [1]))
+    (done,) = sent(journal, 2, intend(journal, 2, [2]))
+    tick(journal, 50)
+    (attempt,) = journal.siblings(done.id)
+    close(journal, done, attempt, 50, "achieved")
+    assert {one.slot_id for one in journal.spends(KEY, 23)} == {old.id, done.id}
+    assert {one.slot_id for one in journal.spends(KEY, 24)} == {old.id}  # decided on at exactly second 24
+
+
+def test_released_nonces_cost_nothing_and_fillers_count_from_the_first_tick_after_them(journal):
+    tick(journal, 1)
+    (given,) = journal.reserve([call(intend(journal, 2, [1])[0].id)], 0, moment(2))
+    journal.released([Release(given.id, "refused", {})], -1, moment(2))
+    (slot,) = journal.reserve([filler(KEY, 9)], 0, moment(3))
+    journal.stored([signed(slot, "filler", gas=21_000)], moment(3), exposure_cap=NO_CAP)
+    assert [(one.slot_id, one.timestamp, one.kinds) for one in journal.spends(KEY, 0)] == [(slot.id, 24, ())]
+    tick(journal, 5)
+    assert [one.timestamp for one in journal.spends(KEY, 0)] == [60]
+
+
+def test_failures_on_the_chain_and_in_simulation_are_told_until_the_subject_succeeds(url, journal):
+    mined, simulated, capped = intend(journal, 3, [1, 2, 3])
+    (slot,) = sent(journal, 3, [mined])
+    tick(journal, 6)
+    close(journal, slot, journal.siblings(slot.id)[0], 6, "failed")
+    journal.close_intent(simulated.id, "refused", "simulation: NL", 3)
+    journal.close_intent(capped.id, "refused", "spend cap per day: expected less", 3)
+    with opened(url) as again:
+        found = again.failures(0)
+    told = [(one.plan.subject, one.cause, one.on_chain, one.timestamp) for one in found]
+    assert told == [(account(1), "as its logs say", True, 72), (account(2), "simulation: NL", False, 36)]
+    assert journal.failures(36) == ()  # decided on at exactly second 36
+    (better,) = tick(journal, 8, [Liquidate("curie", account(1), "0xm", 1.0, 2.0, 11)])
+    (slot,) = sent(journal, 8, [better])
+    close(journal, slot, journal.siblings(slot.id)[0], 9, "achieved")
+    assert [one.plan.subject for one in journal.failures(0)] == [account(2)]
+
+
+def test_the_last_answer_of_each_endpoint_counts(journal):
+    (slot,) = sent(journal, 1, intend(journal, 1, [1]))
+    (attempt,) = journal.siblings(slot.id)
+    first = journal.offering([NewOffer(attempt.id, "a"), NewOffer(attempt.id, "b")], moment(1))
+    journal.answered([Answer(offer.id, "NONCE_GAP", "gap") for offer in first], 1)
+    (second,) = journal.offering([NewOffer(attempt.id, "a")], moment(2))
+    assert journal.last_answers([attempt.id]) == {attempt.id: {"a": "NONCE_GAP", "b": "NONCE_GAP"}}
+    journal.answered([Answer(second.id, "ACCEPTED", "")], 2)
+    assert journal.last_answers([attempt.id, 99]) == {attempt.id: {"a": "ACCEPTED", "b": "NONCE_GAP"}}
+
+
+def test_a_gap_is_a_released_nonce_below_a_held_one(journal):
+    slots = journal.reserve([call(i.id) for i in intend(journal, 1, [1, 2, 3])], 5, moment(1))
+    assert journal.gaps(KEY, 5) == ()
+    journal.released([Release(slots[2].id, "refused", {})], 4, moment(1))
+    assert journal.gaps(KEY, 5) == ()  # nothing waits behind it
+    journal.released([Release(slots[0].id, "refused", {})], 4, moment(1))
+    assert journal.gaps(KEY, 5) == (5,)
+    assert journal.gaps(KEY, 6) == ()  # the chain is past it
+    (filling,) = journal.reserve([filler(KEY, 9)], 5, moment(2))
+    assert (filling.nonce, journal.gaps(KEY, 5)) == (5, ())
