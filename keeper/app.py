@@ -127,6 +127,7 @@ def portfolio_policy_of(config: Config) -> PortfolioPolicy:
             after_move=round(rules.publish_after_move * PPM),
             after_shift=round(rules.publish_after_shift * PPM),
             after_seconds=rules.publish_after_seconds,
+            only=frozenset(rules.publish_underlyings),
         ),
         publisher=config.signer.address or NOBODY,
         plan_lifetime_blocks=policy.plan_lifetime_blocks,

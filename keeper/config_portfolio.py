@@ -19,6 +19,9 @@ class PortfolioConfig(Section):
     end_excess: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01  # of equity over MM before that, as a share of MM
     deadline_seconds: Positive = 120  # of block time after the decision; a later call reverts
     publish: bool = False
+    publish_underlyings: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, max_length=4)
+    ] = ()  # by number; none named: all (a publisher may serve four)
     publish_after_move: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5  # share of the move limit
     publish_after_shift: Annotated[float, Field(gt=0.0, le=1.0)] = 0.0025  # of a mark by its slice, share of the price
     publish_after_seconds: Positive = 300  # age of the report that the arrays rest on

@@ -30,6 +30,7 @@ class Publishing:
     after_move: int  # share of the move limit at which a move of the price is published, parts per million
     after_shift: int  # of a mark by its slice alone, as a share of the price, parts per million
     after_seconds: int  # age of the current epoch's report
+    only: frozenset[int] = frozenset()  # underlyings by number; empty: all
 
 
 @lru_cache(maxsize=MEMO)
@@ -55,7 +56,7 @@ def publications(state: PortfolioState, rules: Publishing, lifetime_blocks: int)
             continue
         reason = _due(state, line, rules)
         waits = "" if reason else "arrays are recent and the price is near theirs"
-        waits = waits or _left_alone(state, line) or ("" if rules.on else "portfolio.publish is off")
+        waits = waits or _left_alone(state, line) or _not_ours(line, rules)
         if waits:
             holds.append(Held(f"arrays:{line.underlying}", waits))
             continue
@@ -64,6 +65,13 @@ def publications(state: PortfolioState, rules: Publishing, lifetime_blocks: int)
         except (NoArray, WordOutOfRange) as error:
             holds.append(Held(f"arrays:{line.underlying}", f"no array: {error}"))
     return plans, holds
+
+
+def _not_ours(line: Line, rules: Publishing) -> str:
+    """Return why another publisher is to publish, or ''."""
+    if not rules.on:
+        return "portfolio.publish is off"
+    return "portfolio.publish_underlyings does not name it" if rules.only and line.underlying not in rules.only else ""
 
 
 def _due(state: PortfolioState, line: Line, rules: Publishing) -> str:

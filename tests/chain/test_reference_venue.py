@@ -98,10 +98,12 @@ def wishes(market: Market) -> Iterator[Wish]:
         yield Wish(named(key, number), key, tuple(legs.items()), 4.0)
 
 
-def look(market: Market, names: Sequence[str] = (), *, publish: bool = True) -> PortfolioSight:
+def look(
+    market: Market, names: Sequence[str] = (), *, publish: bool = True, only: frozenset[int] = frozenset()
+) -> PortfolioSight:
     policy = PortfolioPolicy(
         AuctionPolicy(True, True, (), 0.0, 0.0, 50, 120, True, 0),
-        Publishing(publish, after_move=PPM // 2, after_shift=PPM // 400, after_seconds=10**9),
+        Publishing(publish, after_move=PPM // 2, after_shift=PPM // 400, after_seconds=10**9, only=only),
         KEEPER.address,
         3,
     )
@@ -379,6 +381,14 @@ def test_who_may_not_publish_holds_and_says_so(market: Market) -> None:
     plans, holds = sight.decisions(sight.verdicts())
     assert not plans
     assert {h.subject: h.reason for h in holds} == {f"arrays:{u}": "portfolio.publish is off" for u in (0, 1)}
+
+
+def test_underlyings_of_another_publisher_are_left_to_him(market: Market) -> None:
+    moved(market)
+    sight = look(market, only=frozenset({1}))
+    plans, holds = sight.decisions(sight.verdicts())
+    assert {plan.underlying for plan in plans if isinstance(plan, PublishArrays)} == {1}
+    assert {h.subject: h.reason for h in holds} == {"arrays:0": "portfolio.publish_underlyings does not name it"}
 
 
 def test_an_old_slice_is_not_published_on(market: Market) -> None:

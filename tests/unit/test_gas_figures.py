@@ -10,7 +10,7 @@ ROWS = {
     "margin by arrays, 16 options": ("WorstCase", "aims: check of 16 options in 4 expiries, with position reads"),
     "margin by arrays, 126 options": ("WorstCase", "aims: check of 126 options in 11 expiries, with position reads"),
     "challenge of one of 36": ("RiskArrays", "challenge"),
-    "challenge where its publisher serves six": ("RiskArrays", "challenge, six underlyings"),
+    "the dearest challenge found": ("RiskArrays", "challenge, the dearest"),
     "publish 36 options": ("RiskArrays", "publish 36"),
     "publish 100 options": ("RiskArrays", "publish 100"),
     "match, 16 options": ("MarginVenue", "match, 16 options each"),

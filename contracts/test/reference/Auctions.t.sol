@@ -544,8 +544,10 @@ contract AuctionsTest is Test {
         Check memory left = margin.byScenario(ledger.book(WEAK), 0);
         assertLe(equity - int256(mm), left.equity - int256(left.mm));
         if (equity > 0) assertLe(equity * int256(left.mm), left.equity * int256(mm));
-        // One unit of size that truncation leaves behind is worth 100 wei: it counts where next to nothing is left.
-        if (fraction < WAD) assertLe((left.equity - 110) * 10_000, int256(left.mm * 12_000));
+        // Where next to nothing is left it counts that one unit of size, which truncation leaves behind, is worth 100
+        // wei, and that equity ÷ MM of the account's grains (100 USD × 20) is kept back so that it cannot fall.
+        int256 kept = 110 + (equity > 0 ? equity * 2_000 / int256(mm) + 1 : int256(0));
+        if (fraction < WAD) assertLe((left.equity - kept) * 10_000, int256(left.mm * 12_000));
         assertLe(0, ledger.fund());
         int256 given = int256(fund) - ledger.fund() + int256(ledger.badDebt());
         assertEq(_equity(WEAK) + _equity(TAKER), equity + 1e33 + given);
