@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from keeper.abi import interface, topic_address
 from keeper.app import App, configured, open_app
+from keeper.config import Config
 from keeper.demo.anvil import BLOCK_GAS, start_anvil
 from keeper.demo.config import write_config
 from keeper.demo.curie import USDC, deploy
@@ -23,6 +24,7 @@ from keeper.lanes.ports import Signer
 from keeper.lanes.rules import LaneRules, Windows
 from keeper.loop import Executor, Tick, World, tick
 from keeper.perpetuals import PerpetualLine
+from keeper.portfolios import PortfolioLine
 from keeper.rpc import Rpc
 from keeper.sending.fees import Caps
 from keeper.sending.limits import BalanceWatch
@@ -141,9 +143,15 @@ class Served(Protocol):
     def url(self) -> str: ...
 
 
-def open_lane(
+def open_lane(folder: Path, fallen: Fallen, node: Served, signer: Signer, **parts: Any) -> LaneKeeper:
+    """Open a keeper on the journal in `folder`, as `opened` does; opening another is what a restart does."""
+    config = configured(write_config(folder, node.url, fallen.deployment, "observe"))
+    return opened(config, folder, node, signer, **parts)
+
+
+def opened(
+    config: Config,
     folder: Path,
-    fallen: Fallen,
     node: Served,
     signer: Signer,
     *,
@@ -154,11 +162,10 @@ def open_lane(
     ledger: Callable[[Journal], Any] = lambda journal: journal,
     outlets: Callable[[Endpoints], Any] = lambda endpoints: endpoints,
 ) -> LaneKeeper:
-    """Open a keeper on the journal in `folder`; opening another is what a restart does.
+    """Open the configured application with a lane to `node` and to `others`, whose answers it awaits `patience_s`.
 
-    It sends to `node` and to `others`, and waits `patience_s` of wall time for their answers.
+    At most `most` liquidations a tick.
     """
-    config = configured(write_config(folder, node.url, fallen.deployment, "observe"))
     app = open_app(config, signing=False)
     all_of_them = [Endpoint("a", Rpc(node.url, max(10.0, patience_s))), *others]
     endpoints = Endpoints(all_of_them, CHAIN_ID, patience_s=patience_s)
@@ -170,8 +177,12 @@ def open_lane(
 
 def kept(app: App, executor: Executor, folder: Path, most: int) -> LaneKeeper:
     """Return the keeper of an open application with another executor and at most so many liquidations a tick."""
-    assert isinstance(app.world.line, PerpetualLine)
-    line = replace(app.world.line, policy=replace(app.world.line.policy, max_liquidations=most))
+    line = app.world.line
+    if isinstance(line, PerpetualLine):
+        line = replace(line, policy=replace(line.policy, max_liquidations=most))
+    elif isinstance(line, PortfolioLine):
+        auctions = replace(line.policy.auctions, max_a_tick=most)
+        line = replace(line, policy=replace(line.policy, auctions=auctions))
     return LaneKeeper(app, replace(app.world, executor=executor, line=line), folder, executor)
 
 

@@ -53,7 +53,7 @@ def once(worlds: Worlds, scenario: Scenario, job: Job, keep_in: Path | None) -> 
     with TemporaryDirectory(prefix="chaos-") as name, _logged(Path(name) / "keeper.log"):
         folder, kept = Path(name), ""
         try:
-            with stage(worlds, scenario.world, folder, job.seed) as built:
+            with stage(worlds, scenario, folder, job.seed) as built:
                 try:
                     figures = run(built, rng)
                 finally:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from tests.chaos_suite.stage import Stage
@@ -23,6 +23,16 @@ class Unhit(AssertionError):
 Run = Callable[["Stage", random.Random], Figures]
 
 
+class Make(Protocol):
+    """Makes a scenario's run, with its protection or without."""
+
+    def __call__(self, *, protected: bool) -> Run: ...
+
+
+def both(make: Make) -> tuple[Run, Run]:
+    return make(protected=True), make(protected=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One row of the table; `off` is `run` without its protection and must raise Failed."""
@@ -31,7 +41,8 @@ class Scenario:
     title: str
     run: Run
     off: Run
-    world: str = "curie"  # a key of worlds.WORLDS
+    world: str = "curie"  # a key of world.WORLDS
+    geth_pool: bool = True  # False: the node's own pool, which is Anvil's
 
 
 def require(holds: bool, criterion: str) -> None:

@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from keeper.chain import Block
 from keeper.chaos import ChaosProxy
+from keeper.chaos.requests import SEND
+from keeper.chaos.transactions import PoolTx, decoded
 from keeper.errors import KeeperError
 from keeper.lanes.ports import Signer
 from keeper.lanes.rules import LaneRules
@@ -16,14 +18,14 @@ from keeper.lanes.seat import Seat
 from keeper.loop import Tick
 from keeper.rpc import Rpc
 from keeper.submit.endpoints import Endpoint
-from tests.chain import lane_world
-from tests.chain.lane_world import LaneKeeper, Signing
-from tests.chaos_suite.world import ENDANGERED, Site, Worlds
-from tests.signer_desk import ADDRESS
+from tests.chain.lane_world import LaneKeeper
+from tests.chaos_suite.scenario import Scenario
+from tests.chaos_suite.world import ENDANGERED, Signing, Site, Worlds
 
 PATIENCE_S = 120.0
 """Of wall time, for an answer: on a busy machine a slow answer is not a fault of the scenario."""
-RULES = replace(lane_world.RULES, per_block=ENDANGERED + 10)
+ENDPOINTS = ("main", "b", "c")
+"""Paths of the proxy over one node and one pool; a keeper uses the first unless told otherwise."""
 NONCE_ERRORS = ("nonce too low", "nonce too high", "replacement transaction underpriced", "invalid nonce")
 
 
@@ -50,6 +52,7 @@ class Stage:
     first_nonce: int
     keepers: list[LaneKeeper] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)  # what ticks raised, as the loop would have logged
+    _read: dict[str, tuple[tuple[dict[str, Any], int], ...]] = field(default_factory=dict)  # by block hash
 
     # --- keepers -------------------------------------------------------------------------------------
 
@@ -58,7 +61,7 @@ class Stage:
         name: str = "one",
         *,
         most: int = ENDANGERED,
-        rules: LaneRules = RULES,
+        rules: LaneRules | None = None,
         endpoints: Sequence[str] = (),
         signer: Signer | None = None,
         **parts: Any,
@@ -70,14 +73,14 @@ class Stage:
         """
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        seat = signer or Seat(ADDRESS, lambda: self.signing.client(name))
+        seat = signer or Seat(self.site.address, lambda: self.signing.client(name))
         others = [Endpoint(other, Rpc(self.proxy.url_of(other), PATIENCE_S)) for other in endpoints]
         opened = self.site.keeper(
             folder,
             node=self.proxy,
             signer=seat,
             most=most,
-            rules=rules,
+            rules=rules or self.site.rules,
             patience_s=PATIENCE_S,
             others=others,
             **parts,
@@ -102,7 +105,7 @@ class Stage:
     def settle(self, keeper: LaneKeeper, blocks: int = 12) -> int:
         """Mine and settle until nothing is open; return how many blocks that took, at most `blocks`."""
         for passed in range(blocks):
-            if not keeper.app.journal.open_slots(ADDRESS):
+            if not keeper.app.journal.open_slots(self.site.address):
                 return passed
             self.mine()
             keeper.settle()
@@ -117,20 +120,28 @@ class Stage:
     def head(self) -> Block:
         return self.site.rpc.block()
 
-    def effects(self) -> Counter[str]:
-        """Return how often each account was liquidated since the start, by the chain's logs."""
-        return self.site.effects(self.start)
+    def receipts(self) -> tuple[tuple[dict[str, Any], int], ...]:
+        """Return every receipt since the start with its transaction's nonce, in order, read block by block."""
+        found: list[tuple[dict[str, Any], int]] = []
+        for number in range(self.start.number + 1, self.head().number + 1):
+            key = self.site.rpc.call("eth_getBlockByNumber", hex(number), False)["hash"]
+            if key not in self._read:
+                block = self.site.rpc.call("eth_getBlockByHash", key, True)
+                nonces = {t["hash"]: int(t["nonce"], 16) for t in block["transactions"]}
+                receipts = self.site.rpc.call("eth_getBlockReceipts", hex(number)) if nonces else []
+                self._read[key] = tuple((r, nonces[r["transactionHash"]]) for r in receipts)
+            found += self._read[key]
+        return tuple(found)
+
+    def effects(self, sender: str | None = None) -> Counter[str]:
+        """Return how often each account was liquidated since the start, by the chain's logs; by `sender` alone."""
+        receipts = [r for r, _ in self.receipts() if sender is None or int(r["from"], 16) == int(sender, 16)]
+        named = (self.site.account_of(log) for receipt in receipts for log in receipt["logs"])
+        return Counter(account for account in named if account is not None)
 
     def sent(self) -> tuple[Sent, ...]:
-        """Return the key's mined transactions since the start, in order, read block by block."""
-        found = []
-        for number in range(self.start.number + 1, self.head().number + 1):
-            block = self.site.rpc.call("eth_getBlockByNumber", hex(number), True)
-            nonces = {t["hash"]: int(t["nonce"], 16) for t in block["transactions"] if _is_ours(t["from"])}
-            if nonces:
-                receipts = self.site.rpc.call("eth_getBlockReceipts", hex(number))
-                found += [_sent(r, nonces[r["transactionHash"]]) for r in receipts if r["transactionHash"] in nonces]
-        return tuple(found)
+        """Return the key's mined transactions since the start, in order."""
+        return tuple(_sent(r, n) for r, n in self.receipts() if int(r["from"], 16) == int(self.site.address, 16))
 
     def reverted(self) -> int:
         return sum(not one.succeeded for one in self.sent())
@@ -148,7 +159,7 @@ class Stage:
         above the count is open, or was given back.
         """
         mined = {one.nonce: one.tx_hash for one in self.sent()}
-        count = self.site.rpc.nonce(ADDRESS, self.head())
+        count = self.site.rpc.nonce(self.site.address, self.head())
         if sorted(mined) != list(range(self.first_nonce, count)):
             return f"expected nonces {self.first_nonce} to {count - 1} in blocks, found {sorted(mined)}"
         rows = keeper.rows("SELECT nonce, state, winner_hash FROM slots WHERE state <> 'released' ORDER BY nonce")
@@ -167,26 +178,28 @@ class Stage:
         return sum(
             any(text in str(e.error.get("message")).lower() for text in NONCE_ERRORS)
             for e in self.proxy.exchanges
-            if e.method == "eth_sendRawTransaction" and e.error
+            if e.method == SEND and e.error
         )
 
-    def offered(self) -> tuple[str, ...]:
-        """Return the hashes of all raw transactions that reached the proxy, in order, with repetitions."""
-        return tuple(e.tx_hash for e in self.proxy.exchanges if e.method == "eth_sendRawTransaction" and e.tx_hash)
+    def offered(self, since: int = 0) -> tuple[PoolTx, ...]:
+        """Return the raw transactions that reached the proxy after its exchange `since`, in order of arrival."""
+        raws = (str(e.params[0]) for e in self.proxy.exchanges[since:] if e.method == SEND and e.tx_hash)
+        return tuple(decoded(bytes.fromhex(raw.removeprefix("0x"))) for raw in raws)
+
+    def now(self) -> int:
+        """Return how many exchanges the proxy has logged."""
+        return len(self.proxy.exchanges)
 
     def unfulfilled(self, keeper: LaneKeeper) -> str:
         """Return how the keeper's achieved intents differ from the chain's effects, '' if in nothing."""
-        rows = keeper.rows("SELECT subject FROM intents WHERE status = 'achieved'")
-        claimed, there = Counter(subject for (subject,) in rows), self.effects()
+        kinds = ", ".join(f"'{kind}'" for kind in self.site.kinds)
+        rows = keeper.rows(f"SELECT subject FROM intents WHERE status = 'achieved' AND kind IN ({kinds})")
+        claimed, there = Counter(subject for (subject,) in rows), self.effects(self.site.address)
         return (
             ""
             if claimed == there
             else f"claimed and not there {claimed - there}, there and not claimed {there - claimed}"
         )
-
-
-def _is_ours(sender: str) -> bool:
-    return int(sender, 16) == int(ADDRESS, 16)
 
 
 def _sent(receipt: dict[str, str], nonce: int) -> Sent:
@@ -196,14 +209,15 @@ def _sent(receipt: dict[str, str], nonce: int) -> Sent:
 
 
 @contextmanager
-def stage(
-    worlds: Worlds, world: str, folder: Path, seed: int, endpoints: Sequence[str] = ("main", "b", "c")
-) -> Iterator[Stage]:
+def stage(worlds: Worlds, scenario: Scenario, folder: Path, seed: int) -> Iterator[Stage]:
     """Yield a stage over a world as new; everything it started is ended and everything it did to the chain undone."""
-    with worlds.undone(world) as site, ChaosProxy(site.url, seed=seed, geth_pool=True, endpoints=endpoints) as proxy:
+    with (
+        worlds.undone(scenario.world) as site,
+        ChaosProxy(site.url, seed=seed, geth_pool=scenario.geth_pool, endpoints=ENDPOINTS) as proxy,
+    ):
         signing = site.signing(folder / "signer")
         start = site.rpc.block()
-        built = Stage(folder, site, proxy, signing, start, site.rpc.nonce(ADDRESS, start))
+        built = Stage(folder, site, proxy, signing, start, site.rpc.nonce(site.address, start))
         try:
             yield built
         finally:

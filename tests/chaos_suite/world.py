@@ -4,20 +4,44 @@ Whatever a run does to the chain is undone by Anvil's snapshot and its pool is e
 blocks, logs, receipts and time; it is spent by that, so every run takes its own.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from keeper.chain import Block
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from keeper.abi import interface, topic_address
+from keeper.chain import Call
+from keeper.chaos.mining import next_base_fee
+from keeper.demo.curie import USDC, deposit
 from keeper.demo.traders import BEAR, CRASH
+from keeper.demo.transactions import FUNDS, GWEI, Batch, call
+from keeper.lanes.ports import Signer
+from keeper.lanes.rules import LaneRules
 from keeper.rpc import Rpc
-from tests.chain.lane_world import Fallen, LaneKeeper, Signing, fallen_world, liquidations, open_lane
+from tests.chain import lane_world
+from tests.chain.lane_world import CHAIN_ID, GAS, RULES, Fallen, LaneKeeper, fallen_world, open_lane
+from tests.signer_desk import ADDRESS
 
 ENDANGERED = 50
+RIVAL: LocalAccount = Account.from_key(bytes([7]) * 32)
+RIVAL_DEPOSIT = 20_000_000 * USDC
+RIVAL_MAX_FEE = 500 * GWEI
 GAS_LIMIT = 120_000_000
 """Of a block: all fifty fit in one, so that what delays them is the fault."""
+
+
+class Signing(Protocol):
+    """A signer process."""
+
+    def client(self, holder: str) -> Signer: ...
+    def hang_up(self) -> None:
+        """Close every connection: the keepers that held them are gone."""
+
+    def stop(self) -> None: ...
 
 
 class Site(Protocol):
@@ -25,6 +49,11 @@ class Site(Protocol):
 
     rpc: Rpc
     """Straight to the node: what a run is judged by."""
+    address: str
+    """The keeper's."""
+    rules: LaneRules
+    kinds: tuple[str, ...]
+    """Kinds of intent whose effects are counted."""
 
     @property
     def url(self) -> str: ...
@@ -32,36 +61,61 @@ class Site(Protocol):
         """Start the signer process that may sign what this venue needs."""
 
     def keeper(self, folder: Path, **parts: Any) -> LaneKeeper:
-        """Open a keeper on the journal in `folder`; `parts` as of lane_world.open_lane."""
+        """Open a keeper on the journal in `folder`; `parts` as of lane_world.opened."""
 
-    def effects(self, since: Block) -> Counter[str]:
-        """Return how often each account was liquidated (auctioned) after `since`, by the chain's logs."""
+    def account_of(self, log: Mapping[str, Any]) -> str | None:
+        """Return whose liquidation (sale in an auction) this log of a receipt tells of, None for any other."""
+
+    def rival(self, accounts: Sequence[str], tip: int) -> list[bytes]:
+        """Return a competitor's signed liquidations of these accounts; `tip` in wei per gas."""
 
 
 class CurieSite:
+    address = ADDRESS
+    rules = replace(RULES, per_block=ENDANGERED + 10)
+    kinds = ("liquidate",)
+
     def __init__(self, fallen: Fallen) -> None:
         self.fallen = fallen
         self.rpc = fallen.rpc
+        self._house = fallen.deployment.contracts.clearing_house
+        self._topic = interface("perp_curie/ClearingHouse").event("PositionLiquidated").topic
 
     @property
     def url(self) -> str:
         return self.fallen.url
 
     def signing(self, folder: Path) -> Signing:
-        return Signing(folder, self.fallen.deployment.contracts.clearing_house)
+        return lane_world.Signing(folder, self._house)
 
     def keeper(self, folder: Path, **parts: Any) -> LaneKeeper:
         return open_lane(folder, self.fallen, **parts)
 
-    def effects(self, since: Block) -> Counter[str]:
-        return liquidations(self.fallen, since.number)
+    def account_of(self, log: Mapping[str, Any]) -> str | None:
+        return topic_address(log["topics"][1]) if log["topics"][0] == self._topic else None
+
+    def rival(self, accounts: Sequence[str], tip: int) -> list[bytes]:
+        market = self.fallen.deployment.markets[0].base_token
+        nonce = self.rpc.nonce(RIVAL.address, self.rpc.block())
+        calls = [call(self._house, "liquidate(address,address)", account, market) for account in accounts]
+        return [_signed(one, nonce + row, tip) for row, one in enumerate(calls)]
+
+
+def _signed(one: Call, nonce: int, tip: int) -> bytes:
+    fees = {"gas": GAS, "maxFeePerGas": RIVAL_MAX_FEE, "maxPriorityFeePerGas": tip}
+    fields = {"type": 2, "chainId": CHAIN_ID, "nonce": nonce, "to": one.to, "value": 0, "data": one.data, **fees}
+    return bytes(RIVAL.sign_transaction(fields).raw_transaction)
 
 
 @contextmanager
 def curie() -> Iterator[CurieSite]:
-    """Perp Curie after the fall of 12 March 2020: five traders of six can be liquidated."""
+    """Perp Curie after the fall of 12 March 2020: five traders of six can be liquidated, a competitor is rich."""
     traders = ENDANGERED * 6 // 5
     with fallen_world(traders=traders, profiles=(*[CRASH] * 5, BEAR), gas_limit=GAS_LIMIT) as fallen:
+        batch = Batch(fallen.rpc)
+        deposit(batch, fallen.deployment, RIVAL.address, RIVAL_DEPOSIT)
+        batch.mine()
+        fallen.rpc.call("anvil_setBalance", RIVAL.address, hex(FUNDS))
         yield CurieSite(fallen)
 
 
@@ -87,6 +141,9 @@ class Worlds:
         if name not in self._sites:
             self._sites[name] = self._opened.enter_context(WORLDS[name]())
         site = self._sites[name]
+        header = site.rpc.call("eth_getBlockByNumber", "latest", False)
+        # Anvil 1.7.1 puts everything back but the base fee it would ask next, which eth_feeHistory tells
+        site.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(next_base_fee(header)))
         snapshot = site.rpc.call("evm_snapshot")
         try:
             yield site

@@ -1,44 +1,28 @@
 """Fees that run away: T1, T2."""
 
 import random
-from dataclasses import dataclass
-from typing import Any
 
 from keeper.demo.transactions import GWEI
 from tests.chain.lane_world import LaneKeeper
-from tests.chaos_suite.scenario import Figures, Run, hit, require
-from tests.chaos_suite.stage import RULES, Stage
+from tests.chaos_suite.judge import kept_once, without_rescue
+from tests.chaos_suite.scenario import Failed, Figures, Run, hit, require
+from tests.chaos_suite.stage import Stage
 from tests.chaos_suite.world import ENDANGERED
 
 SPIKE = 20
 LEAST_STEP = 2.3
+"""More than the twofold headroom of what was sent a block before."""
 BLOCKS_AFTER = 6
+NOTICED_WITHIN = 2
+"""Blocks in which what the node dropped must be back."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoRescue:
-    """Instead of the lane's rescue: what waits is left to wait."""
-
-    def carry_on(self, *_: Any) -> None:
-        return
-
-
-def without_rescue(keeper: LaneKeeper) -> None:
-    keeper.lane._rescue = NoRescue()  # type: ignore[attr-defined]
-
-
-def base_fee_spike(*, protected: bool) -> Run:
+def spike(*, protected: bool) -> Run:
     """T1: the base fee rises twentyfold within three blocks while fifty liquidations wait."""
 
     def run(stage: Stage, rng: random.Random) -> Figures:
         calm = rng.randint(GWEI // 10, GWEI)
-        stage.mine(base_fee=calm)
-        keeper = stage.keeper()
-        if not protected:
-            without_rescue(keeper)
-        stage.tick(keeper)
-        pooled = len(set(stage.offered()))
-        hit(pooled == ENDANGERED, f"expected {ENDANGERED} transactions in the pool before the spike, found {pooled}")
+        keeper = _sent_at(stage, calm, ENDANGERED, protected=protected)
         for fee in _rising(calm, rng):
             stage.mine(base_fee=fee)
             stage.tick(keeper)
@@ -46,13 +30,25 @@ def base_fee_spike(*, protected: bool) -> Run:
         hit(left > 0, "expected transactions that the spike left in the pool, found all mined")
         took = _mined_within(stage, keeper, calm * SPIKE)
         stage.settle(keeper)
-        return _judged(stage, keeper, took) | {"left_by_the_spike": left}
+        return kept_once(stage, keeper, ENDANGERED) | {"blocks_after_spike": took, "left_by_the_spike": left}
 
     return run
 
 
+def _sent_at(stage: Stage, calm: int, count: int, *, protected: bool) -> LaneKeeper:
+    """Return a keeper that has sent `count` liquidations at a calm base fee."""
+    stage.mine(base_fee=calm)
+    keeper = stage.keeper(most=count)
+    if not protected:
+        without_rescue(keeper)
+    stage.tick(keeper)
+    waiting = {tx.nonce for tx in stage.offered()}
+    hit(len(waiting) == count, f"expected {count} transactions sent before the spike, found {len(waiting)}")
+    return keeper
+
+
 def _rising(calm: int, rng: random.Random) -> list[int]:
-    """Return the spike's base fees: each step more than the twofold headroom of what was sent just before it."""
+    """Return the spike's three base fees, each LEAST_STEP times the one before or more."""
     first = rng.uniform(LEAST_STEP, SPIKE / LEAST_STEP**2)
     second = rng.uniform(LEAST_STEP, SPIKE / LEAST_STEP / first)
     return [round(calm * first), round(calm * first * second), calm * SPIKE]
@@ -65,24 +61,36 @@ def _mined_within(stage: Stage, keeper: LaneKeeper, fee: int) -> int:
         stage.tick(keeper)
         if len(stage.effects()) == ENDANGERED:
             return block
-    require(False, f"expected {ENDANGERED} liquidated in {BLOCKS_AFTER} blocks, found {len(stage.effects())}")
-    raise AssertionError
+    raise Failed(f"expected {ENDANGERED} liquidated in {BLOCKS_AFTER} blocks, found {len(stage.effects())}")
 
 
-def _judged(stage: Stage, keeper: LaneKeeper, took: int) -> dict[str, int | float | str]:
-    wrong, spent = stage.nonces(keeper), stage.spent()
-    require(not wrong, wrong)
-    cap = RULES.exposure_cap
-    require(spent <= cap, f"expected at most {cap} wei spent, found {spent}")
-    differs = stage.unfulfilled(keeper)
-    require(not differs, f"expected each promise kept once, found {differs}")
-    require(max(stage.effects().values()) == 1, f"expected nobody liquidated twice, found {stage.effects()}")
-    require(not keeper.app.journal.open_slots(), "expected no open nonce, found some")
-    return {
-        "blocks_after_spike": took,
-        "liquidated": len(stage.effects()),
-        "spent_wei": str(spent),
-        "cap_wei": str(cap),
-        "reverted": stage.reverted(),
-        "nonce_errors": stage.nonce_errors(),
-    }
+def drops(*, protected: bool) -> Run:
+    """T2: the same, but the node deletes what the base fee has left behind and tells nobody (Anvil's own pool)."""
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        calm, count = rng.randint(GWEI // 10, GWEI), rng.randint(5, ENDANGERED)
+        keeper = _sent_at(stage, calm, count, protected=protected)
+        sent = {tx.hash: tx.nonce for tx in stage.offered()}
+        fee = round(calm * rng.uniform(LEAST_STEP, SPIKE))
+        stage.mine(base_fee=fee)
+        dropped = {n for h, n in sent.items() if stage.site.rpc.call("eth_getTransactionByHash", h) is None}
+        hit(len(dropped) == count, f"expected {count} transactions dropped by the node, found {len(dropped)}")
+        noticed = _sent_again(stage, keeper, dropped, fee)
+        stage.settle(keeper)
+        used = {one.nonce for one in stage.sent()}
+        require(used == dropped, f"expected the same nonces again, found {sorted(used ^ dropped)} besides")
+        return kept_once(stage, keeper, count) | {"dropped": len(dropped), "noticed_after_blocks": noticed}
+
+    return run
+
+
+def _sent_again(stage: Stage, keeper: LaneKeeper, dropped: set[int], fee: int) -> int:
+    """Return after how many blocks, the one that dropped them included, all nonces were sent again."""
+    since = stage.now()
+    for block in range(1, NOTICED_WITHIN + 1):
+        keeper.settle()
+        again = {tx.nonce for tx in stage.offered(since)}
+        if dropped <= again:
+            return block
+        stage.mine(base_fee=fee)
+    raise Failed(f"expected {sorted(dropped)} sent again in {NOTICED_WITHIN} blocks, found {sorted(again)}")

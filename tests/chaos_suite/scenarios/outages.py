@@ -1,0 +1,164 @@
+"""A node that comes and goes: T15."""
+
+import gc
+import queue
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from keeper.chaos import ChaosProxy, Fault, Reset, Status, Truncate
+from keeper.errors import KeeperError
+from keeper.heads import Head, Heads
+from keeper.loop import Tick, run
+from tests.chain.lane_world import LaneKeeper
+from tests.chaos_suite.judge import accounted
+from tests.chaos_suite.scenario import Failed, Figures, Run, hit, require
+from tests.chaos_suite.stage import PATIENCE_S, Stage
+
+OUTAGES = 20
+SETTLED_AFTER = 5
+"""Outages after which everything that is made once exists."""
+POLL_S = 0.01
+SLACK = 1.05
+"""Of the keeper's objects: caches of blocks come and go."""
+KINDS = (Reset(), Status(502), Status(503), Truncate(0.3))
+
+
+@dataclass
+class Counted:
+    """Heads that count how often the loop was given each block."""
+
+    heads: Heads
+    given: Counter[int] = field(default_factory=Counter)
+
+    def follow(self) -> Iterator[Head]:
+        for head in self.heads.follow():
+            self.given[head.block.number] += 1
+            yield head
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.heads, name)
+
+
+@dataclass
+class Running:
+    """A keeper's loop in a thread of its own, and what it finished."""
+
+    keeper: LaneKeeper
+    heads: Counted
+    done: "queue.SimpleQueue[int]" = field(default_factory=queue.SimpleQueue)
+    errors: list[str] = field(default_factory=list)
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Begin to follow the chain; what follows it already goes on."""
+        app = self.keeper.app
+        heads = Counted(Heads(app.rpc, POLL_S, app.stop.wait, PATIENCE_S), self.heads.given)
+        world = replace(self.keeper.world, heads=heads)
+        thread = threading.Thread(target=run, args=(world, self._ticked, self._failed), name="loop")
+        self.threads.append(thread)
+        thread.start()
+
+    def _ticked(self, tick: Tick) -> None:
+        self.done.put(tick.head.block.number)
+
+    def _failed(self, error: KeeperError) -> None:
+        self.errors.append(str(error))
+
+    def until(self, number: int) -> None:
+        """Return once a block as new as `number` was worked off."""
+        while True:
+            try:
+                if self.done.get(timeout=PATIENCE_S) >= number:
+                    return
+            except queue.Empty:
+                raise Failed(f"expected block {number} worked off, found nothing done") from None
+
+
+@contextmanager
+def _following(keeper: LaneKeeper) -> Iterator[Running]:
+    running = Running(keeper, Counted(keeper.world.heads))
+    running.watch()
+    try:
+        yield running
+    finally:
+        keeper.app.stop.set()
+        for thread in running.threads:
+            thread.join()
+
+
+def flapping(*, protected: bool) -> Run:
+    """T15: the node is gone for an instant, twenty times in a row. Unprotected, each outage leaves one more watcher."""
+
+    def run_it(stage: Stage, rng: random.Random) -> Figures:
+        keeper = stage.keeper(most=rng.randint(1, 3))
+        with _following(keeper) as running:
+            running.until(stage.start.number)
+            hits, sizes = 0, []
+            for outage in range(OUTAGES):
+                hits += _outage(stage.proxy, stage, rng)
+                if not protected:
+                    running.watch()
+                running.until(stage.mine().number)
+                _require_one_each(running.heads.given)
+                if outage >= SETTLED_AFTER:
+                    sizes.append(_held())
+        hit(hits >= OUTAGES, f"expected every outage to meet a request, found {hits}")
+        _require_flat(sizes)
+        stage.errors += running.errors
+        stage.settle(keeper)
+        return accounted(stage, keeper) | {
+            "outages": OUTAGES,
+            "requests_met": hits,
+            "blocks": len(running.heads.given),
+            "most_handlers_a_block": max(running.heads.given.values()),
+            "objects_first": sizes[0].objects,
+            "objects_last": sizes[-1].objects,
+        }
+
+    return run_it
+
+
+def _outage(proxy: ChaosProxy, stage: Stage, rng: random.Random) -> int:
+    """Let every request fail while a block comes; return how many did."""
+    fault = proxy.add(Fault(rng.choice(KINDS)))
+    stage.mine()
+    hit(proxy.wait(fault, rng.randint(1, 3), PATIENCE_S), "expected the keeper to ask during the outage, found silence")
+    proxy.remove(fault)
+    return proxy.hits(fault)
+
+
+def _require_one_each(given: Counter[int]) -> None:
+    (number, most), *_ = given.most_common(1)
+    require(most == 1, f"block {number}: expected one handler, found {most}")
+
+
+# --- what is held ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    objects: int  # of the keeper's own types, the proxy's left out
+    threads: int
+    files: int
+
+
+def _held() -> Held:
+    gc.collect()
+    kinds = Counter(str(type(thing).__module__) for thing in gc.get_objects())
+    ours = sum(count for module, count in kinds.items() if module.startswith("keeper.") and "chaos" not in module)
+    files = Path("/proc/self/fd")
+    return Held(ours, threading.active_count(), len(list(files.iterdir())) if files.exists() else 0)
+
+
+def _require_flat(sizes: list[Held]) -> None:
+    first, last = sizes[0], sizes[-1]
+    grown = f"{first.objects} to {last.objects} objects"
+    require(last.objects <= first.objects * SLACK, f"expected memory flat, found {grown}")
+    require(last.threads <= first.threads, f"expected as many threads, found {first.threads} to {last.threads}")
+    require(last.files <= first.files + 2, f"expected as many open files, found {first.files} to {last.files}")

@@ -1,0 +1,79 @@
+"""Somebody else was faster: T10."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from keeper.demo.transactions import GWEI
+from keeper.journal.slot_records import Outcome
+from keeper.rpc import Rpc
+from tests.chain.lane_world import LaneKeeper
+from tests.chaos_suite.judge import accounted
+from tests.chaos_suite.scenario import Figures, Run, hit, require
+from tests.chaos_suite.stage import Stage
+from tests.chaos_suite.world import ENDANGERED, RIVAL
+
+MORE_BLOCKS = 3
+
+
+class Optimist:
+    """A ledger that calls everything that was mined a success."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def final(self, closing: Any, at: Any) -> None:
+        self._ledger.final([replace(one, outcomes=_as_achieved(one.outcomes)) for one in closing], at)
+
+
+def _as_achieved(outcomes: Mapping[int, Outcome]) -> dict[int, Outcome]:
+    return {intent: replace(outcome, status="achieved") for intent, outcome in outcomes.items()}
+
+
+def outbid(*, protected: bool) -> Run:
+    """T10: a competitor with another key and a higher tip takes some of the accounts in the same block."""
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        count = rng.randint(10, ENDANGERED)
+        keeper = stage.keeper(most=count, ledger=(lambda journal: journal) if protected else Optimist)
+        seen = stage.tick(keeper)
+        assert seen is not None, stage.errors
+        wanted = [plan.subject for plan in seen.plans if plan.kind == "liquidate"]
+        taken = rng.sample(wanted, rng.randint(1, count // 2))
+        rpc = Rpc(stage.proxy.url)
+        for raw in stage.site.rival(taken, tip=rng.randint(150, 300) * GWEI):
+            rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
+        stage.mine()
+        theirs = stage.effects(RIVAL.address)
+        hit(stage.reverted() > 0, f"expected some of ours to revert, found none; the competitor took {len(theirs)}")
+        lost = stage.reverted()
+        for _ in range(MORE_BLOCKS):
+            stage.tick(keeper)
+            stage.mine()
+        stage.settle(keeper)
+        _require_closed(stage, keeper)
+        return accounted(stage, keeper) | {"taken": len(theirs), "lost_races": lost}
+
+    return run
+
+
+def _require_closed(stage: Stage, keeper: LaneKeeper) -> None:
+    """At most one revert a job; the job is closed, says so, and what it cost is booked."""
+    failed = {one.tx_hash: one for one in stage.sent() if not one.succeeded}
+    rows = keeper.rows(
+        "SELECT s.winner_hash, i.id, i.subject, i.status, o.cause FROM slots s "
+        "JOIN slot_intents l ON l.slot_id = s.id JOIN intents i ON i.id = l.intent_id "
+        "LEFT JOIN outcomes o ON o.intent_id = i.id"
+    )
+    found = {tx_hash: (intent, subject, status, cause) for tx_hash, intent, subject, status, cause in rows}
+    accounts = [found[tx_hash][1] for tx_hash in failed]
+    require(len(set(accounts)) == len(accounts), f"expected one revert a job, found {len(accounts)}")
+    for tx_hash, one in failed.items():
+        _, subject, status, cause = found[tx_hash]
+        require(status == "failed", f"{subject}: expected its job closed as failed, found {status}")
+        require("taken" in str(cause), f"{subject}: expected its job closed as taken, found {cause!r}")
+        require(str(one.cost) in str(cause), f"{subject}: expected {one.cost} wei booked, found {cause!r}")
