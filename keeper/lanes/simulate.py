@@ -29,7 +29,7 @@ class Refused:
     text: str
 
     def __str__(self) -> str:
-        return f"simulation: {self.text}"
+        return f"no simulation: {self.text}" if self.kind == "node" else f"simulation: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Cause = Literal["reverts", "gas bomb", "large answer", "unknown error", "would revert"]
+Cause = Literal["reverts", "gas bomb", "large answer", "would revert"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ RETRIES: Final = RetryBudget(per_effect=10, in_all=500, window_s=3_600)
 
 _GAS_WORDS = ("out of gas", "outofgas", "gas required exceeds", "used all of")
 _LARGE_WORDS = ("larger than", "too large", "reverted with")
-_NODE_WORDS = ("timeout", "timed out", "internal error", "unanswered", "malformed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +40,7 @@ def cause_of(text: str, *, on_chain: bool) -> Cause:
         return "gas bomb"
     if on_chain:
         return "reverts"
-    if any(word in words for word in _LARGE_WORDS):
-        return "large answer"
-    return "unknown error" if any(word in words for word in _NODE_WORDS) else "would revert"
+    return "large answer" if any(word in words for word in _LARGE_WORDS) else "would revert"
 
 
 def folded(failures: Iterable[Struck]) -> Quarantine:

@@ -32,7 +32,7 @@ from keeper.submit.endpoints import Offered
 from tests.signer_desk import ADDRESS
 
 DEEPER = ((0, 6_334.44), (3_600, 5_000.0), (7_200, 4_000.0))
-AT_ONCE = replace(RULES, confirmations=0)
+AT_ONCE = replace(RULES, confirmations=0, gas_margin_ppm=10**9)  # so that every liquidation has GAS as its limit
 
 Open = Callable[..., LaneKeeper]
 

@@ -25,7 +25,6 @@ def unpaid(at: int, subject: str = "a") -> Struck:
         ("simulation: NL", False, "would revert"),
         ("simulation: used all of 1000 gas: too little, or a call that burns whatever it is given", False, "gas bomb"),
         ("simulation: reverted with 10000000 bytes: 0x", False, "large answer"),
-        ("simulation: the node left this request unanswered", False, "unknown error"),
     ],
 )
 def test_what_a_failure_tells(text: str, on_chain: bool, cause: str) -> None:
