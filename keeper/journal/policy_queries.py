@@ -17,7 +17,7 @@ from keeper.journal.slot_schema import offers, slot_attempts, slot_intents, slot
 from keeper.plans import Plan
 
 SIMULATED = "simulation: "
-"""How the cause of an intent begins whose own call failed in simulation; a node that could not say is nobody's fault."""
+"""How a cause begins where the intent's own call failed in simulation; a node that could not say is nobody's fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,17 +86,20 @@ def kinds(keeper: LaneKeeper) -> list[str]:
 # --- the line --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("message", "at_once"), [("internal error", 1), ("nonce too high: tx nonce 12, gapped nonce 10", 4)]
+)
 def test_a_nonce_that_a_node_refused_is_there_again_a_block_later(
-    tmp_path: Path, fallen: Fallen, proxy: ChaosProxy, signing: Signing
+    tmp_path: Path, fallen: Fallen, proxy: ChaosProxy, signing: Signing, message: str, at_once: int
 ) -> None:
-    """T4: an error for one nonce after the keeper has given away those above it."""
+    """T4: an error for one nonce after the keeper has given away those above it; told of a gap, at once."""
     before, first = fallen.rpc.block().number, count(fallen)
-    fault = proxy.add(Fault(Error(), sends(nonce=first + 1, last=1)))
+    fault = proxy.add(Fault(Error(message=message), sends(nonce=first + 1, last=1)))
     keeper = open_lane(tmp_path, fallen, proxy, signing.client("one"), most=4)
     keeper.tick()
     assert proxy.hits(fault) == 1
     proxy.mine()
-    assert sum(liquidations(fallen, before).values()) == 1
+    assert sum(liquidations(fallen, before).values()) == at_once
     keeper.settle()
     proxy.mine()
     assert sorted(liquidations(fallen, before).values()) == [1] * 4
@@ -126,9 +129,11 @@ class Loose:
             self._refuses.clear()
             return Refusal("selector", "expected another call")
         tx_hash, raw = self._key.sign(asked)
-        return SignedBytes(
+        one = SignedBytes(
             1, asked.request_id, asked.nonce, asked.kind, asked.intent, asked.effects, "", tx_hash, raw, 0, 0
         )
+        self._signed.append(one)
+        return one
 
     def signed(self, from_nonce: int) -> tuple[SignedBytes, ...]:
         return tuple(one for one in self._signed if one.nonce >= from_nonce)
@@ -255,6 +260,7 @@ def test_a_delegated_key_has_one_transaction_in_flight(
     ("message", "then"),
     [
         ("transaction underpriced", ["original", "replacement"]),
+        ("execution reverted: paused", ["original"]),  # simulated again, and it would succeed: offered again
         ("not enough keccak counters to continue the execution", ["original", "cancel"]),
         ("exceeds block gas limit", ["original", "replacement", "cancel"]),
     ],
@@ -264,14 +270,14 @@ def test_what_a_node_will_never_take_makes_way(
 ) -> None:
     first = count(fallen)
     keeper = open_lane(tmp_path, fallen, proxy, signing.client("one"), most=1)
-    fault = proxy.add(Fault(Error(message=message), sends(nonce=first, last=len(then) - 1)))
+    fault = proxy.add(Fault(Error(message=message), sends(nonce=first, last=max(len(then) - 1, 1))))
     keeper.tick()
     for _ in then[1:]:
         proxy.mine()
         keeper.settle()
-    assert proxy.hits(fault) == len(then) - 1
+    assert proxy.hits(fault) == max(len(then) - 1, 1)
     assert kinds(keeper) == then
-    finish(keeper, proxy)
+    finish(keeper, proxy, 4)
     assert count(fallen) == first + 1
     assert keeper.intents() == (Counter(cancelled=1) if then[-1] == "cancel" else Counter(achieved=1))
 
@@ -285,10 +291,11 @@ def test_who_is_refused_again_and_again_stays_out_and_nobody_else_does(
     """Accounts with bad debt and no insurance fund; a new keeper on the same journal leaves them alone as well."""
     with fallen_world(insurance_fund=0) as fallen, ChaosProxy(fallen.url, seed=1, geth_pool=True) as proxy:
         before = fallen.rpc.block().number
-        keeper = open_lane(tmp_path, fallen, proxy, Loose(refuses=-1), most=40)
+        signer = Loose(refuses=-1)
+        keeper = open_lane(tmp_path, fallen, proxy, signer, most=40)
         for _ in range(UNPAID.tolerated + 1):
             keeper.tick()
-            proxy.mine()
+            later(fallen, proxy, 1)
         refused = Counter(s for (s,) in keeper.rows("SELECT subject FROM intents WHERE status = 'refused'"))
         stubborn = {subject for subject, times in refused.items() if times == UNPAID.tolerated + 1}
         assert stubborn
@@ -298,9 +305,14 @@ def test_who_is_refused_again_and_again_stays_out_and_nobody_else_does(
         assert any("USD at risk stay undone" in record.message for record in caplog.records)
         assert set(liquidations(fallen, before)) and not stubborn & set(liquidations(fallen, before))
         keeper.app.journal.close()
-        again = open_lane(tmp_path, fallen, proxy, Loose(refuses=-1), most=40)
-        proxy.mine()
+        again = open_lane(tmp_path, fallen, proxy, signer, most=40)
+        later(fallen, proxy, 1)
         held = {hold.subject: hold.reason for hold in again.tick().holds}
         assert all("quarantined" in held[subject] for subject in stubborn)
-        proxy.mine(timestamp=fallen.rpc.block().timestamp + UNPAID.first_s)
+        later(fallen, proxy, UNPAID.first_s)
         assert stubborn & {plan.subject for plan in again.tick().plans}
+
+
+def later(fallen: Fallen, proxy: ChaosProxy, seconds: int) -> None:
+    """Mine a block so many seconds after the last one, however long the test took."""
+    proxy.mine(timestamp=fallen.rpc.block().timestamp + seconds)

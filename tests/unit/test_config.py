@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from keeper.config import keystore_password, load
 from keeper.config_fields import checksummed
 from keeper.errors import ConfigError, ExitCode, redacted
+from keeper.executors import rules_of
+from keeper.sending.priority import SendingPolicy
 
 EXAMPLE = Path(__file__).parents[2] / "keeper.example.toml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
@@ -201,6 +203,18 @@ def test_a_bad_url_from_the_environment_names_the_variable():
             "max_ether_per_hour = 0.1",
             "signer: expected max_ether_per_transaction <= per_hour <= per_day, found 0.5, 0.1, 50",
         ),
+        (
+            "[sending]",
+            '[sending]\npolicy = "profit"',
+            'signer.gas_token_usd: expected for sending.policy = "profit", found none',
+        ),
+        (
+            "[sending]",
+            '[sending]\npolicy = "profit"\nloss_ether_per_day = 1.0',
+            'sending: expected no loss_ether_per_day for policy = "profit"',
+        ),
+        ("[sending]", "[sending]\nleast_net_ether = 1.0", "sending: expected no least_net_ether for policy"),
+        ("[sending]", "[sending]\nreserved = 1.5", "sending.reserved: expected less than or equal to 1"),
         ('mode = "observe"', "tip_gwei = 200.0", "signer: expected tip_gwei <= max_fee_gwei, found 200, 100"),
         ('mode = "observe"', 'password = "SECRET"', "signer.password: expected no such key"),
         ("[journal]", '[journal]\nurl = "keeper.db"', "journal.url: expected a SQLAlchemy URL"),
@@ -363,3 +377,17 @@ def test_taking_without_a_taker_is_refused(write):
 def test_arrays_are_published_within_the_move_limit(write, share):
     with pytest.raises(ConfigError, match="publish_after_move"):
         load(write(changed("# publish_after_move = 0.5", f"publish_after_move = {share}")), environ={})
+
+
+def test_the_policy_and_the_caps_that_a_lane_gets(write):
+    less = changed("[sending]", "[sending]\nloss_ether_per_day = 2.0\nreserved = 0.25")
+    rules = rules_of(load(write(less), environ={}))
+    assert (rules.policy, rules.reserved_ppm) == (SendingPolicy("protocol", loss_budget=2 * 10**18), 250_000)
+    caps = rules.caps
+    found = (caps.per_transaction, caps.per_block, caps.per_hour, caps.per_day, caps.exposure)
+    assert found == tuple(ether * 10**17 for ether in (5, 50, 100, 500, 50))
+    usual = rules_of(load(EXAMPLE, environ={})).policy
+    assert usual == SendingPolicy("protocol", loss_budget=50 * 10**18)
+    paid = changed("[sending]", '[sending]\npolicy = "profit"\nleast_net_ether = 0.5')
+    rules = rules_of(load(write(paid.replace("# gas_token_usd", "gas_token_usd")), environ={}))
+    assert (rules.policy, rules.priced) == (SendingPolicy("profit", least_net=5 * 10**17), True)

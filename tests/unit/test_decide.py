@@ -293,3 +293,17 @@ def test_liquidations_come_before_parameters() -> None:
     known = Known({"BTC/USD": 3.0}, {"mm_ratio_buffer": 20_000}, {})
     plans, _ = decided(state(account(ALICE, 1.0)), endangered(ALICE, 5.0), own(1e6), policy=policy, known=known)
     assert [p.kind for p in plans] == ["liquidate", "set_parameters"]
+
+
+def test_who_is_quarantined_takes_no_place_and_is_told_until_when() -> None:
+    now, out = state(account("0xA", 1.0), account("0xB", 1.0)), "quarantined to second 9"
+    both = endangered("0xA", 50.0), endangered("0xB", 5.0)
+    known = replace(NOTHING_KNOWN, barred={"0xA": out})
+    plans, holds = decided(now, *both, policy=replace(POLICY, max_liquidations=1, own_account=""), known=known)
+    assert (liquidated(plans), holds) == (["0xB"], (Held("0xA", out),))
+
+
+def test_a_quarantined_parameter_stays_where_it_is() -> None:
+    known = Known({RATIO.symbol: 3.0}, {RATIO.parameter: RATIO.calm}, {}, barred={RATIO.parameter: "out"})
+    plans, holds = decided(state(), policy=replace(POLICY, rules=(RATIO,)), known=known)
+    assert (plans, holds) == ((), (Held(RATIO.parameter, "out"),))

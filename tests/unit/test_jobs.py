@@ -64,6 +64,12 @@ def test_the_heartbeat_says_block_age_and_totals(journal, config, heartbeat_file
     assert sorted(path.name for path in heartbeat_file.parent.glob("*beat*")) == ["beat.json"]
 
 
+def test_the_heartbeat_says_how_sending_stands(journal, config, heartbeat_file):
+    stands = {"alarms": ["spend cap per hour"], "left_alone": {"0xa": "quarantined"}, "unknown_answers": 0.25}
+    Jobs(journal, config, nothing, sending=lambda: stands, clock=lambda: 0.0).heartbeat()
+    assert json.loads(heartbeat_file.read_text())["sending"] == stands
+
+
 def test_a_heartbeat_that_cannot_be_written_leaves_the_old_one(journal, config, heartbeat_file, monkeypatch):
     jobs = Jobs(journal, config, nothing, clock=lambda: 1.0)
     jobs.heartbeat()

@@ -208,3 +208,12 @@ def test_an_accounts_name_gives_its_id_back(owner: str, sub: int) -> None:
 def test_ids_of_two_sub_accounts_have_different_names() -> None:
     assert account_name(int(ALICE, 16) << 96, ALICE) == ALICE
     assert account_name(int(ALICE, 16) << 96 | 12, ALICE) == f"{ALICE}/12"
+
+
+def test_who_is_quarantined_is_neither_started_nor_bought() -> None:
+    state_of = [standing(ALICE, -40), standing(BOB, -40, auction=3), standing(CAROL, 500)]
+    by_name = {s.account.name: s for s in state_of}
+    memory = Memory(barred={ALICE: "out", BOB: "out"})
+    plans, holds = liquidations(state(*state_of), by_name, replace(POLICY, take=True), memory, 3)
+    assert plans == []
+    assert {hold.subject: hold.reason for hold in holds} == {ALICE: "out", BOB: "in auction 3: out"}
