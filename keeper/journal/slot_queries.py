@@ -42,6 +42,12 @@ class SlotQueries:
         with self._database.reading() as connection:
             return read_slots(connection, (slots.c.sender == sender) & (slots.c.nonce >= nonce))
 
+    def final_since(self, sender: str, block_number: int) -> tuple[Slot, ...]:
+        """Return a sender's final slots that were mined in a block above `block_number`, by nonce."""
+        recent = (slots.c.state == "final") & (slots.c.mined_number > block_number)
+        with self._database.reading() as connection:
+            return read_slots(connection, (slots.c.sender == sender) & recent)
+
     def highest_nonce(self, sender: str) -> int | None:
         """Return the highest nonce with a slot that is not released, None if there is none."""
         query = select(slots.c.nonce).where(slots.c.sender == sender, slots.c.state != "released")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from keeper.chain import Block, Call
-from keeper.errors import SignerUnreachable, SigningRefused
+from keeper.errors import ChainError, SignerUnreachable, SigningRefused
 from keeper.heads import Head
 from keeper.in_turn import Step
 from keeper.isolation import Isolation
@@ -69,10 +69,10 @@ class LaneExecutor:
         with self._seated():
             if not (self._recovered and self._renewed()):
                 recover(self._ledger, self._signer, self._facts, block)
-                self._expire(block)
                 self._recovered = True
             self._alarms.begin()
             self._timestamp = block.timestamp
+            self._expire(block)
             slots = self._watch.settle(block)
             if slots:
                 waiting, market = self._waiting(slots, block), self._market(block)
@@ -102,10 +102,15 @@ class LaneExecutor:
 
     @contextmanager
     def _seated(self) -> Iterator[None]:
-        """After a lost signer or lease nothing is known about what was signed: the next block recovers first."""
+        """After a lost signer, lease or journal nothing is known about what was signed: the next block recovers first.
+
+        A chain that cannot be read is no such case: nothing is asked of it between a reserved nonce and its bytes.
+        """
         try:
             yield
-        except (SignerUnreachable, SigningRefused):
+        except ChainError:
+            raise
+        except Exception:
             self._recovered = False
             raise
 
@@ -133,9 +138,12 @@ class LaneExecutor:
         return [Step(Call(slot.to, slot.data), slot.gas) for slot in waiting if slot.purpose == "call"]
 
     def _expire(self, block: Block) -> None:
-        """Close what an earlier keeper intended and never signed: the world has moved on; this tick decides anew."""
+        """Close what was intended and never got a nonce, for the keeper stopped or could not read the chain.
+
+        The world has moved on, and while they are live their effects cannot be planned again: this tick decides anew.
+        """
         for intent in self._ledger.intents_without_slot():
-            self._close(intent, "expired", "not signed before the keeper stopped", block)
+            self._close(intent, "expired", "not signed in its own block", block)
 
     def _close(self, intent: Intent, status: ClosedStatus, cause: str, block: Block) -> None:
         self._ledger.close_intent(intent.id, status, cause, block.number)

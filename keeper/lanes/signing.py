@@ -57,10 +57,32 @@ def signed_and_stored(
 ) -> tuple[tuple[SlotAttempt, ...], dict[int, Refusal]]:
     """Return what was signed and is stored now, and the refusals by slot id.
 
+    What the exposure cap (wei) has no room for is not even signed: bytes that exist may land, stored or not.
     A refused nonce leaves a gap, so everything after it is refused too: the caller gives those nonces back.
     """
-    answers = signer.sign([request(one, chain_id) for one in wanted])
-    pairs = list(zip(wanted, answers, strict=True))
+    asked, refused = _beyond_cap(wanted, ledger, exposure_cap)
+    answers = signer.sign([request(one, chain_id) for one in asked]) if asked else ()
+    pairs = list(zip(asked, answers, strict=True))
     given = [attempt(one, said) for one, said in pairs if isinstance(said, SignedBytes)]
-    refused = {one.slot.id: said for one, said in pairs if isinstance(said, Refusal)}
+    refused |= {one.slot.id: said for one, said in pairs if isinstance(said, Refusal)}
     return ledger.stored(given, moment(block), exposure_cap=exposure_cap) if given else (), refused
+
+
+def _beyond_cap(
+    wanted: Sequence[Wanted], ledger: Ledger, exposure_cap: int
+) -> tuple[tuple[Wanted, ...], dict[int, Refusal]]:
+    """Return what fits the cap, in order, and the rest refused. A sibling adds what it is dearer than its others."""
+    fitting: list[Wanted] = []
+    refused: dict[int, Refusal] = {}
+    held = ledger.exposure(wanted[0].slot.sender).total if wanted else 0
+    for one in wanted:
+        siblings = ledger.siblings(one.slot.id) if one.ordinal else ()
+        dearest = max((sibling.gas * sibling.max_fee for sibling in siblings), default=0)
+        added = max(one.gas * one.fees.max_fee - dearest, 0)
+        if held + added > exposure_cap:
+            reason = f"expected open nonces to cost at most {exposure_cap} wei, found {held + added}; wait or raise it"
+            refused[one.slot.id] = Refusal("exposure", reason)
+        else:
+            held += added
+            fitting.append(one)
+    return tuple(fitting), refused

@@ -21,6 +21,8 @@ CALLERS_SHARE = 64
 """A call cannot give a callee its last 64th of gas (EIP-150): one that burns all it gets leaves that at most."""
 LOST_DEPTH = 3
 """Blocks a nonce must have been used for before a slot without receipt is lost: receipts may lag the head."""
+AUDIT_DEPTH = 64
+"""Blocks whose final slots are looked at again: two epochs, after which Ethereum itself calls them final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +168,23 @@ class Watch:
     # --- audit -------------------------------------------------------------------------------------
 
     def _audit(self, block: Block) -> None:
-        """Reopen closed slots that the chain no longer counts: a reorg deeper than `confirmations`."""
-        count = self._facts.nonce(self._signer.address, block)
-        if not isinstance(count, Agreed):
+        """Reopen final slots whose block left the chain: a reorg deeper than `confirmations`.
+
+        Their block is compared, not the nonce count alone: another sibling may have taken the nonce meanwhile.
+        """
+        closed = self._ledger.final_since(self._signer.address, block.number - AUDIT_DEPTH)
+        if not closed:
             return
-        closed = [s.id for s in self._ledger.slots_from(self._signer.address, count.answer) if s.state == "final"]
-        if closed:
-            log.error("%d final transactions left the chain, from nonce %d on", len(closed), count.answer)
-            self._ledger.orphaned(closed, "a reorg deeper than finality", moment(block))
+        heights = sorted({slot.standing.mined_number or 0 for slot in closed})
+        headers = dict(zip(heights, self._facts.headers(heights), strict=True))
+        gone = [slot.id for slot in closed if _left_the_chain(slot, headers[slot.standing.mined_number or 0])]
+        if gone:
+            log.error("%d final transactions left the chain", len(gone))
+            self._ledger.orphaned(gone, "a reorg deeper than finality", moment(block))
+
+
+def _left_the_chain(slot: Slot, header: Reading[Block]) -> bool:
+    return isinstance(header, Agreed) and header.answer.hash != slot.standing.mined_hash
 
 
 def _place(receipt: Receipt) -> tuple[str, int, str]:

@@ -109,10 +109,15 @@ class Facts:
                 raise RpcUnreachable(f"expected what was asked for, found {type(e).__name__}: {e}"[:200]) from e
 
         expected = self._endpoints.chain_id
-        asked = self._endpoints.usable(urgent=True, least=self._needed) if names is None else names
+        asked = self._asked() if names is None else names
         answers = self._endpoints.ask(asked, read)
         good = {name: answer for name, answer in answers.items() if not isinstance(answer, ChainError)}
         return good, {name: str(answer) for name, answer in answers.items() if isinstance(answer, ChainError)}
+
+    def _asked(self) -> tuple[str, ...]:
+        """Return whom to ask: every usable endpoint, and those of another chain, which may have come back to ours."""
+        strayed = (view.name for view in self._endpoints.views() if view.wrong_chain is not None)
+        return (*self._endpoints.usable(urgent=True, least=self._needed), *strayed)
 
 
 def _told(said: Any | RpcRefusal) -> Any:
