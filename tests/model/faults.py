@@ -84,8 +84,8 @@ def _lost_unseen() -> ExitStack:
     """A nonce counts as used by a stranger although nobody looked for the siblings' receipts."""
 
     class Unseen(watch.Found):
-        receipts = ()  # type: ignore[assignment]
-        is_absent = True  # type: ignore[assignment]
+        receipts = ()
+        is_absent = True
 
     return _patched(mock.patch.object(watch, "Found", Unseen))
 

@@ -81,7 +81,7 @@ class World:
         shutil.rmtree(self.folder)
         self.folder.mkdir()
         self._wall_ms = 1_700_000_000_000
-        self._patches = [
+        self._patches: list[Any] = [
             mock.patch.object(offering, "wall_ms", lambda: self._wall_ms),
             mock.patch("keeper.journal.database.create_engine", _engine),
             mock.patch("keeper.signer.database.create_engine", _engine),
@@ -98,6 +98,7 @@ class World:
         self.nodes = [Node(name, self.chain, self.reader.offered) for name in "abc"]
         self._left: int | None = None  # calls until `_blow`
         self._blow: Callable[[], None] = self._crash
+        self._refused = ""  # method of the ledger that finds its disk full, once
         self._loses = ""  # operation whose answer the signer's connection loses
         self.keeper = self._started()
         self.is_broken = False
@@ -119,6 +120,9 @@ class World:
     def _tap(self, name: str, done: bool) -> None:
         if done and name in WRITES:
             self.reader.check()
+        if name == self._refused and not done:
+            self._refused = ""
+            self._refuse()
         if self._left is None or (self._blow == self._refuse and (done or name not in WRITES)):
             return
         self._left -= 1
@@ -133,6 +137,10 @@ class World:
 
     def _crash(self) -> None:
         raise Crash
+
+    def refuse(self, method: str) -> None:
+        """Let the journal's disk be full at the next call of one method."""
+        self._refused = method
 
     def _refuse(self) -> None:
         raise JournalError("journal: expected a database that answers, found 'database or disk is full'")

@@ -2,7 +2,7 @@
 
 A plain model of the rules runs beside the journal: one live intent per effect; what was given a nonce closes with it;
 closed stays closed; nothing of the ledger is ever forgotten; reopening changes nothing. The slots themselves have a
-model of their own: test_slot_rules.py.
+model of their own: test_ledger_machine.py.
 """
 
 import tempfile

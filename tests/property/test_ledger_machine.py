@@ -94,7 +94,7 @@ class Ledger(RuleBasedStateMachine):
 
 
 CI = settings(
-    max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
 )
 AT_LENGTH = settings(CI, max_examples=1_000, stateful_step_count=60, derandomize=False)
 
@@ -105,7 +105,7 @@ TestLedger.settings = AT_LENGTH if os.environ.get("KEEPER_MACHINE") == "slow" el
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_protection_switched_off_is_noticed(fault: str) -> None:
     invariant, broken = FAULTS[fault]
-    search = settings(CI, max_examples=50, phases=[Phase.generate])
+    search = settings(CI, max_examples=60, phases=[Phase.generate])
     with broken(), pytest.raises(Broken) as found:
         run_state_machine_as_test(Ledger, settings=search)
     assert found.value.invariant == invariant

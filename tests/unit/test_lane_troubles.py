@@ -1,0 +1,126 @@
+"""What a block that ended early, a strayed endpoint or a deep reorg leaves behind is seen through by the lane.
+
+The same model world as tests/property/test_ledger_machine.py; each protection is switched off once, and then it is not.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from unittest import mock
+
+import pytest
+
+from keeper.lanes import watch
+from keeper.lanes.executor import LaneExecutor
+from keeper.submit.facts import Facts
+from tests.model.endpoints import Node
+from tests.model.reader import Broken
+from tests.model.world import World
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.close()
+
+
+def seen_through(world: World, *, is_protected: bool) -> None:
+    """Everything ends as the chain says, or, with the protection off, does not."""
+    with nullcontext() if is_protected else pytest.raises(Broken):
+        world.see_through()
+
+
+def mined(world: World, blocks: int, accounts: list[int]) -> None:
+    for _ in range(blocks):
+        world.chain.mine(random.Random(1))
+        world.block(accounts)
+
+
+@contextmanager
+def _deaf(_lane: LaneExecutor) -> Iterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("is_protected", [True, False])
+def test_a_journal_that_could_not_be_written_after_a_signature_is_made_up_for(world: World, is_protected: bool) -> None:
+    """T31: the signer has bytes the ledger lacks, and every later nonce waits for theirs."""
+    with nullcontext() if is_protected else mock.patch.object(LaneExecutor, "_seated", _deaf):
+        world.refuse("stored")
+        world.block([1, 2, 3])
+        assert "disk is full" in world.said[-1]
+        assert world.reader.rows("SELECT DISTINCT state FROM slots") == [("reserved",)]
+        assert not world.chain.pool  # nothing was offered
+        seen_through(world, is_protected=is_protected)
+
+
+@pytest.mark.parametrize("method", ["reserve", "sign", "stored", "offering", "answered", "mined", "final"])
+def test_a_journal_that_is_full_for_a_moment_stops_that_block_alone(world: World, method: str) -> None:
+    mined(world, 2, [1, 2])
+    world.refuse(method)
+    for accounts in ([3, 4], [5], [6]):
+        mined(world, 1, accounts)
+    world.chain.reorg(2, random.Random(1))
+    mined(world, 3, [])
+    assert any("disk is full" in said for said in world.said)
+    seen_through(world, is_protected=True)
+
+
+def test_what_was_decided_when_the_chain_fell_silent_can_be_planned_again(world: World) -> None:
+    world.head.is_down = True
+    world.block([1])
+    assert world.reader.rows("SELECT status FROM intents") == [("intended",)]
+    world.head.is_down = False
+    mined(world, 1, [1])
+    assert world.reader.rows("SELECT status FROM intents ORDER BY id") == [("expired",), ("live",)]
+    seen_through(world, is_protected=True)
+
+
+@pytest.mark.parametrize("is_protected", [True, False])
+def test_endpoints_that_were_another_chains_for_a_block_are_asked_again(world: World, is_protected: bool) -> None:
+    """F23: the wrong chain behind the same URL after a fail-over, and then the right one again."""
+
+    def usable(facts: Facts) -> tuple[str, ...]:
+        return facts._endpoints.usable(urgent=True, least=2)
+
+    with nullcontext() if is_protected else mock.patch.object(Facts, "_asked", usable):
+        mined(world, 1, [1])
+        for node in world.nodes[:2]:
+            stray(world, node)
+        seen_through(world, is_protected=is_protected)
+
+
+def stray(world: World, node: Node) -> None:
+    node.reads = "other chain"
+    mined(world, 1, [2])
+    node.reads = "true"
+
+
+@pytest.mark.parametrize("is_protected", [True, False])
+def test_a_sibling_in_place_of_a_final_one_is_noticed(world: World, is_protected: bool) -> None:
+    """F11 deeper than finality: the count of nonces is as before, the hash is not."""
+    with nullcontext() if is_protected else mock.patch.object(watch, "_left_the_chain", lambda *_: False):
+        world.block([1])
+        for _ in range(2):
+            world.chain.mine(random.Random(0), most=0)
+            world.block([])  # the head of line has waited: it is replaced
+        original, replacement = sorted(world.chain.pool.values(), key=lambda tx: tx.max_fee)
+        del world.chain.pool[replacement.tx_hash]
+        mined(world, 4, [])
+        assert world.reader.rows("SELECT winner_hash, state FROM slots") == [(original.tx_hash, "final")]
+        world.chain.pool = {replacement.tx_hash: replacement}
+        world.chain.reorg(4, random.Random(0))
+        seen_through(world, is_protected=is_protected)
+        winners = world.reader.rows("SELECT winner_hash FROM slots")
+        assert (winners == [(replacement.tx_hash,)]) is is_protected
+
+
+def test_a_replacement_that_the_exposure_cap_has_no_room_for_is_not_signed(world: World) -> None:
+    """I5 counts what the signer has signed: bytes may land, stored or not."""
+    world.block([1, 2, 3, 4, 5, 6, 7])
+    world.chain.base_fee *= 4
+    for _ in range(3):
+        world.chain.mine(random.Random(0), most=0)
+        world.block([])
+    assert world.said == []  # no block ended early
+    seen_through(world, is_protected=True)
