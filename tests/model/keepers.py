@@ -16,11 +16,12 @@ from keeper.journal.database import Database
 from keeper.lanes import simulate
 from keeper.lanes.executor import LaneExecutor
 from keeper.lanes.rescue import Stake
-from keeper.lanes.rules import LaneRules
+from keeper.lanes.rules import LaneRules, Windows
 from keeper.lanes.seat import Seat
 from keeper.plans import Liquidate, Plan
 from keeper.sending.fees import Caps
 from keeper.sending.limits import BalanceWatch
+from keeper.sending.priority import SendingPolicy
 from keeper.signer import wire
 from keeper.signer.answers import answer
 from keeper.signer.client import Line, SignerClient
@@ -32,7 +33,7 @@ from tests.ledger_world import account
 from tests.model.endpoints import Head
 from tests.signer_desk import ADDRESS, CHAIN, GWEI, HOUSE, Desk, touch
 
-GAS = 100_000
+GAS, ETHER = 100_000, 10**18
 EXPOSURE_CAP = 6 * GAS * 25 * GWEI  # six calls at the usual fees, fewer when fees rise
 RULES = LaneRules(
     chain_id=CHAIN,
@@ -43,6 +44,8 @@ RULES = LaneRules(
     fees=Caps(max_fee=150 * GWEI, tip=2 * GWEI, tip_ceiling=40 * GWEI, spend=GAS * 150 * GWEI),
     exposure_cap=EXPOSURE_CAP,
     balance=BalanceWatch(0, 0),
+    windows=Windows(ETHER, 20 * ETHER, 50 * ETHER),
+    policy=SendingPolicy("protocol", loss_budget=50 * ETHER),
 )
 
 
