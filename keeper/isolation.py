@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from keeper.journal.policy_queries import Failure
 from keeper.sending.quarantine import Quarantine
 from keeper.sending.strikes import REMEMBERED_S, Struck, barred, cause_of, folded
-from keeper.stakes import micro_usd
+from keeper.units import to_base
 
 log = logging.getLogger(__name__)
-MICRO = 10**6
+MICRO_DECIMALS: Final = 6
+MICRO: Final = 10**6
 
 
 class Failures(Protocol):
@@ -49,12 +50,12 @@ class Isolation:
     def _struck(self, now: int) -> tuple[Struck, ...]:
         return tuple(
             Struck(
-                subject=one.plan.subject,
-                effect=one.plan.effect,
+                subject=one.subject,
+                effect=one.effect,
                 cause=cause_of(one.cause, on_chain=one.on_chain),
                 paid=one.on_chain,
                 at=one.timestamp,
-                value_at_risk=micro_usd(one.plan),
+                value_at_risk=to_base(one.at_risk_usd, MICRO_DECIMALS, up=False),
             )
             for one in self._ledger.failures(now - REMEMBERED_S)
         )

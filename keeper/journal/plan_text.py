@@ -30,6 +30,12 @@ def decode(kind: str, text: str) -> Plan:
     return plan
 
 
+def at_risk_usd(text: str) -> float:
+    """Return the shortfall, else the profit, USD, that a plan stored by any version states; 0.0 where there is none."""
+    fields = json.loads(text)
+    return max(float(fields.get("shortfall", fields.get("profit", 0.0))), 0.0)
+
+
 _KINDS: dict[str, type[Plan]] = {
     "liquidate": Liquidate,
     "set_parameters": SetParameters,

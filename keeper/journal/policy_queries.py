@@ -14,7 +14,6 @@ from keeper.journal.database import Database
 from keeper.journal.lifecycle import CLOSED, SlotState
 from keeper.journal.schema import intents, ticks
 from keeper.journal.slot_schema import offers, slot_attempts, slot_intents, slots
-from keeper.plans import Plan
 
 SIMULATED = "simulation: "
 """How a cause begins where the intent's own call failed in simulation; a node that could not say is nobody's fault."""
@@ -41,7 +40,9 @@ class SlotSpend:
 class Failure:
     """An intent that came to nothing by its own doing: mined without effect, or refused by the simulation."""
 
-    plan: Plan
+    subject: str
+    effect: str
+    at_risk_usd: float  # as its plan stated it, >= 0
     cause: str
     on_chain: bool  # mined: its gas is paid
     timestamp: int  # block time, seconds, of the newest tick up to the block that closed it
@@ -89,7 +90,14 @@ class PolicyQueries:
             better.c.subject == intents.c.subject, better.c.status == "achieved", better.c.id > intents.c.id
         )
         query = (
-            select(intents.c.kind, intents.c.plan, intents.c.cause, intents.c.status, closed_at.label("closed_at"))
+            select(
+                intents.c.subject,
+                intents.c.effect,
+                intents.c.plan,
+                intents.c.cause,
+                intents.c.status,
+                closed_at.label("closed_at"),
+            )
             .join(ticks, ticks.c.id == intents.c.tick_id)
             .where(
                 ticks.c.timestamp > since_timestamp,
@@ -100,7 +108,14 @@ class PolicyQueries:
         )
         with self._database.reading() as connection:
             return tuple(
-                Failure(plan_text.decode(row.kind, row.plan), row.cause, row.status == "failed", row.closed_at)
+                Failure(
+                    subject=row.subject,
+                    effect=row.effect,
+                    at_risk_usd=plan_text.at_risk_usd(row.plan),
+                    cause=row.cause,
+                    on_chain=row.status == "failed",
+                    timestamp=row.closed_at,
+                )
                 for row in connection.execute(query)
             )
 

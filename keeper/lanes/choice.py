@@ -10,7 +10,7 @@ from keeper.journal.records import Intent
 from keeper.lanes.books import Used, is_liquidation
 from keeper.lanes.rules import LaneRules
 from keeper.sending.fees import Offer
-from keeper.sending.limits import Ask, BalanceState, Stop, affordable, permit, room
+from keeper.sending.limits import PPM, Ask, BalanceState, Stop, affordable, permit, room
 from keeper.sending.priority import Job, ordered
 from keeper.venues.base import Sending
 
@@ -98,8 +98,16 @@ def _no_place(one: Priced, used: Used, gas: Sequence[int], block_gas: int, rules
     Others than liquidations also leave room for the others that wait already.
     """
     mine, kind = one.for_liquidation, "" if one.for_liquidation else " beside what is kept for liquidations"
-    if not room(rules.per_block, *used.lanes, rules.reserved_ppm, for_liquidation=mine):
+    if not _lanes(used, rules, for_liquidation=mine):
         return f"signer.max_transactions_per_block is {rules.per_block}, and none is left{kind}"
     others = gas[1] if mine else used.waiting_gas
     left = room(block_gas, gas[0], others, rules.reserved_ppm, for_liquidation=mine)
     return f"a block holds {block_gas} gas, {left} is left{kind}, {one.gas} may be used" if one.gas > left else ""
+
+
+def _lanes(used: Used, rules: LaneRules, *, for_liquidation: bool) -> int:
+    """Return how many transactions this block may still open. The reserve is rounded down: a keeper that may send one
+    a block still sends others than liquidations."""
+    by_liquidations, by_others = used.lanes
+    kept = by_liquidations if for_liquidation else max(rules.per_block * rules.reserved_ppm // PPM, by_liquidations)
+    return max(rules.per_block - kept - by_others, 0)

@@ -99,6 +99,10 @@ def test_what_is_kept_for_liquidations_is_used_by_nobody_else() -> None:
     assert (names(chosen), set(causes(refused))) == ("a b", {"p"})
 
 
+def test_a_keeper_that_may_send_one_a_block_also_sends_others() -> None:
+    assert names(choose([priced(parameter("p"))], ROOM, replace(RULES, per_block=1, reserved_ppm=200_000))[0]) == "p"
+
+
 def test_the_reserve_of_a_blocks_gas() -> None:
     tight = replace(ROOM, block_gas=4 * GAS)
     rules = replace(RULES, reserved_ppm=500_000)

@@ -5,10 +5,8 @@ import pytest
 from keeper.chain import Block
 from keeper.journal import TickRecord
 from keeper.journal.slot_records import Answer, Closing, Mined, NewOffer, Outcome, Release, filler
-from keeper.plans import Liquidate, PublishArrays
+from keeper.plans import Liquidate
 from tests.ledger_world import FEE, GAS, KEY, NO_CAP, OTHER, account, call, file_url, intend, moment, opened, signed
-
-ARRAYS = PublishArrays("curie", 1, 99, "0x01", "0x02", 1, "0x03", "0x", "why", 9)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -80,13 +78,14 @@ def test_failures_on_the_chain_and_in_simulation_are_told_until_the_subject_succ
     journal.close_intent(capped.id, "refused", "spend cap per day: expected less", 3)
     with opened(url) as again:
         found = again.failures(0)
-    told = [(one.plan.subject, one.cause, one.on_chain, one.timestamp) for one in found]
+    told = [(one.subject, one.cause, one.on_chain, one.timestamp) for one in found]
+    assert [one.at_risk_usd for one in found] == [1.0, 1.0]
     assert told == [(account(1), "as its logs say", True, 72), (account(2), "simulation: NL", False, 36)]
     assert journal.failures(36) == ()  # decided on at exactly second 36
     (better,) = tick(journal, 8, [Liquidate("curie", account(1), "0xm", 1.0, 2.0, 11)])
     (slot,) = sent(journal, 8, [better])
     close(journal, slot, journal.siblings(slot.id)[0], 9, "achieved")
-    assert [one.plan.subject for one in journal.failures(0)] == [account(2)]
+    assert [one.subject for one in journal.failures(0)] == [account(2)]
 
 
 def test_the_last_answer_of_each_endpoint_counts(journal):

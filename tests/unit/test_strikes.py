@@ -4,7 +4,6 @@ import pytest
 
 from keeper.isolation import Isolation
 from keeper.journal.policy_queries import Failure
-from keeper.plans import Liquidate
 from keeper.sending.strikes import RETRIES, Struck, barred, cause_of
 
 
@@ -77,7 +76,7 @@ class Told:
 
 
 def failed(account: str, at: int) -> Failure:
-    return Failure(Liquidate("v", account, "m", 1_234.5, 9.0, 9), "no event", True, at)
+    return Failure(account, f"v:liquidate:{account}", 1_234.5, "no event", True, at)
 
 
 def test_the_alarm_names_who_is_new_and_what_stays_undone_and_comes_once(caplog: pytest.LogCaptureFixture) -> None:
