@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keeper.chain import Block, Receipt
+from keeper.errors import ChainError
 from keeper.journal.records import Intent
 from keeper.journal.slot_records import CALLS, Closing, Loss, Mined, Outcome, Slot, SlotAttempt
 from keeper.lanes.offering import moment
 from keeper.lanes.ports import Facts, Ledger, Signer
+from keeper.plans import Plan
 from keeper.submit.agreement import Agreed, Conflict, Reading
 from keeper.venues.base import Venue
 
@@ -128,12 +130,26 @@ class Watch:
         outcomes = {}
         for intent_id in one.slot.intents:
             if intent_id in live:
-                effect = self._venue.confirm(live[intent_id].plan, receipt)
-                burnt = not receipt.succeeded and receipt.gas_used >= winner.gas - winner.gas // CALLERS_SHARE
-                summary = f"{effect.summary}; used all of {winner.gas} gas" if burnt else effect.summary
+                plan = live[intent_id].plan
+                effect = self._venue.confirm(plan, receipt)
+                summary = effect.summary if receipt.succeeded else self._why(plan, one.slot, winner, receipt)
                 outcomes[intent_id] = Outcome("achieved" if effect.achieved else "failed", summary)
-                log.info("%s: %s", live[intent_id].plan.effect, summary)
+                log.info("%s: %s", plan.effect, summary)
         return outcomes
+
+    def _why(self, plan: Plan, slot: Slot, winner: SlotAttempt, receipt: Receipt) -> str:
+        """Return why a call reverted, as far as the chain tells, and what that cost."""
+        cost = f"cost {receipt.gas_used * receipt.effective_gas_price} wei"
+        if receipt.gas_used >= winner.gas - winner.gas // CALLERS_SHARE:
+            return f"reverted; used all of {winner.gas} gas; {cost}"
+        return f"reverted; {'taken by somebody else; ' if self._is_taken(plan, slot, receipt) else ''}{cost}"
+
+    def _is_taken(self, plan: Plan, slot: Slot, receipt: Receipt) -> bool:
+        try:
+            return self._venue.done(plan, slot.opened_block, receipt.block_number)
+        except ChainError as error:
+            log.warning("%s: whether it was taken is not known: %s", plan.effect, error)
+            return False
 
     def _close_lost(self, found: Sequence[Found], block: Block) -> bool:
         """Close slots whose nonce a stranger's transaction used, once that is final and no sibling was found."""

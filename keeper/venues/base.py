@@ -151,6 +151,9 @@ class Venue(Protocol):
     def confirm(self, plan: Plan, receipt: Receipt) -> Effect:
         """Say from the receipt's logs whether `plan` happened, whatever else happened in it. Raises ForeignPlan."""
 
+    def done(self, plan: Plan, first: int, last: int) -> bool:
+        """Say from the logs of blocks `first` to `last`, both included, whether anybody did what `plan` is for."""
+
 
 def each_alone(venue: Venue, plans: Sequence[Plan]) -> tuple[Sending, ...]:
     return tuple(Sending((row,), venue.encode(plan)) for row, plan in enumerate(plans))

@@ -217,6 +217,14 @@ class PerpCurie:
                 return Effect(True, f"took {size:.6g} for {notional:,.2f} USD, fee {fee:,.2f} USD")
         return Effect(False, "mined without a PositionLiquidated event of this account")
 
+    def done(self, plan: Plan, first: int, last: int) -> bool:
+        if not isinstance(plan, Liquidate):
+            return False
+        topic = interface(CLEARING_HOUSE).event("PositionLiquidated").topic
+        logs = self._rpc.logs([self.contracts.clearing_house], [topic], first, last)
+        subjects = {(topic_address(log.topics[1]), topic_address(log.topics[2])) for log in logs}
+        return (plan.account, plan.market) in subjects
+
     def parameter(self, state: VenueState, name: str) -> int | None:
         """Return a settable parameter's present number, or None where this block's state does not hold it."""
         kind, _, token = name.partition(":")

@@ -32,6 +32,8 @@ GAS: Final = {
     "take": (2_000_000, 110_000),
 }
 """Gas limits, not costs: a flat part, and what each array or leg may add."""
+TOLD_BY: Final = {"start_auction": "AuctionStarted", "take_auction": "Taken", "end_auction": "AuctionEnded"}
+"""Kind of plan → the event of whoever did it."""
 
 
 class Reference:
@@ -168,6 +170,13 @@ class Reference:
         if isinstance(plan, PublishArrays):
             return self._published(plan, receipt)
         raise ForeignPlan(self.name, plan)
+
+    def done(self, plan: Plan, first: int, last: int) -> bool:
+        if plan.kind not in TOLD_BY:
+            return False
+        topic = interface(AUCTIONS).event(TOLD_BY[plan.kind]).topic
+        logs = self._rpc.logs([self.contracts.auctions], [topic], first, last)
+        return any(int(log.topics[1], 16) == account_id(plan.subject) for log in logs)
 
     def _started(self, plan: StartAuction, receipt: Receipt) -> Effect:
         for indexed, body in self._events(receipt, self.contracts.auctions, AUCTIONS, "AuctionStarted"):

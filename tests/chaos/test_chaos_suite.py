@@ -11,7 +11,10 @@ from tests.chaos_suite.table import MISSING, SCENARIOS, WANTED
 from tests.chaos_suite.workers import BY_NAME
 from tests.chaos_suite.world import Worlds
 
-SHORT = (Job("T1", 1), Job("T1", 1, protected=False))
+SHORT = (
+    *(Job(name, 1) for name in ("T2", "T3", "T4", "T5", "T6", "T10")),
+    *(Job(name, 1, protected=False) for name in ("T1", "T3", "T6")),
+)
 
 
 @pytest.fixture(scope="module")

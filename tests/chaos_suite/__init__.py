@@ -8,7 +8,8 @@ runs scenarios × seeds (`make chaos`: all, 20 seeds) and writes `build/chaos.js
 its journal, the signer's store) is kept under `build/chaos/<scenario>-<seed>/`. `--resume` leaves out what passed
 before with the same sources, from `build/chaos.jsonl`.
 
-The parts: `world.py` (venues with endangered accounts, built once per worker), `stage.py` (one run: proxy, signer
+The parts: `world.py` (venues with endangered accounts, built once per worker: "curie", and "reference" of
+`reference_site.py`), `judge.py` (shared criteria), `rival.py` (a stranger's key), `stage.py` (one run: proxy, signer
 process, keepers, what is counted), `scenario.py` (what a scenario is), `once.py` (one run, judged), `workers.py`,
 `results.py`, `table.py` (every scenario).
 
@@ -36,7 +37,8 @@ How to add one
 
    `require` raises Failed: a pass criterion does not hold. `hit` raises Unhit: the fault was not there, so the run
    says nothing. Any other exception is an error. The unprotected run must end in Failed, nothing else.
-2. Add one line to SCENARIOS in `table.py` and take the name out of MISSING there.
+2. Add one line to SCENARIOS in `table.py` (`world="reference"` for that venue; `geth_pool=False` for Anvil's own pool)
+   and take the name out of MISSING there.
 3. Take what may vary from `rng` (which nonces, how many, fees, order, the fault's block), so that 20 seeds are 20
    different runs; the same seed is the same run.
 4. Criteria and figures come from the chain (`stage.effects()`, `sent()`, `reverted()`, `spent()`, `nonces(keeper)`,

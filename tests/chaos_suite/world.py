@@ -10,26 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
 from keeper.abi import interface, topic_address
-from keeper.chain import Call
 from keeper.chaos.mining import next_base_fee
 from keeper.demo.curie import USDC, deposit
 from keeper.demo.traders import BEAR, CRASH
-from keeper.demo.transactions import FUNDS, GWEI, Batch, call
+from keeper.demo.transactions import FUNDS, Batch, call
 from keeper.lanes.ports import Signer
 from keeper.lanes.rules import LaneRules
 from keeper.rpc import Rpc
 from tests.chain import lane_world
-from tests.chain.lane_world import CHAIN_ID, GAS, RULES, Fallen, LaneKeeper, fallen_world, open_lane
+from tests.chain.lane_world import RULES, Fallen, LaneKeeper, fallen_world, open_lane
+from tests.chaos_suite.reference_site import reference
+from tests.chaos_suite.rival import RIVAL, signed
 from tests.signer_desk import ADDRESS
 
 ENDANGERED = 50
-RIVAL: LocalAccount = Account.from_key(bytes([7]) * 32)
 RIVAL_DEPOSIT = 20_000_000 * USDC
-RIVAL_MAX_FEE = 500 * GWEI
 GAS_LIMIT = 120_000_000
 """Of a block: all fifty fit in one, so that what delays them is the fault."""
 
@@ -98,13 +94,7 @@ class CurieSite:
         market = self.fallen.deployment.markets[0].base_token
         nonce = self.rpc.nonce(RIVAL.address, self.rpc.block())
         calls = [call(self._house, "liquidate(address,address)", account, market) for account in accounts]
-        return [_signed(one, nonce + row, tip) for row, one in enumerate(calls)]
-
-
-def _signed(one: Call, nonce: int, tip: int) -> bytes:
-    fees = {"gas": GAS, "maxFeePerGas": RIVAL_MAX_FEE, "maxPriorityFeePerGas": tip}
-    fields = {"type": 2, "chainId": CHAIN_ID, "nonce": nonce, "to": one.to, "value": 0, "data": one.data, **fees}
-    return bytes(RIVAL.sign_transaction(fields).raw_transaction)
+        return [signed(one, nonce + row, tip) for row, one in enumerate(calls)]
 
 
 @contextmanager
@@ -119,7 +109,7 @@ def curie() -> Iterator[CurieSite]:
         yield CurieSite(fallen)
 
 
-WORLDS: Mapping[str, Callable[[], AbstractContextManager[Site]]] = {"curie": curie}
+WORLDS: Mapping[str, Callable[[], AbstractContextManager[Site]]] = {"curie": curie, "reference": reference}
 
 
 class Worlds:

@@ -24,8 +24,8 @@ OUTAGES = 20
 SETTLED_AFTER = 5
 """Outages after which everything that is made once exists."""
 POLL_S = 0.01
-SLACK = 1.05
-"""Of the keeper's objects: caches of blocks come and go."""
+SLACK = 100
+"""Of the keeper's objects: caches come and go, but a leak of a few an outage is found."""
 KINDS = (Reset(), Status(502), Status(503), Truncate(0.3))
 
 
@@ -159,6 +159,6 @@ def _held() -> Held:
 def _require_flat(sizes: list[Held]) -> None:
     first, last = sizes[0], sizes[-1]
     grown = f"{first.objects} to {last.objects} objects"
-    require(last.objects <= first.objects * SLACK, f"expected memory flat, found {grown}")
+    require(last.objects <= first.objects + SLACK, f"expected memory flat, found {grown}")
     require(last.threads <= first.threads, f"expected as many threads, found {first.threads} to {last.threads}")
     require(last.files <= first.files + 2, f"expected as many open files, found {first.files} to {last.files}")

@@ -1,7 +1,7 @@
-"""Somebody else was faster: T10."""
+"""Somebody else was faster: T10, T21."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,15 @@ from keeper.journal.slot_records import Outcome
 from keeper.rpc import Rpc
 from tests.chain.lane_world import LaneKeeper
 from tests.chaos_suite.judge import accounted
+from tests.chaos_suite.rival import RIVAL
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.stage import Stage
-from tests.chaos_suite.world import ENDANGERED, RIVAL
+from tests.chaos_suite.world import ENDANGERED
 
 MORE_BLOCKS = 3
+MOST_MOVED = 12
+DISCOUNT_S = 150
+"""After which a take has a discount; twice more, and reports are too old for a simulation two blocks ahead."""
 
 
 class Optimist:
@@ -59,6 +63,43 @@ def outbid(*, protected: bool) -> Run:
         return accounted(stage, keeper) | {"taken": len(theirs), "lost_races": lost}
 
     return run
+
+
+def state_moved(*, protected: bool) -> Run:
+    """T21: every take passes its simulation; a stranger's deposits ahead of some in the block make those revert."""
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        keeper = stage.keeper(ledger=(lambda journal: journal) if protected else Optimist)
+        stage.tick(keeper)
+        started = stage.mine()
+        keeper.settle()
+        stage.mine(timestamp=started.timestamp + DISCOUNT_S)
+        seen = stage.tick(keeper)
+        assert seen is not None, stage.errors
+        taking = [plan.subject for plan in seen.plans if plan.kind == "take_auction"]
+        hit(len(taking) > 1, f"expected takes under way, found {len(taking)}")
+        moved = rng.sample(taking, rng.randint(1, min(MOST_MOVED, len(taking) // 2)))
+        stage.mine(first=stage.site.rival(moved, tip=GWEI))
+        reverts = stage.reverted()
+        hit(reverts == len(moved), f"expected {len(moved)} reverts after {len(moved)} deposits, found {reverts}")
+        for _ in range(MORE_BLOCKS):
+            stage.tick(keeper)
+            stage.mine()
+        stage.settle(keeper)
+        _require_tried_again(stage, keeper, moved, reverts)
+        return accounted(stage, keeper) | {"moved": len(moved), "budget": len(moved)}
+
+    return run
+
+
+def _require_tried_again(stage: Stage, keeper: LaneKeeper, moved: Sequence[str], reverts: int) -> None:
+    """Every revert is told from a success; every account is taken in the end, by another plan and without another."""
+    causes = [cause for (cause,) in keeper.rows("SELECT cause FROM intents WHERE status = 'failed'")]
+    require(len(causes) == reverts, f"expected {reverts} failures told apart, found {len(causes)}")
+    require(all(cause.startswith("reverted") for cause in causes), f"expected them told as reverts, found {causes}")
+    left = [account for account in moved if not stage.effects(stage.site.address)[account]]
+    require(not left, f"expected all {len(moved)} tried again and taken, found {len(left)} left")
+    require(stage.reverted() == reverts, f"expected no revert beyond the {reverts}, found {stage.reverted()}")
 
 
 def _require_closed(stage: Stage, keeper: LaneKeeper) -> None:
