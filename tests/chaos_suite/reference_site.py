@@ -48,6 +48,8 @@ COVER = 1.02  # deposit as a share of the initial margin
 SETUP_GAS = 400_000_000
 MAX_GAS = 12_000_000
 LINE_S = 120.0  # of wall time, for the signer's answer
+HELP = 10 * USDC
+"""About the least that a stranger may deposit."""
 SECRET = "correct horse battery staple"
 CAPS = """max_gas = 12000000
 max_ether_per_transaction = 5.0
@@ -124,10 +126,10 @@ class ReferenceSite:
         return account
 
     def rival(self, accounts: Sequence[str], tip: int) -> list[bytes]:
-        """Return a stranger's deposits of one base unit: little, but another state than the one that was priced."""
+        """Return a stranger's small deposits: another state than the one that was priced, and still below MM."""
         nonce = self.rpc.nonce(RIVAL.address, self.rpc.block())
         venue, deposit = self.market.manifest.contracts.venue, interface("reference/MarginVenue").function("deposit")
-        calls = [deposit.packed(venue, account_id(account), 0, 1) for account in accounts]
+        calls = [deposit.packed(venue, account_id(account), 0, HELP) for account in accounts]
         return [signed(_with_gas(one), nonce + row, tip) for row, one in enumerate(calls)]
 
 
@@ -180,7 +182,7 @@ def _fall(market: Market) -> None:
 def _make_rich(market: Market) -> None:
     """Give the stranger tokens to deposit."""
     c, token = market.manifest.contracts, interface("demo/MintableToken")
-    mint = token.function("mint").packed(c.settlement_token, RIVAL.address, USDC)
+    mint = token.function("mint").packed(c.settlement_token, RIVAL.address, 1_000 * HELP)
     market.batch.add(OWNER, mint, "mint", gas=100_000)
     approve = token.function("approve").packed(c.settlement_token, c.venue, 2**256 - 1)
     market.batch.add(RIVAL.address, approve, "approve", gas=100_000)

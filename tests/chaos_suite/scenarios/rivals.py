@@ -18,7 +18,7 @@ from tests.chaos_suite.world import ENDANGERED
 MORE_BLOCKS = 3
 MOST_MOVED = 12
 DISCOUNT_S = 150
-"""After which a take has a discount; twice more, and reports are too old for a simulation two blocks ahead."""
+"""After which a take has a discount."""
 
 
 class Optimist:
@@ -74,6 +74,8 @@ def state_moved(*, protected: bool) -> Run:
         started = stage.mine()
         keeper.settle()
         stage.mine(timestamp=started.timestamp + DISCOUNT_S)
+        keeper.world.heads.newest()  # a tick simulates as far ahead as blocks are apart
+        stage.mine()
         seen = stage.tick(keeper)
         assert seen is not None, stage.errors
         taking = [plan.subject for plan in seen.plans if plan.kind == "take_auction"]
@@ -99,6 +101,12 @@ def _require_tried_again(stage: Stage, keeper: LaneKeeper, moved: Sequence[str],
     require(all(cause.startswith("reverted") for cause in causes), f"expected them told as reverts, found {causes}")
     left = [account for account in moved if not stage.effects(stage.site.address)[account]]
     require(not left, f"expected all {len(moved)} tried again and taken, found {len(left)} left")
+    for account in moved:
+        tried = keeper.rows(
+            "SELECT hex(s.data) FROM slots s JOIN slot_intents l ON l.slot_id = s.id JOIN intents i ON i.id = l.intent_id "
+            f"WHERE i.kind = 'take_auction' AND i.subject = '{account}'"
+        )
+        require(len(set(tried)) == 2, f"{account}: expected two different calls, found {len(set(tried))}")
     require(stage.reverted() == reverts, f"expected no revert beyond the {reverts}, found {stage.reverted()}")
 
 
