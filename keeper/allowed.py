@@ -59,7 +59,7 @@ def _portfolio(config: Config, venue: PortfolioVenue) -> Iterator[AllowedCall]:
     start = StartAuction(name, NOBODY, 0, False, 0, 0, 0.0, 0, 0)
     if config.policy.liquidate:
         yield _plain(venue.encode(start))
-        for sending in venue.sendings([start, start], config.signer.max_gas):
+        for sending in venue.sendings([start, start], config.signer.max_gas, {}):
             yield _plain(sending.call)
     if config.portfolio.take:
         yield _plain(venue.encode(TakeAuction(name, NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0)))

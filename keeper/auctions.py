@@ -19,6 +19,11 @@ HALVINGS: Final = 5
 """A taker without room for a sixteenth of an auction leaves it to others."""
 
 
+ROUNDING_USD: Final = 1e-6
+"""The contract rounds a price up: in the block of its start an auction has no discount yet, and a take breaks even but
+for a wei. A keeper that asks for no profit does not wait for the next block."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuctionPolicy:
     """What the operator allows."""
@@ -187,7 +192,7 @@ def _take(
     taken, way = offer
     worth = by_scenario(taken.part, state.world, NO_SCENARIOS).equity
     profit = to_float(worth - taken.payment.price, WAD_DECIMALS)
-    if profit < policy.min_profit_usd:
+    if profit < policy.min_profit_usd - ROUNDING_USD:
         return f"expected profit {profit:,.2f} USD below portfolio.min_profit_usd"
     missed = memory.missed(take_effect(state.venue, taker.account.name, found.account.name, found.account.auction_id))
     plan = TakeAuction(

@@ -1,10 +1,8 @@
 """One tick, from a block to transactions. Read this file first: the rest of the keeper fills in its lines."""
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from keeper.accounts import Accounts
@@ -15,6 +13,7 @@ from keeper.journal.records import Intent, MarginRow, QuoteRow, TickRecord
 from keeper.oracles.base import Feed, Oracle, Quote
 from keeper.plans import Held, Plan
 from keeper.snapshot import Part, Verdict
+from keeper.stages import Stages
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +31,8 @@ class Executor(Protocol):
     def settle(self, block: Block) -> int:
         """Bring what is under way up to date with the chain at `block`; return how many transactions still wait."""
 
-    def execute(self, intents: Sequence[Intent], head: Head) -> None:
-        """Carry out new intents; each ends under way or closed with its cause."""
+    def execute(self, intents: Sequence[Intent], head: Head, stage: Stages) -> None:
+        """Carry out new intents; each ends under way or closed with its cause. `stage` times the steps."""
 
     def status(self) -> Mapping[str, object]:
         """Return what an operator should see of sending: alarms, who is left alone, answers nobody knew."""
@@ -103,12 +102,12 @@ def tick(head: Head, world: World) -> Tick:
     with stage("journal"):
         intents = world.journal.intend(_record(seen), seen.plans)
     with stage("send"):
-        world.executor.execute(intents, head)
+        world.executor.execute(intents, head, stage)
     world.journal.add_latency(head.block.hash, stage.total())
     return seen
 
 
-def look(head: Head, world: World, stage: "Stages") -> Tick:
+def look(head: Head, world: World, stage: Stages) -> Tick:
     """Return what stands at `head` and what should be done about it. Changes nothing on the chain.
 
     Once more if the head moved on meanwhile, or a feed seems to come from the future: see Heads.passed.
@@ -119,7 +118,7 @@ def look(head: Head, world: World, stage: "Stages") -> Tick:
     return seen
 
 
-def _look_once(head: Head, world: World, stage: "Stages") -> Tick:
+def _look_once(head: Head, world: World, stage: Stages) -> Tick:
     with stage("read"):
         quotes = world.oracle.read(head.block, world.feeds)
         sight = world.line.read(head.block, world.accounts.at(head.block), quotes)
@@ -141,24 +140,6 @@ def run(world: World, on_tick: Callable[[Tick], None], on_error: Callable[[Keepe
         except Exception as e:  # a keeper that dies of one block's surprise misses all the next ones
             log.exception("block %d: not foreseen; nothing more was done for this block", head.block.number)
             on_error(KeeperError(f"block {head.block.number}: {type(e).__name__}, see the log"))
-
-
-@dataclass(slots=True)
-class Stages:
-    """Wall time by stage, milliseconds."""
-
-    spent: dict[str, float] = field(default_factory=dict)
-    begun: float = field(default_factory=time.perf_counter)
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        begun = time.perf_counter()
-        yield
-        self.spent[stage] = self.spent.get(stage, 0.0) + (time.perf_counter() - begun) * 1e3
-
-    def total(self) -> Mapping[str, float]:
-        self.spent["total"] = (time.perf_counter() - self.begun) * 1e3
-        return self.spent
 
 
 def _record(seen: Tick) -> TickRecord:

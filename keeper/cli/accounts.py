@@ -12,8 +12,9 @@ from keeper.app import configured, open_app
 from keeper.cli.show import DEFAULT_CONFIG, AsJson, Cell, ConfigPath, emit, table
 from keeper.errors import KeeperError
 from keeper.journal import Decision, MarginAt
-from keeper.loop import Stages, Tick, look
+from keeper.loop import Tick, look
 from keeper.snapshot import Verdict
+from keeper.stages import Stages
 
 RECENT = 12
 

@@ -8,7 +8,8 @@ import typer
 from keeper.app import configured, open_app, open_chain, signer_answer
 from keeper.cli.show import AsJson, emit, table
 from keeper.errors import ConfigError
-from keeper.loop import Stages, look
+from keeper.loop import look
+from keeper.stages import Stages
 
 File = Annotated[Path, typer.Argument(help="The configuration to check.", metavar="FILE")]
 Offline = Annotated[bool, typer.Option("--offline", help="Check the file alone; connect to nothing.")]

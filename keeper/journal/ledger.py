@@ -4,6 +4,7 @@ What holds here, whatever the callers do: one live intent per effect; an intent 
 still land. What was given a nonce ends with its slot: keeper/journal/fates.py.
 """
 
+from collections.abc import Mapping
 from typing import get_args
 
 from sqlalchemy import Connection, Select, select, update
@@ -47,17 +48,23 @@ class Ledger:
 
         Raises JournalError if it was closed otherwise, is unknown, or has attempts that may still land: settle first.
         """
+        self.close_intents({intent_id: cause or ""}, status, block_number)
+
+    def close_intents(self, causes: Mapping[int, str], status: ClosedStatus, block_number: int | None = None) -> None:
+        """Close live intents, each with its cause, as `close_intent` does, in one transaction: all or none."""
         if status not in get_args(ClosedStatus):
-            raise ValueError(f"intent {intent_id}: expected one of {get_args(ClosedStatus)}, found {status}")
+            raise ValueError(f"intents {list(causes)}: expected one of {get_args(ClosedStatus)}, found {status}")
         with self._database.writing() as connection:
-            if _intent_status(connection, intent_id) == status:
-                return
-            _require_closable(connection, intent_id)
-            connection.execute(
-                update(intents)
-                .where(intents.c.id == intent_id)
-                .values(status=status, cause=cause or "", closed_block=block_number)
-            )
+            for intent_id, cause in causes.items():
+                _close(connection, intent_id, status, cause, block_number)
+
+
+def _close(connection: Connection, intent_id: int, status: str, cause: str, block_number: int | None) -> None:
+    if _intent_status(connection, intent_id) == status:
+        return
+    _require_closable(connection, intent_id)
+    row = update(intents).where(intents.c.id == intent_id)
+    connection.execute(row.values(status=status, cause=cause, closed_block=block_number))
 
 
 def attempts_with_plans() -> Select[*tuple[object, ...]]:

@@ -21,7 +21,8 @@ class Priced:
 
     intents: tuple[Intent, ...]
     sending: Sending
-    gas: int
+    gas: int  # limit
+    uses: int  # what it is expected to use: the limit where no simulation has said it
     fees: Offer
     job: Job
     worth: int | None  # wei; None: not stated
@@ -73,7 +74,7 @@ def choose(priced: Sequence[Priced], there: Room, rules: LaneRules) -> tuple[lis
         if answer is None:
             chosen.append(one)
             used = used.with_one(one.worst, one.gas, for_liquidation=one.for_liquidation, loss=one.loss)
-            gas[0 if one.for_liquidation else 1] += one.gas
+            gas[0 if one.for_liquidation else 1] += one.uses
         else:
             refused.append(answer)
             missing |= dict.fromkeys(job.serves, f"needs {job.key}, which is not sent: {answer.cause}")
@@ -95,6 +96,7 @@ def _refusal(one: Priced, used: Used, gas: Sequence[int], there: Room, rules: La
 def _no_place(one: Priced, used: Used, gas: Sequence[int], block_gas: int, rules: LaneRules) -> str:
     """Return why the block has no place for it: more gas than a block holds would only wait and be replaced.
 
+    It has a place where what those before it are expected to use leaves room for its limit, as a block is built.
     Others than liquidations also leave room for the others that wait already.
     """
     mine, kind = one.for_liquidation, "" if one.for_liquidation else " beside what is kept for liquidations"

@@ -27,6 +27,7 @@ from keeper.lanes.watch import Watch
 from keeper.plans import Plan
 from keeper.rpc import Rpc
 from keeper.sending.fees import Market
+from keeper.stages import Stages
 from keeper.venues.base import Venue
 
 log = logging.getLogger(__name__)
@@ -114,21 +115,23 @@ class LaneExecutor:
             self._recovered = False
             raise
 
-    def execute(self, intents: Sequence[Intent], head: Head) -> None:
+    def execute(self, intents: Sequence[Intent], head: Head, stage: Stages) -> None:
         """Simulate, sign, store and offer new intents; each one ends with a nonce or closed with its cause."""
         if not intents:
             return
         head = replace(head, block=self._rpc.block())  # a tick may outlast blocks; what counts is where it will land
         intents = self._issue.by_priority(intents, [self._stake(intent.plan) for intent in intents], head.block)
-        simulated = self._simulation.simulate(intents, head, self._signer.address, self._under_way())
-        for intent in intents:
-            if intent.id in simulated.refusals:
-                self._close(intent, "refused", str(simulated.refusals[intent.id]), head.block)
+        with stage("simulate"):
+            simulated = self._simulation.simulate(intents, head, self._signer.address, self._under_way())
+        causes = {row: str(refused) for row, refused in simulated.refusals.items()}
+        if causes:
+            self._ledger.close_intents(causes, "refused", head.block.number)
+            log.info("%d plans refused: %s", len(causes), "; ".join(dict.fromkeys(causes.values())))
         sound = [intent for intent in intents if intent.id not in simulated.refusals]
         if sound:
             stakes = [self._stake(intent.plan) for intent in sound]
             with self._seated():
-                self._issue.send(sound, stakes, self._market(head.block), head.block, simulated.gas)
+                self._issue.send(sound, stakes, self._market(head.block), head.block, simulated.gas, stage)
 
     def _under_way(self) -> list[Step]:
         """Return the calls of this lane that land before anything new, lowest nonce first."""

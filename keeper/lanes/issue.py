@@ -25,10 +25,12 @@ from keeper.sending.limits import BalanceState, watch
 from keeper.sending.priority import Job, ordered
 from keeper.sending.quarantine import Quarantine
 from keeper.signer.records import Refusal
+from keeper.stages import Stages
 from keeper.venues.base import Sending, Venue
 
 log = logging.getLogger(__name__)
 
+PPM = 10**6
 GAP = "nonce"
 WHOLE_LANE = frozenset({"killed", "drain", "mode", "key", "lease", "fencing", "store", "per_hour", "per_day"})
 """The signer's rules that have nothing to do with one call: the next one would be refused too."""
@@ -58,6 +60,7 @@ class Issue:
         market: Market,
         block: Block,
         limits: Mapping[int, int],
+        stage: Stages,
     ) -> None:
         """Send intents by priority; close those that no policy, cap, block or balance has room for.
 
@@ -67,7 +70,13 @@ class Issue:
             self._alarms.tell(why)
             self._refuse(intents, why, block)
             return
-        priced = self._priced(intents, stakes, market, block, limits)
+        with stage("price"):
+            chosen = self._chosen(self._priced(intents, stakes, market, block, limits), block)
+        while chosen:
+            chosen = self._issued(chosen, block, stage)
+
+    def _chosen(self, priced: Sequence[Priced], block: Block) -> list[Priced]:
+        """Return what is sent now, in order; close the rest."""
         there = Room(
             used(self._ledger, self._signer.address, block, priced=self._rules.priced),
             self._balance(block),
@@ -77,9 +86,11 @@ class Issue:
         for one in refused:
             if one.is_alarm:
                 self._alarms.tell(one.cause)
-            self._refuse(one.one.intents, one.cause, block)
-        while chosen:
-            chosen = self._issued(chosen, block)
+        if refused:
+            causes = {intent.id: one.cause for one in refused for intent in one.one.intents}
+            self._ledger.close_intents(causes, "refused", block.number)
+            log.error("%d plans not sent, the first: %s", len(causes), refused[0].cause)
+        return chosen
 
     def by_priority(self, intents: Sequence[Intent], stakes: Sequence[Stake], block: Block) -> list[Intent]:
         """Return the intents in the order of sending, as far as it is known before simulation has found their gas."""
@@ -107,7 +118,7 @@ class Issue:
         log.warning("nonces %s are empty below live ones: filled by transfers of nothing", gaps)
         wanted = [filler(self._signer.address, block.number + FILLER_BLOCKS) for _ in gaps]
         slots = self._ledger.reserve(wanted, gaps[0], moment(block))
-        stored, refused = self._signed([Wanted(slot, 0, "filler", fees) for slot in slots], block)
+        stored, refused = self._signed([Wanted(slot, 0, "filler", fees) for slot in slots], block, Stages())
         if refused:
             first = next(iter(refused.values()))
             self._alarms.tell(f"nonce {gaps[0]} is empty below live ones and the signer does not fill it: {first}")
@@ -129,7 +140,8 @@ class Issue:
         serves = serving([intent.plan for intent in intents])
         failures = self._isolation.quarantine(block.timestamp)
         priced = []
-        for sending in self._venue.sendings([intent.plan for intent in intents], limit):
+        by_row = {row: limits[intent.id] for row, intent in enumerate(intents) if intent.id in limits}
+        for sending in self._venue.sendings([intent.plan for intent in intents], limit, by_row):
             carried = tuple(intents[row] for row in sending.rows)
             mine = [stakes[row] for row in sending.rows]
             gas = self._gas(sending, carried, limits)
@@ -139,8 +151,17 @@ class Issue:
                 continue
             cost = gas * (market.base_fee + fees.effective_tip(market.base_fee))
             job = self._job(carried, mine, sending.call.gas, cost, failures, serves)
-            priced.append(Priced(carried, sending, gas, fees, job, stated(mine)))
+            uses = self._uses(sending, carried, limits, gas)
+            priced.append(Priced(carried, sending, gas, uses, fees, job, stated(mine)))
         return priced
+
+    def _uses(self, sending: Sending, carried: Sequence[Intent], limits: Mapping[int, int], gas: int) -> int:
+        """Return what a transaction is expected to use: its limits before their margin, or all where that was cut."""
+        cut = len(carried) == 1 and gas == min(sending.call.gas or self._rules.gas, self._rules.gas)
+        if cut or any(intent.id not in limits for intent in carried):
+            return gas
+        most = sum(limits[intent.id] for intent in carried)
+        return min(most * PPM // (PPM + self._rules.gas_margin_ppm), gas)
 
     def _job(
         self,
@@ -186,19 +207,23 @@ class Issue:
 
     # --- nonces and bytes --------------------------------------------------------------------------
 
-    def _issued(self, chosen: Sequence[Priced], block: Block) -> list[Priced]:
+    def _issued(self, chosen: Sequence[Priced], block: Block, stage: Stages) -> list[Priced]:
         """Reserve, sign, store and offer; return those whose nonces lay beyond a refused one, to be tried again."""
         wanted = [self._slot(one) for one in chosen]
-        slots = self._ledger.reserve(wanted, self._rpc.nonce(self._signer.address, block), moment(block))
+        with stage("reserve"):
+            slots = self._ledger.reserve(wanted, self._rpc.nonce(self._signer.address, block), moment(block))
         asked = [Wanted(slot, 0, "original", one.fees) for slot, one in zip(slots, chosen, strict=True)]
-        stored, refused = self._signed(asked, block)
-        offer(self._ledger, self._outlets, stored, block)
-        self._offer_the_line(stored, block)
+        stored, refused = self._signed(asked, block, stage)
+        with stage("offer"):
+            offer(self._ledger, self._outlets, stored, block)
+            self._offer_the_line(stored, block)
         return self._given_back(slots, chosen, refused, block) if refused else []
 
-    def _signed(self, wanted: Sequence[Wanted], block: Block) -> tuple[tuple[SlotAttempt, ...], dict[int, Refusal]]:
+    def _signed(
+        self, wanted: Sequence[Wanted], block: Block, stage: Stages
+    ) -> tuple[tuple[SlotAttempt, ...], dict[int, Refusal]]:
         return signed_and_stored(
-            wanted, self._signer, self._ledger, self._rules.chain_id, self._rules.exposure_cap, block
+            wanted, self._signer, self._ledger, self._rules.chain_id, self._rules.exposure_cap, block, stage
         )
 
     def _offer_the_line(self, stored: Sequence[SlotAttempt], block: Block) -> None:
@@ -240,6 +265,5 @@ class Issue:
         return [chosen[row] for row in again]
 
     def _refuse(self, intents: Sequence[Intent], cause: str, block: Block) -> None:
-        for intent in intents:
-            self._ledger.close_intent(intent.id, "refused", cause, block.number)
-        log.error("%s", cause)
+        self._ledger.close_intents({intent.id: cause for intent in intents}, "refused", block.number)
+        log.error("%d plans not sent: %s", len(intents), cause)

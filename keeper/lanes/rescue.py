@@ -19,6 +19,7 @@ from keeper.lanes.rules import LaneRules
 from keeper.lanes.signing import Wanted, signed_and_stored
 from keeper.sending.fees import Hold, Market, Need, Offer, is_stuck, replacement
 from keeper.sending.limits import Ask, permit
+from keeper.stages import Stages
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Rescue:
             block,
         )
         stored, refused = signed_and_stored(
-            wanted, self._signer, self._ledger, self._rules.chain_id, self._rules.exposure_cap, block
+            wanted, self._signer, self._ledger, self._rules.chain_id, self._rules.exposure_cap, block, Stages()
         )
         for slot_id, refusal in refused.items():
             log.error("slot %d: no replacement: %s", slot_id, refusal)

@@ -9,6 +9,7 @@ from keeper.lanes.offering import moment
 from keeper.lanes.ports import Ledger, Signer
 from keeper.sending.fees import Offer
 from keeper.signer.records import Kind, Refusal, SignedBytes, SignRequest
+from keeper.stages import Stages
 
 SELF_TRANSFER_GAS = 21_000
 
@@ -53,7 +54,13 @@ def attempt(wanted: Wanted, signed: SignedBytes) -> NewSlotAttempt:
 
 
 def signed_and_stored(
-    wanted: Sequence[Wanted], signer: Signer, ledger: Ledger, chain_id: int, exposure_cap: int, block: Block
+    wanted: Sequence[Wanted],
+    signer: Signer,
+    ledger: Ledger,
+    chain_id: int,
+    exposure_cap: int,
+    block: Block,
+    stage: Stages,
 ) -> tuple[tuple[SlotAttempt, ...], dict[int, Refusal]]:
     """Return what was signed and is stored now, and the refusals by slot id.
 
@@ -61,11 +68,13 @@ def signed_and_stored(
     A refused nonce leaves a gap, so everything after it is refused too: the caller gives those nonces back.
     """
     asked, refused = _beyond_cap(wanted, ledger, exposure_cap)
-    answers = signer.sign([request(one, chain_id) for one in asked]) if asked else ()
+    with stage("sign"):
+        answers = signer.sign([request(one, chain_id) for one in asked]) if asked else ()
     pairs = list(zip(asked, answers, strict=True))
     given = [attempt(one, said) for one, said in pairs if isinstance(said, SignedBytes)]
     refused |= {one.slot.id: said for one, said in pairs if isinstance(said, Refusal)}
-    return ledger.stored(given, moment(block), exposure_cap=exposure_cap) if given else (), refused
+    with stage("store"):
+        return ledger.stored(given, moment(block), exposure_cap=exposure_cap) if given else (), refused
 
 
 def _beyond_cap(

@@ -11,6 +11,7 @@ from keeper.journal.records import Intent
 from keeper.lanes.ports import Ledger
 from keeper.lanes.simulate import Simulation
 from keeper.rpc import Rpc
+from keeper.stages import Stages
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +38,14 @@ class SilentExecutor:
         """Return nothing: nothing is sent, so nothing can be wrong with it."""
         return {}
 
-    def execute(self, intents: Sequence[Intent], head: Head) -> None:
+    def execute(self, intents: Sequence[Intent], head: Head, stage: Stages) -> None:
         """Close every intent: refused where shadow's simulation says so, else shadow."""
         if not intents:
             return
         head = replace(head, block=self._rpc.block())
         shadow = self._mode == "shadow"
-        refused = self._simulation.simulate(intents, head, self._sender).refusals if shadow else {}
+        with stage("simulate"):
+            refused = self._simulation.simulate(intents, head, self._sender).refusals if shadow else {}
         for intent in intents:
             cause = refused.get(intent.id)
             status: Literal["refused", "shadow"] = "shadow" if cause is None else "refused"

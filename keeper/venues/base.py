@@ -142,10 +142,11 @@ class Venue(Protocol):
     def encode(self, plan: Plan) -> Call:
         """Return the call that carries out `plan`. Raises ForeignPlan for a kind that is not the venue's."""
 
-    def sendings(self, plans: Sequence[Plan], gas: int) -> tuple[Sending, ...]:
+    def sendings(self, plans: Sequence[Plan], gas: int, limits: Mapping[int, int]) -> tuple[Sending, ...]:
         """Return the transactions that carry out all plans, each plan in one of them, in the order of their first.
 
-        Plans share a transaction only where one that fails leaves the others untouched, and within `gas`.
+        Plans share a transaction only where one that fails leaves the others untouched, and within `gas`. `limits`
+        are gas limits, by row, of the plans that were simulated alone.
         """
 
     def confirm(self, plan: Plan, receipt: Receipt) -> Effect:

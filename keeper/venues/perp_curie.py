@@ -195,7 +195,7 @@ class PerpCurie:
             return _setter(self.contracts, plan)
         raise ForeignPlan(self.name, plan)
 
-    def sendings(self, plans: Sequence[Plan], gas: int) -> tuple[Sending, ...]:  # noqa: ARG002 - nothing is batched
+    def sendings(self, plans: Sequence[Plan], gas: int, limits: Mapping[int, int]) -> tuple[Sending, ...]:  # noqa: ARG002 - nothing is batched
         return each_alone(self, plans)
 
     def confirm(self, plan: Plan, receipt: Receipt) -> Effect:

@@ -4,7 +4,7 @@ Accounts are introduced by BalanceChange, the one event that every balance chang
 margin rules see it (`book`), with its number of changes and its auction; what margins it is the integer twin.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -120,10 +120,10 @@ class Reference:
             return self._publish(plan)
         raise ForeignPlan(self.name, plan)
 
-    def sendings(self, plans: Sequence[Plan], gas: int) -> tuple[Sending, ...]:
+    def sendings(self, plans: Sequence[Plan], gas: int, limits: Mapping[int, int]) -> tuple[Sending, ...]:
         """Return the transactions for all plans: starts together where they fit, everything else alone."""
         alone = each_alone(self, plans)
-        found = batches(plans, gas, self._rules.start_gas, [sending.call.gas or gas for sending in alone])
+        found = batches(plans, gas, self._rules.start_gas, [sending.call.gas or gas for sending in alone], limits)
         batched = {row for batch in found for row in batch.rows}
         left = [sending for sending in alone if sending.rows[0] not in batched]
         together = [Sending(batch.rows, self._starts(plans, batch)) for batch in found]

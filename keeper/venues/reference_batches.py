@@ -4,15 +4,15 @@ The contract gives each start at most `start_gas` and does not begin one with le
 out of gas never looks like a healthy account: a batch must carry `start_gas` beyond what its other starts use.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from keeper.plans import Plan, StartAuction
 
 EACH: Final = (600_000, 30_000)
-"""What one start and each of its legs may use in a batch. Too little costs a block: the contract refuses the last ones
-by GasTooLow, and they are planned again."""
+"""What one start and each of its legs may use in a batch where no simulation has said it. Too little costs a block: the
+contract refuses the last ones by GasTooLow, and they are planned again."""
 FLAT: Final = 100_000
 """Of the transaction itself."""
 
@@ -23,29 +23,35 @@ class StartBatch:
     gas: int
 
 
-def batches(plans: Sequence[Plan], gas: int, start_gas: int, alone_gas: Sequence[int]) -> tuple[StartBatch, ...]:
+def batches(
+    plans: Sequence[Plan], gas: int, start_gas: int, alone_gas: Sequence[int], limits: Mapping[int, int]
+) -> tuple[StartBatch, ...]:
     """Return the batches of two starts and more, most urgent first, none above `gas`.
 
     `alone_gas` is what each plan may use as a transaction of its own; a start that `start_gas` may not be enough for
-    stays alone.
+    stays alone. `limits` are such limits, by row, of the plans that were simulated: a start uses no more in a batch,
+    where what others have touched is warm.
     """
-    starts = [(row, p) for row, p in enumerate(plans) if isinstance(p, StartAuction) and alone_gas[row] <= start_gas]
+    starts = [
+        (row, limits.get(row) or EACH[0] + EACH[1] * plan.legs)
+        for row, plan in enumerate(plans)
+        if isinstance(plan, StartAuction) and alone_gas[row] <= start_gas
+    ]
     found = []
     while starts:
-        taken, needed = _filled([plan for _, plan in starts], gas, FLAT + _in_hand(start_gas))
+        taken, needed = _filled([each for _, each in starts], gas, FLAT + _in_hand(start_gas))
         found.append(StartBatch(tuple(row for row, _ in starts[:taken]), needed))
         starts = starts[taken:]
     return tuple(batch for batch in found if len(batch.rows) > 1)
 
 
-def _filled(starts: Sequence[StartAuction], gas: int, needed: int) -> tuple[int, int]:
+def _filled(each: Sequence[int], gas: int, needed: int) -> tuple[int, int]:
     """Return how many of the first starts fit, one at least, and their gas; `needed` is the last one's."""
     taken = 1
-    for before in starts[:-1]:
-        more = EACH[0] + EACH[1] * before.legs
-        if needed + more > gas:
+    for before in each[:-1]:
+        if needed + before > gas:
             break
-        taken, needed = taken + 1, needed + more
+        taken, needed = taken + 1, needed + before
     return taken, needed
 
 

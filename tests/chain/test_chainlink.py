@@ -15,11 +15,12 @@ from keeper.demo.deployment import Deployment
 from keeper.demo.path import BTC_MARCH_2020, to_feed
 from keeper.demo.replay import replay
 from keeper.demo.transactions import Batch, call, role
-from keeper.loop import Stages, Tick, look, tick
+from keeper.loop import Tick, look, tick
 from keeper.oracles.base import Feed, Quote
 from keeper.oracles.chainlink import Chainlink
 from keeper.perpetuals import PerpetualSight
 from keeper.rpc import Rpc
+from keeper.stages import Stages
 
 HEARTBEAT_S = 3_600
 CRASH = (BTC_MARCH_2020[0], *BTC_MARCH_2020[10:13])

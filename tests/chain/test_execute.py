@@ -24,10 +24,11 @@ from keeper.demo.transactions import GWEI, Batch
 from keeper.errors import JournalError
 from keeper.executors import lane, silent, wish
 from keeper.lanes.watch import LOST_DEPTH
-from keeper.loop import Stages, Tick, _record, look
+from keeper.loop import Tick, _record, look
 from keeper.sending.answers import AnswerClass
 from keeper.sending.fees import Market, Need, Offer, offer
 from keeper.signer.records import SignRequest
+from keeper.stages import Stages
 from keeper.submit.endpoints import Offered
 from tests.signer_desk import ADDRESS
 
@@ -506,7 +507,7 @@ def test_an_account_that_recovered_is_refused_by_the_protocol_before_anything_is
     batch = Batch(chain.rpc)
     deposit(batch, chain.deployment, accounts[0], 5_000_000 * USDC)
     batch.mine()
-    keeper.lane.execute(intents, seen.head if late else keeper.world.heads.newest())
+    keeper.lane.execute(intents, seen.head if late else keeper.world.heads.newest(), Stages())
     status = dict(keeper.rows("SELECT subject, status FROM intents"))
     assert status == {accounts[0]: "refused", accounts[1]: "live"}
     assert causes(keeper, "refused") == ["simulation: CH_EAV"]  # ClearingHouse: enough account value
@@ -637,7 +638,7 @@ def test_shadow_simulates_and_observe_does_not(chain: Fallen, open_keeper: Open)
         intents = intended(keeper, seen)
         deposit(batch, chain.deployment, accounts[0], 5_000_000 * USDC)
         batch.mine()
-        keeper.lane.execute(intents, keeper.world.heads.newest())
+        keeper.lane.execute(intents, keeper.world.heads.newest(), Stages())
         assert keeper.rows("SELECT status FROM intents ORDER BY id DESC LIMIT 1") == [(expected,)]
 
 

@@ -31,6 +31,7 @@ from keeper.signer.config import load
 from keeper.signer.keystore import PASSWORD
 from keeper.signer.policy import refusal
 from keeper.signer.records import SignRequest
+from keeper.stages import Stages
 
 SECRET = "correct horse battery staple"
 KEY = Account.from_key("0x" + "6d" * 32)
@@ -202,7 +203,7 @@ def test_the_signers_own_mode_decides(elsewhere: tuple[Config, OwnSigner, Path],
         lane = app.world.executor
         assert isinstance(lane, LaneExecutor)
         block = app.rpc.block()
-        lane._issue.send(intents, [Stake(0, None)] * 3, Market(block.base_fee, ()), block, {})
+        lane._issue.send(intents, [Stake(0, None)] * 3, Market(block.base_fee, ()), block, {}, Stages())
         found = [app.journal.decisions(plan.account)[0] for plan in plans]
         assert {d.intent.status for d in found if d.intent} == {"refused"}
         assert all("mode" in d.intent.cause for d in found if d.intent)

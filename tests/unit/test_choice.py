@@ -55,7 +55,7 @@ def take(name: str) -> TakeAuction:
 def priced(*plans: Plan, at_risk: int = 0, worth: int | None = None, strikes: int = 0, others: tuple[Plan, ...] = ()):
     job = job_of(plans, at_risk, worth, GAS, COST, strikes, serving([*plans, *others]))
     carried = tuple(Intent(n, 1, plan, "intended", "", None) for n, plan in enumerate(plans))
-    return Priced(carried, Sending(tuple(range(len(plans))), Call("0x", b"")), GAS, Offer(FEE, FEE), job, worth)
+    return Priced(carried, Sending(tuple(range(len(plans))), Call("0x", b"")), GAS, GAS, Offer(FEE, FEE), job, worth)
 
 
 def names(chosen: list[Priced]) -> str:
@@ -111,6 +111,13 @@ def test_the_reserve_of_a_blocks_gas() -> None:
     assert names(choose([priced(liquidation(f"a{n}")) for n in range(5)], tight, rules)[0]) == "a0 a1 a2 a3"
     waiting = replace(tight, used=replace(NOTHING, waiting_gas=2 * GAS))  # others that a block has not taken yet
     assert names(choose([priced(parameter("p")), priced(liquidation("a"))], waiting, rules)[0]) == "a"
+
+
+def test_a_block_is_filled_by_what_is_used_and_the_last_limit_must_fit() -> None:
+    """As a block is built: each transaction finds what the ones before it left, and must find its whole limit."""
+    jobs = [replace(priced(liquidation(f"a{n}")), uses=GAS * 4 // 5) for n in range(6)]
+    assert names(choose(jobs, replace(ROOM, block_gas=GAS + 3 * (GAS * 4 // 5)), RULES)[0]) == "a0 a1 a2 a3"
+    assert names(choose(jobs, replace(ROOM, block_gas=GAS + 3 * (GAS * 4 // 5) - 1), RULES)[0]) == "a0 a1 a2"
 
 
 @pytest.mark.parametrize(

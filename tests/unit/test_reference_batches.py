@@ -17,7 +17,7 @@ def start(number: int, legs: int = 1) -> StartAuction:
 
 
 def found(plans: list[Plan], gas: int, alone: int = ALONE) -> list[tuple[int, ...]]:
-    return [batch.rows for batch in batches(plans, gas, START_GAS, [alone] * len(plans))]
+    return [batch.rows for batch in batches(plans, gas, START_GAS, [alone] * len(plans), {})]
 
 
 def test_starts_of_one_block_go_together() -> None:
@@ -41,7 +41,7 @@ def test_gas_that_has_no_room_for_two_leaves_every_start_alone() -> None:
 def test_a_start_the_batch_may_be_too_narrow_for_stays_alone() -> None:
     """In a batch it would end without a reason, block after block."""
     plans = [start(0), start(1, 128), start(2)]
-    together = batches(plans, 12_000_000, START_GAS, [ALONE, START_GAS + 1, START_GAS])
+    together = batches(plans, 12_000_000, START_GAS, [ALONE, START_GAS + 1, START_GAS], {})
     assert [batch.rows for batch in together] == [(0, 2)]
 
 
@@ -49,7 +49,7 @@ def test_a_start_the_batch_may_be_too_narrow_for_stays_alone() -> None:
 @pytest.mark.parametrize("legs", [1, 12, 50])
 def test_every_start_finds_the_reserve_though_those_before_it_used_their_gas(gas: int, legs: int) -> None:
     plans: list[Plan] = [start(n, legs) for n in range(40)]
-    whole = batches(plans, gas, START_GAS, [ALONE] * 40)
+    whole = batches(plans, gas, START_GAS, [ALONE] * 40, {})
     for batch in whole:
         assert batch.gas <= gas
         used = (len(batch.rows) - 1) * (600_000 + 30_000 * legs)  # calldata of each included
@@ -63,6 +63,6 @@ def test_every_start_finds_the_reserve_though_those_before_it_used_their_gas(gas
 
 def test_more_gas_means_fewer_transactions() -> None:
     plans: list[Plan] = [replace(start(n), legs=12) for n in range(40)]
-    counts = [len(batches(plans, gas, START_GAS, [ALONE] * 40)) for gas in (8_000_000, 12_000_000, 16_777_216)]
+    counts = [len(batches(plans, gas, START_GAS, [ALONE] * 40, {})) for gas in (8_000_000, 12_000_000, 16_777_216)]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[-1]
