@@ -1,6 +1,6 @@
 """The real lane over the model world, with a tap between any two calls to ledger, signer and endpoints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count as counter
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from keeper.signer import wire
 from keeper.signer.answers import answer
 from keeper.signer.client import Line, SignerClient
 from keeper.signer.leases import Session
+from keeper.stages import Stages
 from keeper.submit.endpoints import Endpoints
 from keeper.submit.facts import Facts
 from keeper.venues.base import Effect, Sending
@@ -122,7 +123,7 @@ class House:
     def encode(self, plan: Plan) -> Call:
         return self._call([plan])
 
-    def sendings(self, plans: Sequence[Plan], _gas: int) -> tuple[Sending, ...]:
+    def sendings(self, plans: Sequence[Plan], _gas: int, _limits: Mapping[int, int]) -> tuple[Sending, ...]:
         pairs = [tuple(range(len(plans)))[at : at + 2] for at in range(0, len(plans), 2)]
         return tuple(Sending(rows, self._call([plans[row] for row in rows])) for rows in pairs)
 
@@ -181,7 +182,7 @@ class Keeper:
             if accounts:
                 plans = [Liquidate("curie", account(one), "0xm", 1.0, 2.0, block.number + 3) for one in accounts]
                 intents = self.journal.intend(TickRecord(block, 0, {}, (), (), ()), plans)
-                self.lane.execute(intents, NewHead(block, 0, False, 12))
+                self.lane.execute(intents, NewHead(block, 0, False, 12), Stages())
         except KeeperError as error:
             return str(error)
         return ""

@@ -25,9 +25,8 @@ from tests.model.reader import CLOSED, Broken, Reader
 from tests.signer_desk import GWEI, POLICY, Desk
 
 CAPS = replace(POLICY, max_gas=100_000, max_tip=100 * GWEI)
-WRITES = frozenset({"close_intent", "reserve", "stored", "imported", "offering", "answered"}) | frozenset(
-    {"mined", "orphaned", "final", "lost", "released", "sign"}
-)
+WRITES = frozenset({"close_intent", "close_intents", "reserve", "stored", "imported", "offering", "answered"})
+WRITES |= frozenset({"mined", "orphaned", "final", "lost", "released", "sign"})
 CALM_BLOCKS = 60
 """Blocks within which an honest world must have seen everything through."""
 AGREEING = 2
