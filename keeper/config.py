@@ -35,6 +35,7 @@ from keeper.config_fields import (
     Text,
 )
 from keeper.config_portfolio import PortfolioConfig
+from keeper.config_relay import RelayConfig
 from keeper.config_sending import SendingConfig
 from keeper.config_signer import SignerConfig
 from keeper.errors import ConfigError
@@ -171,6 +172,7 @@ class Config(Section):
     portfolio: PortfolioConfig = PortfolioConfig()
     signer: SignerConfig = SignerConfig()
     sending: SendingConfig = SendingConfig()
+    relay: RelayConfig = RelayConfig()
     journal: JournalConfig = JournalConfig()
     jobs: JobsConfig = JobsConfig()
 
@@ -182,6 +184,11 @@ class Config(Section):
             raise ValueError('signer.gas_token_usd: expected for sending.policy = "profit", found none')
         _require_distinct("oracle.address", [oracle.address for oracle in self.oracle])
         _require_distinct("parameter.name", [parameter.name for parameter in self.parameter])
+        if self.relay.kinds and self.relay.deadline_blocks >= self.policy.plan_lifetime_blocks:
+            raise ValueError(
+                f"relay.deadline_blocks: expected less than policy.plan_lifetime_blocks "
+                f"({self.policy.plan_lifetime_blocks}), found {self.relay.deadline_blocks}: nothing would become public"
+            )
         symbols = {oracle.symbol for oracle in self.oracle}
         for index, parameter in enumerate(self.parameter):
             if parameter.symbol not in symbols:
@@ -247,10 +254,12 @@ def _overlaid(
 
 
 def _rooted(config: Config, folder: Path) -> Config:
-    """Return the configuration with keystore and socket taken from the file's folder, not the working directory."""
+    """Return the configuration with its relative paths taken from the file's folder, not the working directory."""
     found = {name: getattr(config.signer, name) for name in ("keystore", "socket")}
     signer = config.signer.model_copy(update={name: folder / path for name, path in found.items() if path is not None})
-    return config.model_copy(update={"signer": signer})
+    auth_key = config.relay.auth_key
+    relay = config.relay.model_copy(update={"auth_key": auth_key and folder / auth_key})
+    return config.model_copy(update={"signer": signer, "relay": relay})
 
 
 def _require_distinct(key: str, names: Sequence[str]) -> None:
@@ -268,6 +277,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "portfolio": PortfolioConfig,
     "signer": SignerConfig,
     "sending": SendingConfig,
+    "relay": RelayConfig,
     "journal": JournalConfig,
     "jobs": JobsConfig,
 }

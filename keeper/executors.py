@@ -15,6 +15,7 @@ from keeper.decide import Policy
 from keeper.errors import JournalError, SigningRefused
 from keeper.journal import Journal
 from keeper.lanes.executor import LaneExecutor
+from keeper.lanes.privacy import Private
 from keeper.lanes.rules import LaneRules, Windows
 from keeper.lanes.seat import Seat
 from keeper.lanes.silent import SilentExecutor
@@ -29,6 +30,8 @@ from keeper.signer.keystore import PASSWORD
 from keeper.stakes import staked
 from keeper.submit.endpoints import Endpoints, named
 from keeper.submit.facts import Facts
+from keeper.submit.identity import identity
+from keeper.submit.relay import ROUTES, Relay, relays
 from keeper.units import to_base
 from keeper.venues.base import PerpetualVenue
 from keeper.venues.portfolio import PortfolioVenue
@@ -130,7 +133,19 @@ def lane(
     )
     seat = Seat(signer.address or NOBODY, connect)
     stake = staked(signer.gas_token_usd, config.policy.plan_lifetime_blocks)
-    return LaneExecutor(rpc, endpoints, Facts(endpoints), venue, seat, journal, rules_of(config), stake)
+    facts, rules = Facts(endpoints), rules_of(config)
+    return LaneExecutor(rpc, endpoints, facts, venue, seat, journal, rules, stake, private_of(config))
+
+
+def private_of(config: Config) -> Private | None:
+    """Return where private plans go, None where every plan is public. Raises ConfigError for an unusable auth key."""
+    relay, chain = config.relay, config.chain
+    if relay.auth_key is None:
+        return None
+    served = relays(relay.urls, chain.timeout_seconds, identity(relay.auth_key).stamp)
+    asked = Endpoints(served, chain.chain_id, agreeing=1, patience_s=chain.patience_seconds)
+    way = Relay(asked, ROUTES[relay.route], config.signer.address or NOBODY)
+    return Private(way, frozenset(relay.kinds), relay.deadline_blocks)
 
 
 def _require_alone(journal: Journal, sender: str) -> None:

@@ -6,8 +6,9 @@ a failed item of a batch is an `RpcRefusal` in its place.
 """
 
 import itertools
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -57,8 +58,12 @@ class RpcError(ChainError):
 class Rpc:
     """One endpoint. Thread-safe for independent calls as far as `requests.Session` is."""
 
-    def __init__(self, url: str, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, url: str, timeout_s: float = 10.0, stamp: Callable[[bytes], Mapping[str, str]] | None = None
+    ) -> None:
+        """`stamp` returns the headers that a body needs to be let in; such a server is sent one call a request."""
         self._url = url
+        self._stamp = stamp
         self._timeout = timeout_s
         self._session = requests.Session()
         self._session.trust_env = False
@@ -89,8 +94,17 @@ class Rpc:
 
     def _post(self, body: list[dict[str, object]]) -> list[Any | RpcRefusal]:
         where = redacted(self._url)
+        data = orjson.dumps(body[0] if self._stamp else body)
+        headers = self._stamp(data) if self._stamp else {}
         try:
-            with self._session.post(self._url, data=orjson.dumps(body), timeout=self._timeout, stream=True) as response:
+            with self._session.post(
+                self._url,
+                data=data,
+                headers=headers,
+                timeout=self._timeout,
+                stream=True,
+                allow_redirects=not self._stamp,
+            ) as response:
                 raw = _body(response, time.monotonic() + self._timeout)
                 status, retry_after = response.status_code, response.headers.get("Retry-After")
         except (requests.RequestException, HTTPError, OSError) as e:
@@ -99,7 +113,8 @@ class Rpc:
             ) from e
         if status == TOO_MANY or (status >= 500 and not raw.lstrip().startswith((b"{", b"["))):
             raise RpcBusy(
-                f"{where}: expected an answer, found HTTP {status} with {raw[:120]!r}; ask less often or add endpoints",
+                f"{where}: expected an answer, found HTTP {status} with {_quoted(raw)}; "
+                "ask less often or add endpoints",
                 status,
                 _seconds(retry_after),
             )
@@ -107,7 +122,7 @@ class Rpc:
             decoded = orjson.loads(raw)
         except orjson.JSONDecodeError as e:
             raise RpcUnreachable(
-                f"{where}: expected JSON, found HTTP {status} with {raw[:60]!r}; is this url a JSON-RPC endpoint?"
+                f"{where}: expected JSON, found HTTP {status} with {_quoted(raw)}; is this url a JSON-RPC endpoint?"
             ) from e
         return _in_order(decoded, body, where)
 
@@ -253,7 +268,18 @@ def answered(answers: Sequence[bytes | RpcRefusal]) -> list[bytes]:
     return [a for a in answers if isinstance(a, bytes)]
 
 
+def without_bytes(text: str) -> str:
+    """Return a text without long hexadecimal: a server may quote the signed bytes it was given. Hashes stay."""
+    return re.sub(r"[0-9a-fA-F]{65,}", "…", text)
+
+
+def _quoted(raw: bytes) -> str:
+    return repr(without_bytes(raw[:4_096].decode(errors="replace"))[:120])
+
+
 def _in_order(decoded: object, body: list[dict[str, object]], where: str) -> list[Any | RpcRefusal]:
+    if isinstance(decoded, dict) and len(body) == 1 and "result" in decoded:
+        decoded = [decoded]
     if isinstance(decoded, dict):  # a node refuses a whole batch with a single object
         refusal = _refusal(decoded.get("error"))
         return [refusal for _ in body]
@@ -271,13 +297,15 @@ def _result(entry: Mapping[str, Any] | None) -> Any | RpcRefusal:
 
 def _refusal(error: object) -> RpcRefusal:
     if not isinstance(error, Mapping):
-        return RpcRefusal(0, f"malformed error object: {str(error)[:80]}")
+        return RpcRefusal(0, f"malformed error object: {without_bytes(str(error))[:80]}")
     payload = error.get("data")
     revert = b""
     if isinstance(payload, str) and payload.startswith("0x"):
         revert = bytes.fromhex(payload[2:]) if len(payload) % 2 == 0 else b""
     code = error.get("code")
-    return RpcRefusal(code if isinstance(code, int) else 0, str(error.get("message", "no message"))[:300], revert)
+    return RpcRefusal(
+        code if isinstance(code, int) else 0, without_bytes(str(error.get("message", "no message")))[:300], revert
+    )
 
 
 def _message(call: Call) -> dict[str, str]:

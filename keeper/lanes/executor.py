@@ -17,7 +17,9 @@ from keeper.lanes.alarms import Alarms
 from keeper.lanes.books import is_liquidation
 from keeper.lanes.issue import Issue
 from keeper.lanes.jobs import stated
+from keeper.lanes.offering import Desk
 from keeper.lanes.ports import Facts, Ledger, Outlets, Signer
+from keeper.lanes.privacy import Private
 from keeper.lanes.recover import recover
 from keeper.lanes.replies import Said, judged, wants_simulation
 from keeper.lanes.rescue import Rescue, Stake, Waiting
@@ -49,6 +51,7 @@ class LaneExecutor:
         ledger: Ledger,
         rules: LaneRules,
         stake: Callable[[Plan], Stake],
+        private: Private | None = None,
     ) -> None:
         self._rpc = rpc
         self._ledger = ledger
@@ -60,8 +63,9 @@ class LaneExecutor:
         self._alarms = Alarms()
         self._simulation = Simulation(rpc, venue, rules.gas, rules.gas_margin_ppm)
         self._watch = Watch(ledger, facts, venue, signer, rules.confirmations)
-        self._rescue = Rescue(ledger, outlets, signer, rules, self._alarms)
-        self._issue = Issue(ledger, outlets, signer, venue, rpc, rules, self._alarms)
+        desk = Desk(ledger, outlets, signer.address, private)
+        self._rescue = Rescue(ledger, desk, signer, rules, self._alarms)
+        self._issue = Issue(ledger, desk, signer, venue, rpc, rules, self._alarms)
         self._recovered = False
         self._timestamp = 0  # of the last block settled
 

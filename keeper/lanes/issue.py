@@ -11,8 +11,8 @@ from keeper.lanes.alarms import Alarms
 from keeper.lanes.books import used
 from keeper.lanes.choice import Priced, Room, choose
 from keeper.lanes.jobs import job_of, serving, stated
-from keeper.lanes.offering import moment, offer
-from keeper.lanes.ports import Ledger, Outlets, Signer
+from keeper.lanes.offering import Desk, moment
+from keeper.lanes.ports import Ledger, Signer
 from keeper.lanes.replies import judged, standstill
 from keeper.lanes.rescue import Stake
 from keeper.lanes.rules import LaneRules
@@ -42,10 +42,10 @@ class Issue:
     """Gives intents their nonces and bytes, on one lane. Holds no state."""
 
     def __init__(
-        self, ledger: Ledger, outlets: Outlets, signer: Signer, venue: Venue, rpc: Rpc, rules: LaneRules, alarms: Alarms
+        self, ledger: Ledger, desk: Desk, signer: Signer, venue: Venue, rpc: Rpc, rules: LaneRules, alarms: Alarms
     ) -> None:
         self._ledger = ledger
-        self._outlets = outlets
+        self._desk = desk
         self._signer = signer
         self._venue = venue
         self._rpc = rpc
@@ -90,7 +90,7 @@ class Issue:
             causes = {intent.id: one.cause for one in refused for intent in one.one.intents}
             self._ledger.close_intents(causes, "refused", block.number)
             log.error("%d plans not sent, the first: %s", len(causes), refused[0].cause)
-        return chosen
+        return sorted(chosen, key=self._is_private)  # a public nonce above a private one would uncover it
 
     def by_priority(self, intents: Sequence[Intent], stakes: Sequence[Stake], block: Block) -> list[Intent]:
         """Return the intents in the order of sending, as far as it is known before simulation has found their gas."""
@@ -124,7 +124,7 @@ class Issue:
             self._alarms.tell(f"nonce {gaps[0]} is empty below live ones and the signer does not fill it: {first}")
             releases = [Release(slot.id, "refused by the signer", {}) for slot in slots if slot.id in refused]
             self._ledger.released(releases, min(s.nonce for s in slots if s.id in refused) - 1, moment(block))
-        offer(self._ledger, self._outlets, stored, block)
+        self._desk.offer(stored, block)
 
     # --- prices and limits -------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class Issue:
         asked = [Wanted(slot, 0, "original", one.fees) for slot, one in zip(slots, chosen, strict=True)]
         stored, refused = self._signed(asked, block, stage)
         with stage("offer"):
-            offer(self._ledger, self._outlets, stored, block)
+            self._desk.offer(stored, block)
             self._offer_the_line(stored, block)
         return self._given_back(slots, chosen, refused, block) if refused else []
 
@@ -233,7 +233,10 @@ class Issue:
             return
         newest = {attempt.slot_id: attempt for attempt in self._ledger.live_attempts(self._signer.address)}
         waiting = [s for s in self._ledger.open_slots(self._signer.address) if s.state not in ("mined", "reserved")]
-        offer(self._ledger, self._outlets, [newest[slot.id] for slot in waiting], block)
+        self._desk.offer([newest[slot.id] for slot in waiting], block)
+
+    def _is_private(self, one: Priced) -> bool:
+        return self._desk.wants_privacy([intent.plan for intent in one.intents])
 
     def _slot(self, one: Priced) -> NewSlot:
         return NewSlot(

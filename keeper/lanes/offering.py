@@ -1,4 +1,4 @@
-"""Hand signed bytes to every endpoint: the offer is in the ledger before the socket is written to, the answer after."""
+"""Hand signed bytes to endpoints and relays: the offer is in the ledger before the socket is written to."""
 
 import logging
 import time
@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from keeper.chain import Block
-from keeper.journal.slot_records import Answer, Moment, NewOffer, SlotAttempt
+from keeper.journal.slot_records import Answer, Moment, NewOffer, Offer, SlotAttempt
 from keeper.lanes.ports import Ledger, Outlets
+from keeper.lanes.privacy import Berth, Private, moored, parcel_at, shown_at, uncovered_at
+from keeper.plans import Plan
 from keeper.sending.answers import ACTIONS, AnswerClass
 from keeper.submit.endpoints import Offered
 
@@ -22,18 +24,51 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def offer(ledger: Ledger, outlets: Outlets, attempts: Sequence[SlotAttempt], block: Block) -> None:
-    """Offer each attempt to every usable endpoint. An answer proves nothing about the bytes; it is noted."""
-    names = outlets.usable(urgent=True)
-    pairs = [NewOffer(attempt.id, name) for name in names for attempt in attempts]
-    if not pairs:
-        return
-    noted = ledger.offering(pairs, moment(block))
-    by_hash = {attempt.id: attempt.tx_hash for attempt in attempts}
-    ids = {(offered.endpoint, by_hash[offered.attempt_id]): offered.id for offered in noted}
-    said = outlets.offer([attempt.raw for attempt in attempts], to=names)
-    ledger.answered([Answer(ids[s.endpoint, s.tx_hash], s.answer.name, s.text) for s in said], wall_ms())
-    _warn(said)
+class Desk:
+    """Where signed bytes leave one lane. Holds no state: what went where is in the ledger."""
+
+    def __init__(self, ledger: Ledger, outlets: Outlets, sender: str, private: Private | None = None) -> None:
+        """`private`: where some plans go first, None where everything is public at once."""
+        self._ledger = ledger
+        self._outlets = outlets
+        self._sender = sender
+        self._private = private
+
+    def wants_privacy(self, plans: Sequence[Plan]) -> bool:
+        """Say whether a transaction that carries out these plans is to be private at first."""
+        return self._private is not None and self._private.covers([plan.kind for plan in plans])
+
+    def berths(self) -> tuple[Berth, ...]:
+        """Return the waiting slots with the block from which each is public; none where nothing is ever private."""
+        return () if self._private is None else moored(self._ledger, self._sender, self._private)
+
+    def offer(self, attempts: Sequence[SlotAttempt], block: Block) -> None:
+        """Offer attempts to every usable endpoint, or to the relays those that are private at `block`.
+
+        Those below them go to the relays too, for none can be mined before. An answer proves nothing about the bytes;
+        it is noted.
+        """
+        berths = self.berths()
+        shown, parcel = shown_at(attempts, berths, block.number), parcel_at(berths, block.number)
+        names, relays = self._outlets.usable(urgent=True), self._private.relay.usable() if self._private else ()
+        pairs = [NewOffer(attempt.id, name) for name in names for attempt in shown]
+        pairs += [NewOffer(attempt.id, name) for name in relays for attempt in parcel]
+        noted = self._ledger.offering(pairs, moment(block)) if pairs else ()
+        said = self._outlets.offer([attempt.raw for attempt in shown], to=names) if shown else ()
+        if self._private and parcel:
+            last = max(berth.public_from for berth in berths)
+            said += self._private.relay.offer([a.raw for a in parcel], block.number + 1, last, relays)
+        elif self._private and (late := uncovered_at(berths, block.number)):
+            self._private.relay.withdraw([attempt.raw for attempt in late])
+        self._note(noted, [*shown, *parcel], said)
+
+    def _note(self, noted: Sequence[Offer], attempts: Sequence[SlotAttempt], said: Sequence[Offered]) -> None:
+        hashes = {attempt.id: attempt.tx_hash for attempt in attempts}
+        ids = {(offer.endpoint, hashes[offer.attempt_id]): offer.id for offer in noted}
+        if said:
+            answers = [Answer(ids[s.endpoint, s.tx_hash], s.answer.name, s.text) for s in said]
+            self._ledger.answered(answers, wall_ms())
+        _warn(said)
 
 
 def _warn(said: Sequence[Offered]) -> None:

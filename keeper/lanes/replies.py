@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from keeper.sending.answers import ACTIONS, AnswerClass, Liveness, Step
+from keeper.submit.parcels import is_relay
 
 Said = frozenset[AnswerClass]
 
@@ -20,8 +21,11 @@ STANDSTILL: Final[Mapping[Step, str]] = {
 
 
 def judged(last: Mapping[str, str]) -> Said:
-    """Return the classes that endpoints (name → class) gave bytes that none of them has, none where one has them."""
-    said = frozenset(AnswerClass(name) for name in last.values())
+    """Return the classes that endpoints (name → class) gave bytes that none of them has, none where one has them.
+
+    Relays are not asked: what one says of bytes it was given proves nothing.
+    """
+    said = frozenset(AnswerClass(said) for name, said in last.items() if not is_relay(name))
     return frozenset() if any(ACTIONS[one].live is Liveness.HERE for one in said) else said
 
 

@@ -12,8 +12,8 @@ from keeper.chain import Block
 from keeper.journal.slot_records import AttemptKind, Slot, SlotAttempt
 from keeper.lanes.alarms import Alarms
 from keeper.lanes.books import used
-from keeper.lanes.offering import offer
-from keeper.lanes.ports import Ledger, Outlets, Signer
+from keeper.lanes.offering import Desk
+from keeper.lanes.ports import Ledger, Signer
 from keeper.lanes.replies import Said, alarm, one_in_flight, wants_cancel, wants_sibling
 from keeper.lanes.rules import LaneRules
 from keeper.lanes.signing import Wanted, signed_and_stored
@@ -71,9 +71,9 @@ class Waiting:
 class Rescue:
     """Sees one lane's waiting slots through. Holds no state."""
 
-    def __init__(self, ledger: Ledger, outlets: Outlets, signer: Signer, rules: LaneRules, alarms: Alarms) -> None:
+    def __init__(self, ledger: Ledger, desk: Desk, signer: Signer, rules: LaneRules, alarms: Alarms) -> None:
         self._ledger = ledger
-        self._outlets = outlets
+        self._desk = desk
         self._signer = signer
         self._rules = rules
         self._alarms = alarms
@@ -84,11 +84,12 @@ class Rescue:
         for one in waiting:
             if why := alarm(one.said, len(one.siblings)):
                 self._alarms.tell(f"nonce {one.slot.nonce}: {why}")
+        public_from = {berth.slot.id: berth.public_from for berth in self._desk.berths()}
         wanted = self._within_caps(
             [
                 (one, w)
                 for row, one in enumerate(waiting)
-                if (w := self._next(one, waiting[row:], market, block, row == 0))
+                if (w := self._next(one, waiting[row:], market, block, row == 0, public_from.get(one.slot.id, 0)))
             ],
             block,
         )
@@ -101,7 +102,7 @@ class Rescue:
             a.slot_id: a for a in stored
         }
         taken = waiting[:1] if one_in_flight([one.said for one in waiting]) else waiting
-        offer(self._ledger, self._outlets, [newest[one.slot.id] for one in taken], block)
+        self._desk.offer([newest[one.slot.id] for one in taken], block)
 
     def _within_caps(self, wanted: Sequence[tuple[Waiting, Wanted]], block: Block) -> list[Wanted]:
         """Return the replacements that the rolling caps have room for; each adds what it is dearer than its siblings.
@@ -123,13 +124,20 @@ class Rescue:
         return allowed
 
     def _next(
-        self, one: Waiting, behind: Sequence[Waiting], market: Market, block: Block, is_head: bool
+        self, one: Waiting, behind: Sequence[Waiting], market: Market, block: Block, is_head: bool, since: int
     ) -> Wanted | None:
-        """Return the sibling the slot needs now, if any. `behind` begins with itself: what its delay holds up."""
+        """Return the sibling the slot needs now, if any. `behind` begins with itself: what its delay holds up.
+
+        `since`: block from which it is public. What only relays have is not late, and out of the money only where its
+        fees cannot be included at all: tips of public blocks say nothing about it.
+        """
         kind = self._kind(one)
         cancels = kind == "cancel" and not one.is_cancelled
-        overdue = is_head and block.number - one.slot.opened_block >= self._rules.patience * len(one.siblings)
-        if not (cancels or overdue or wants_sibling(one.said, one.kinds) or is_stuck(one.best, market)):
+        overdue = is_head and block.number - max(since, one.slot.opened_block) >= self._rules.patience * len(
+            one.siblings
+        )
+        stuck = is_stuck(one.best, market) if block.number >= since else not one.best.includable(market.base_fee)
+        if not (cancels or overdue or wants_sibling(one.said, one.kinds) or stuck):
             return None
         fees = replacement(market, self._need(one, behind, block), self._rules.fees, one.fees)
         if isinstance(fees, Hold):

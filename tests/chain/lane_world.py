@@ -21,6 +21,7 @@ from keeper.demo.transactions import GWEI
 from keeper.journal import Journal
 from keeper.lanes.executor import LaneExecutor
 from keeper.lanes.ports import Signer
+from keeper.lanes.privacy import Private
 from keeper.lanes.rules import LaneRules, Windows
 from keeper.loop import Executor, Tick, World, tick
 from keeper.perpetuals import PerpetualLine
@@ -161,6 +162,7 @@ def opened(
     others: Sequence[Endpoint] = (),
     ledger: Callable[[Journal], Any] = lambda journal: journal,
     outlets: Callable[[Endpoints], Any] = lambda endpoints: endpoints,
+    private: Private | None = None,
 ) -> LaneKeeper:
     """Open the configured application with a lane to `node` and to `others`, whose answers it awaits `patience_s`.
 
@@ -171,7 +173,9 @@ def opened(
     endpoints = Endpoints(all_of_them, CHAIN_ID, patience_s=patience_s)
     written = ledger(app.journal)
     stake = staked(None, 3)
-    lane = LaneExecutor(app.rpc, outlets(endpoints), Facts(endpoints), app.venue, signer, written, rules, stake)
+    lane = LaneExecutor(
+        app.rpc, outlets(endpoints), Facts(endpoints), app.venue, signer, written, rules, stake, private
+    )
     return kept(app, lane, folder, most)
 
 

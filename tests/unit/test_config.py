@@ -39,7 +39,15 @@ def changed(old, new):
     return TEXT.replace(old, new, 1)
 
 
-WITHOUT_DEFAULT = ("keystore", "socket", "address", "gas_token_usd", "max_ether_per_block", "loss_ether_per_day")
+WITHOUT_DEFAULT = (
+    "keystore",
+    "auth_key",
+    "socket",
+    "address",
+    "gas_token_usd",
+    "max_ether_per_block",
+    "loss_ether_per_day",
+)
 
 
 def uncommented():
@@ -63,6 +71,29 @@ def test_the_example_is_valid():
 def test_the_examples_comments_state_the_defaults(write):
     assert uncommented() != TEXT
     assert load(write(uncommented()), environ={}) == load(EXAMPLE, environ={})
+
+
+RELAY = 'urls = ["https://relay.example"]\nkinds = ["take_auction"]\nauth_key = "relay.key"\n'
+NO_RELAY = "# urls = []  "
+
+
+def test_a_relay_key_lies_beside_the_file(write):
+    path = write(changed(NO_RELAY, RELAY + NO_RELAY))
+    assert load(path, environ={}).relay.auth_key == path.parent / "relay.key"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('auth_key = "relay.key"', "", "urls, kinds and auth_key"),
+        ('"take_auction"', '"publish_arrays"', "relay.kinds"),
+        ("urls", "deadline_blocks = 3\nurls", "plan_lifetime_blocks"),
+    ],
+)
+def test_a_relay_is_whole_and_its_plans_become_public(write, old, new, says):
+    assert old in RELAY
+    with pytest.raises(ConfigError, match=says):
+        load(write(changed(NO_RELAY, RELAY.replace(old, new, 1) + NO_RELAY)), environ={})
 
 
 def test_live_takes_the_keystore_from_beside_the_file(write):
