@@ -32,9 +32,12 @@ from keeper.auctions import AuctionPolicy, Standing
 from keeper.chain import Block, Call, Receipt
 from keeper.demo.anvil import REPO, Anvil, start_anvil
 from keeper.demo.transactions import FUNDS, Batch
+from keeper.heads import Head
 from keeper.in_turn import Ending, Step, try_in_turn
+from keeper.journal.records import Intent
+from keeper.lanes.simulate import Simulation
 from keeper.memory import Memory
-from keeper.plans import PublishArrays, SetParameters, StartAuction
+from keeper.plans import ANY_SEQUENCE, Plan, PublishArrays, SetParameters, StartAuction
 from keeper.portfolios import PortfolioLine, PortfolioPolicy, PortfolioSight
 from keeper.publish import PPM, Publishing
 from keeper.reference.store import set_slices
@@ -326,6 +329,28 @@ def test_publications_succeed_in_turn_and_not_alone(market: Market) -> None:
     assert [ending.succeeded for ending in in_turn] == [True, True, True]
     assert [ending.succeeded for ending in backwards] == [False, False, True]
     assert str(revert(backwards[0].returned)).startswith("WrongOrder(")
+
+
+def test_a_start_is_simulated_on_the_arrays_that_the_same_tick_publishes(
+    market: Market, names: tuple[str, ...]
+) -> None:
+    """By arrays an hour old nothing can be said of the account; by those published ahead of it, it is healthy."""
+    market.next_block(3_600)
+    market.report([*(u.price * 99 // 100 for u in market.board.underlyings[:2]), WAD], fit=True)
+    block = market.mine()
+    deadline = block.timestamp + 60
+    begin = StartAuction("reference", names[0], ANY_SEQUENCE, True, 0, 12, 1.0, deadline, block.number + 3)
+    simulation = Simulation(market.rpc, market.venue, GAS, 250_000)
+
+    def simulated(plans: Sequence[Plan]) -> list[str]:
+        intents = [Intent(row, 1, plan, "intended", "", None) for row, plan in enumerate(plans)]
+        found = simulation.simulate(intents, Head(block, 0, False, 12), KEEPER.address)
+        return [str(found.refusals.get(intent.id, "")) for intent in intents]
+
+    assert not simulated([begin])[0].startswith("simulation: NotBelowMaintenance(")
+    *publications, last = simulated([*published(look(market)), begin])
+    assert publications and set(publications) == {""}
+    assert last.startswith("simulation: NotBelowMaintenance(")
 
 
 def test_an_option_listed_since_is_published_though_nothing_moved(market: Market) -> None:

@@ -34,3 +34,9 @@ def test_bytes_that_are_invalid_twice_give_way_to_a_cancel_and_an_invalid_cancel
 def test_a_replacement_refused_where_only_one_attempt_is_stored_is_the_alarm_for_foreign_use() -> None:
     said = judged({"a": "REPLACE_UNDERPRICED"})
     assert "used elsewhere" in alarm(said, 1) and alarm(said, 2) == ""
+
+
+@pytest.mark.parametrize("name", sorted(AnswerClass))
+def test_a_relays_word_moves_nothing_and_silences_nobody(name: str) -> None:
+    assert judged({"relay a": name}) == frozenset()
+    assert judged({"relay a": name, "b": "UNDERPRICED"}) == {AnswerClass.UNDERPRICED}
