@@ -123,6 +123,7 @@ def lane(
     connect: Callable[[], SignerClient],
 ) -> LaneExecutor:
     """Return the executor of mode live. Raises JournalError while what it does not look at is under way."""
+    journal.require_lasting()
     _require_alone(journal, config.signer.address or NOBODY)
     chain, signer = config.chain, config.signer
     endpoints = Endpoints(

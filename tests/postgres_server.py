@@ -8,10 +8,12 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -44,36 +46,89 @@ def server() -> Iterator[str]:
     if named := os.environ.get(NAMED):
         yield named
         return
-    folder = tools()
-    if folder is None:
+    if tools() is None:
         pytest.skip(f"PostgreSQL: no initdb found and {NAMED} is not set")
-    with _private(folder) as url:
-        yield url
+    with private() as owned:
+        yield owned.url
+
+
+class Private:
+    """A server of our own, whose processes a test may kill and start again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._user = _user()
+        self.home = Path(tempfile.mkdtemp(prefix="keeper-postgres-"))
+        if os.getuid() == 0:
+            shutil.chown(self.home, self._user)
+        self.url = f"postgresql+psycopg://keeper@/postgres?host={self.home}"
+        self._run("initdb", "-U", "keeper", "-A", "trust", "-E", "UTF8", "--no-locale")
+
+    def _run(self, tool: str, *arguments: str) -> None:
+        as_user = {"user": self._user, "extra_groups": []} if os.getuid() == 0 else {}
+        command = [str(self._folder / tool), "-D", str(self.home / "data"), *arguments]
+        output = self.home / f"{tool}.out"
+        with output.open("wb") as written:  # a pipe would be inherited by the server and never end
+            done = subprocess.run(command, cwd=self.home, stdout=written, stderr=written, timeout=120, **as_user)
+        assert done.returncode == 0, output.read_text()
+
+    def start(self) -> None:
+        options = f"-k {self.home} -c listen_addresses=''"
+        self._run("pg_ctl", "-w", "-l", str(self.home / "data" / "log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+    def kill(self) -> None:
+        """SIGKILL for the postmaster and all its children: what is not on the disk is gone."""
+        postmaster = int((self.home / "data" / "postmaster.pid").read_text().split()[0])
+        children = [pid for pid, parent in _parents().items() if parent == postmaster]
+        for pid in (postmaster, *children):
+            os.kill(pid, signal.SIGKILL)
+        while any(_is_alive(pid) for pid in (postmaster, *children)):
+            time.sleep(0.01)  # not our children: there is nothing to wait for
+        # where nobody buries the dead their pids look taken, and the server would not start beside its own ghost
+        for lock in (self.home / "data" / "postmaster.pid", *self.home.glob(".s.PGSQL.*")):
+            lock.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _parents() -> dict[int, int]:
+    """Return pid → parent's pid of every process (Linux)."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def _is_alive(pid: int) -> bool:
+    """Say whether it still runs; a zombie that nobody has buried does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @contextmanager
-def _private(folder: Path) -> Iterator[str]:
-    user = _user()
-    home = Path(tempfile.mkdtemp(prefix="keeper-postgres-"))
-    if os.getuid() == 0:
-        shutil.chown(home, user)
-
-    def run(tool: str, *arguments: str) -> None:
-        as_user = {"user": user, "extra_groups": []} if os.getuid() == 0 else {}
-        command = [str(folder / tool), "-D", str(home / "data"), *arguments]
-        with (home / f"{tool}.out").open("wb") as output:  # a pipe would be inherited by the server and never end
-            done = subprocess.run(command, cwd=home, stdout=output, stderr=output, timeout=120, **as_user)
-        assert done.returncode == 0, (home / f"{tool}.out").read_text()
-
+def private() -> Iterator[Private]:
+    """Give a running server of our own, or skip the test if there can be none."""
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("PostgreSQL: psycopg is not installed (pip install 'psycopg[binary]')")
+    folder = tools()
+    if folder is None:
+        pytest.skip("PostgreSQL: no initdb found, and a named server is not ours to kill")
+    owned = Private(folder)
     try:
-        run("initdb", "-U", "keeper", "-A", "trust", "-E", "UTF8", "--no-locale")
-        run("pg_ctl", "-w", "-l", str(home / "data" / "log"), "-o", f"-k {home} -c listen_addresses=''", "start")
+        owned.start()
         try:
-            yield f"postgresql+psycopg://keeper@/postgres?host={home}"
+            yield owned
         finally:
-            run("pg_ctl", "-w", "-m", "immediate", "stop")
+            owned.stop()
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        owned.remove()
 
 
 @contextmanager

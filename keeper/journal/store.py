@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Self
 
+from keeper.errors import JournalError
 from keeper.journal.database import Database
 from keeper.journal.decisions import Decisions
 from keeper.journal.discovery import Discovery
@@ -37,6 +38,14 @@ class Journal(Discovery, Ticks, Ledger, Slots, Fates, SlotQueries, PolicyQueries
             database.close()
             raise
         return cls(database)
+
+    def require_lasting(self) -> None:
+        """Raise JournalError for a database in memory: what it promised before an offer would end with its process."""
+        if self._database.in_memory:
+            raise JournalError(
+                f"journal {self._database.shown_url}: expected a database on a disk in mode live, found one in memory; "
+                "set [journal] url to a file or a server"
+            )
 
     def close(self) -> None:
         """Give the connections back; the journal must not be used afterwards."""

@@ -58,6 +58,11 @@ class Reader:
         if not holds:
             raise Broken(invariant, found)
 
+    @property
+    def offers_seen(self) -> int:
+        """How often bytes were read from a socket so far."""
+        return self._sent.total()
+
     def offered(self, endpoint: str, raw: bytes) -> None:
         """I3, at the moment an endpoint reads bytes from its socket: they, and this offer of them, are committed."""
         tx_hash = read(raw).tx_hash

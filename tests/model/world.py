@@ -203,6 +203,25 @@ class World:
     def restart_signer(self) -> None:
         self.desk.start()
 
+    def backup(self, name: str) -> bytes:
+        """Return a copy of a database as an operator's backup makes it."""
+        copy = self.folder / "backup.db"
+        with closing(sqlite3.connect(self.folder / name)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        found = copy.read_bytes()
+        copy.unlink()
+        return found
+
+    def restore(self, name: str, backup: bytes) -> None:
+        """Stop keeper and signer, put the copy in place of the database, start both again."""
+        self.keeper.die()
+        self.desk.stop()
+        for path in self.folder.glob(f"{name}*"):
+            path.unlink()
+        (self.folder / name).write_bytes(backup)
+        self.desk.start()
+        self.keeper = self._started()
+
     def stranger(self, choice: random.Random) -> None:
         """Another program with the key uses a nonce that the ledger has bytes for."""
         waiting = "SELECT nonce FROM slots WHERE state IN ('signed', 'offered', 'orphaned')"
@@ -213,13 +232,13 @@ class World:
         """A second keeper with the same key and another database is refused, and hands nothing to anybody."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             opened(file_url(folder)).close()
-            before = dict(self.reader._sent)
+            before = self.reader.offers_seen
             rival = Keeper(file_url(folder), self.head, endpoints(self.nodes, lambda: 0.0), self.desk, _deaf, _keeps)
             said = rival.block([1])
             rival.die()
         if self.reader.rows("SELECT 1 FROM slot_attempts LIMIT 1") and not said:
             raise Broken("I4", f"a second ledger was let in: {said!r}")
-        if before != dict(self.reader._sent):
+        if before != self.reader.offers_seen:
             raise Broken("I3", "a second ledger offered bytes")
 
     # --- the end -------------------------------------------------------------------------------------

@@ -124,3 +124,16 @@ def test_a_replacement_that_the_exposure_cap_has_no_room_for_is_not_signed(world
         world.block([])
     assert world.said == []  # no block ended early
     seen_through(world, is_protected=True)
+
+
+@pytest.mark.parametrize("name", ["keeper.db", "signer.db"])
+def test_a_database_restored_from_an_old_backup_stops_with_the_command_to_run(world: World, name: str) -> None:
+    """F7: either store an hour old beside the other; nothing is sent until a person has looked."""
+    mined(world, 2, [1, 2])
+    backup = world.backup(name)
+    mined(world, 2, [3, 4])
+    sent = world.reader.offers_seen
+    world.restore(name, backup)
+    mined(world, 2, [5])
+    assert all("keeper signer reconcile" in said for said in world.said[-2:])
+    assert world.reader.offers_seen == sent

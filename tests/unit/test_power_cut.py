@@ -17,8 +17,11 @@ import pytest
 from keeper.errors import JournalError
 from keeper.journal import Journal, durability
 from keeper.journal.lifecycle import Change, Standing, fold
+from keeper.journal.reconcile import Import, SignerRecord, SignerView, reconcile, view_of
 from keeper.journal.slot_records import Answer, Mined, NewOffer
 from tests.ledger_world import FEE, KEY, NO_CAP, call, file_url, intend, moment, opened, signed
+from tests.signer_desk import Desk
+from tests.signer_desk import call as request
 
 WAL_HEADER, FRAME_HEADER = 32, 24
 
@@ -44,6 +47,7 @@ class Machine:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the schema is on the disk, the log is empty
         self.cuts: list[Cut] = []
         self.offered: set[bytes] = set()
+        self.signed: list[tuple[int, SignerRecord]] = []  # the log's size when the signer's answer left it
 
     @property
     def size(self) -> int:
@@ -51,6 +55,18 @@ class Machine:
 
     def note(self, done: str) -> None:
         self.cuts.append(Cut(self.size, done, frozenset(self.offered)))
+
+    def sign(self, slot, ordinal=0, *how):
+        """Return what the signer gives; its own commit has returned, the ledger has yet to store it."""
+        new = signed(slot, *how)
+        kept = (slot.request(ordinal), slot.nonce, "call", new.tx_hash, new.raw, new.gas, new.max_fee, new.tip)
+        self.signed.append((self.size, SignerRecord(*kept)))
+        return new
+
+    def signer(self, ledger_id, size):
+        """Return what the signer knows if the power failed when `size` bytes of the ledger's log were on the disk."""
+        records = tuple(record for known_at, record in self.signed if known_at <= size)
+        return SignerView(ledger_id, 0, max(record.nonce for record in records), 0, records)
 
     def offer(self, attempts, endpoint):
         """Write the offers and then, as a socket would, let the bytes out."""
@@ -81,20 +97,20 @@ def a_block_s_work(machine):
     journal = machine.journal
     intents = intend(journal, 1, (1, 2, 3))
     slots = journal.reserve([call(intent.id) for intent in intents], 0, moment())
-    attempts = journal.stored([signed(slot) for slot in slots], moment(), exposure_cap=NO_CAP)
+    attempts = journal.stored([machine.sign(slot) for slot in slots], moment(), exposure_cap=NO_CAP)
     machine.note("stored")
     one, *_ = machine.offer(attempts, "first")
     journal.answered([Answer(one.id, "ACCEPTED", "yes")], 9)
-    (bump,) = journal.stored([signed(slots[0], "replacement", 1, 2 * FEE)], moment(), exposure_cap=NO_CAP)
+    dearer = machine.sign(slots[0], 1, "replacement", 1, 2 * FEE)
+    (bump,) = journal.stored([dearer], moment(), exposure_cap=NO_CAP)
     machine.note("bumped")
     machine.offer([bump], "second")
     journal.mined([Mined(slots[0].id, bump.tx_hash, 3, "0x3")], moment(3))
     machine.note("mined")
 
 
-def frame_ends(machine):
-    """Return the offsets at which frames of the log end."""
-    log = (machine.folder / "keeper.db-wal").read_bytes()
+def frame_ends(log):
+    """Return the offsets at which frames of a log end, and the size of a page."""
     page = int.from_bytes(log[8:12], "big")
     return list(range(WAL_HEADER + FRAME_HEADER + page, len(log) + 1, FRAME_HEADER + page)), page
 
@@ -120,23 +136,35 @@ def require_invariants(folder, offered):
         connection.close()
 
 
+def cuts_of(ends, page):
+    """Return the offsets at every frame's end and at five places inside it: header, seam and page."""
+    frame = FRAME_HEADER + page
+    places = (1 - frame, -page - 1, -page, -page // 2, -1, 0)
+    return sorted({end + place for end in ends for place in places})
+
+
+def require_agreement(machine, recovered, size):
+    """Ledger and signer recover from any cut without a person: what the ledger lacks is imported, and nothing else."""
+    told = machine.signer(recovered.ledger_id, size)
+    slots = recovered.slots_from(KEY, 0)
+    attempts = [attempt for slot in slots for attempt in recovered.siblings(slot.id)]
+    found = reconcile(view_of(recovered.ledger_id, KEY, slots, attempts), told, 0)
+    assert isinstance(found, Import), found
+    recovered.imported(found.attempts, moment(9))
+    stored = [attempt.tx_hash for slot in slots for attempt in recovered.siblings(slot.id)]
+    assert sorted(stored) == sorted(record.tx_hash for record in told.signed)
+
+
 def test_recovery_from_a_cut_at_and_inside_every_frame(machine, tmp_path):
     a_block_s_work(machine)
-    ends, page = frame_ends(machine)
-    frame = FRAME_HEADER + page
-    offsets = sorted(
-        {
-            at
-            for end in ends
-            for at in (end - frame + 1, end - page - 1, end - page, end - page // 2, end - 1, end)
-            if at >= machine.cuts[0].size
-        }
-    )
+    ends, page = frame_ends((machine.folder / "keeper.db-wal").read_bytes())
+    offsets = [at for at in cuts_of(ends, page) if at >= machine.cuts[0].size]
     assert len([end for end in ends if end > machine.cuts[0].size]) >= 10
     for number, size in enumerate(offsets):
         folder = machine.cut(size, tmp_path / f"cut{number}")
         known = max((cut for cut in machine.cuts if cut.size <= size), key=lambda cut: cut.size)
         with opened(file_url(folder)) as recovered:
+            require_agreement(machine, recovered, size)
             nonces = [slot.nonce for slot in recovered.open_slots(KEY)]
             (fresh,) = intend(recovered, 9, (9,))
             (slot,) = recovered.reserve([call(fresh.id)], 0, moment(9))
@@ -149,7 +177,7 @@ def test_the_cut_itself_can_lose_what_was_not_yet_committed(machine, tmp_path):
     """The test's own fault is real: a log cut before the commit of an offer does not have that offer."""
     a_block_s_work(machine)
     stored, offered = machine.cuts[:2]
-    ends, _ = frame_ends(machine)
+    ends, _ = frame_ends((machine.folder / "keeper.db-wal").read_bytes())
     before_its_commit = max(end for end in ends if end < offered.size)
     assert before_its_commit >= stored.size
     folder = machine.cut(before_its_commit, tmp_path / "cut")
@@ -164,6 +192,38 @@ def test_without_a_synced_log_an_offer_outlives_its_row(machine, tmp_path):
     folder = machine.cut(WAL_HEADER, tmp_path / "unsynced")  # nothing of the log had reached the disk
     with pytest.raises(AssertionError):
         require_invariants(folder, machine.cuts[-1].offered)
+
+
+# --- the signer's store ---------------------------------------------------------------------------------
+
+
+def test_a_signature_that_left_the_signer_survives_any_cut_after_it(tmp_path):
+    """Its watermark and bytes are on the disk when the answer leaves; a cut before that takes both, never one."""
+    folder = tmp_path / "signer"
+    folder.mkdir()
+    desk = Desk(folder)
+    with closing(sqlite3.connect(folder / "signer.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    held = desk.session()
+    left = []  # the log's size when an answer left, and its hash
+    for requests in ([request(0), request(1)], [request(1, "-bump", gas=200_000)], [request(2)]):
+        hashes = desk.ask(held, *requests)
+        left += [((folder / "signer.db-wal").stat().st_size, tx_hash) for tx_hash in hashes]
+    log = (folder / "signer.db-wal").read_bytes()
+    for number, size in enumerate(cuts_of(*frame_ends(log))):
+        cut = tmp_path / f"cut{number}"
+        cut.mkdir()
+        shutil.copy(folder / "signer.db", cut / "signer.db")
+        (cut / "signer.db-wal").write_bytes(log[:size])
+        recovered = Desk(cut)
+        remembered = recovered.signed()
+        lane = recovered.service.orders.status()[0]
+        recovered.stop()
+        assert {one.tx_hash for one in remembered} >= {tx_hash for at, tx_hash in left if at <= size}
+        assert lane["watermark"] == max((one.nonce for one in remembered), default=-1)
+        shutil.rmtree(cut)
+    desk.stop()
+    assert len(left) == 4 and all(tx_hash.startswith("0x") for _, tx_hash in left)
 
 
 # --- what the database promises, read back -------------------------------------------------------------
@@ -199,6 +259,13 @@ class Server:
 
     def exec_driver_sql(self, statement):
         return SimpleNamespace(scalar_one=lambda: self.settings[statement.removeprefix("SHOW ")])
+
+
+def test_a_journal_in_memory_is_refused_where_bytes_are_sent(tmp_path):
+    with opened("sqlite://") as journal, pytest.raises(JournalError, match=r"expected a database on a disk.*in memory"):
+        journal.require_lasting()
+    with opened(file_url(tmp_path)) as journal:
+        journal.require_lasting()
 
 
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit"])

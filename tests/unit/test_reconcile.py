@@ -25,9 +25,9 @@ def known(attempt, slot, kind="call"):
     return SignerRecord(request, slot.nonce, kind, attempt.tx_hash, attempt.raw, attempt.gas, attempt.max_fee, 1)
 
 
-@pytest.fixture
-def journal():
-    with opened("sqlite://") as journal:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def journal(request):
+    with opened("sqlite://" if request.param == "sqlite" else request.getfixturevalue("postgres_url")) as journal:
         yield journal
 
 
