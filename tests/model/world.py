@@ -1,5 +1,6 @@
 """Chain, endpoints, signer and keepers together, and everything the adversary may do to them between two calls."""
 
+import atexit
 import os
 import random
 import shutil
@@ -52,7 +53,9 @@ def _engine(url: str, **given: Any) -> sa.Engine:
 @cache
 def _folder() -> Path:
     """Return the folder of every world of this process, in memory where possible: a lost page is not tested here."""
-    return Path(tempfile.mkdtemp(dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+    folder = Path(tempfile.mkdtemp(prefix="keeper-model-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @cache
