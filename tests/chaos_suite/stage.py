@@ -64,6 +64,7 @@ class Stage:
         rules: LaneRules | None = None,
         endpoints: Sequence[str] = (),
         signer: Signer | None = None,
+        patience_s: float = PATIENCE_S,
         **parts: Any,
     ) -> LaneKeeper:
         """Open the keeper `name` with a journal of its own; opening it again is a restart, after `close`.
@@ -73,20 +74,31 @@ class Stage:
         """
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        seat = signer or Seat(self.site.address, lambda: self.signing.client(name))
         others = [Endpoint(other, Rpc(self.proxy.url_of(other), PATIENCE_S)) for other in endpoints]
         opened = self.site.keeper(
             folder,
             node=self.proxy,
-            signer=seat,
+            signer=signer or self.seat(name),
             most=most,
             rules=rules or self.site.rules,
-            patience_s=PATIENCE_S,
+            patience_s=patience_s,
             others=others,
             **parts,
         )
         self.keepers.append(opened)
         return opened
+
+    def seat(self, name: str) -> Seat:
+        """Return a keeper's place at the signer, with one line at a time: a new one closes the one before."""
+        held: list[Any] = []
+
+        def connect() -> Any:
+            for earlier in held:
+                earlier._line.close()
+            held[:] = [self.signing.client(name)]
+            return held[0]
+
+        return Seat(self.site.address, connect)
 
     def close(self, keeper: LaneKeeper) -> None:
         """End a keeper as a kill does: its journal and every line to the signer are gone."""

@@ -1,0 +1,134 @@
+"""Answers in the wrong envelope, and endpoints that one bad transaction or a slow answer takes away: F24, F25."""
+
+import random
+from typing import Final
+
+from keeper.chaos import DuplicateId, Error, Fault, Hold, Match, SingleForBatch, Slow, Status, Truncate, sends
+from keeper.chaos.faults import Action
+from keeper.chaos.requests import SEND
+from tests.chain.lane_world import LaneKeeper
+from tests.chaos_suite.judge import kept_once, without_rescue
+from tests.chaos_suite.scenario import Figures, Run, hit, require
+from tests.chaos_suite.scenarios.nonces import same_bytes
+from tests.chaos_suite.stage import Stage
+from tests.chaos_suite.world import ENDANGERED
+
+TRIES = 4
+"""Offers of one block that are answered wrongly, each in another way."""
+IN_BLOCKS = 2
+"""All must be mined by then once answers are right again."""
+
+
+def _envelopes(rng: random.Random, *, forward: bool) -> dict[str, Action]:
+    """Return every wrong envelope; with `forward` the node has taken the bytes all the same."""
+    gibberish = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz ", k=40))
+    return {
+        "nonce too low as -32603": Error(-32_603, "Internal error: nonce too low", forward=forward),
+        "200 with HTML": Status(200, "<html><body>Welcome</body></html>", forward=forward),
+        "429 that says already known": Status(429, "already known", "text/plain", forward=forward),
+        "unknown words": Error(-32_000, gibberish, forward=forward),
+        "cut words": Error(-32_000, "transaction underpr", forward=forward),
+        "other tongue": Error(-32_000, "Die Nonce ist zu niedrig", forward=forward),
+        "one id for all": DuplicateId(),
+        "one error for all": SingleForBatch(),
+        "half a body": Truncate(0.5),
+    }
+
+
+def wrong_envelopes(*, protected: bool) -> Run:
+    """F24: what a node says comes in the wrong code, status, wording, number or body, for all of a batch or a part.
+
+    Unprotected: what was answered so is not offered again.
+    """
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        count = rng.randint(20, ENDANGERED)
+        keeper = stage.keeper(most=count)
+        if not protected:
+            without_rescue(keeper)
+        envelopes = _envelopes(rng, forward=protected and rng.random() < 0.5)
+        names = rng.sample(sorted(envelopes), TRIES) if protected else ["unknown words"]
+        for name in names:
+            _offer_once(stage, keeper, envelopes[name], rng.choice((1.0, 0.5)), name)
+        before = {tx.hash for tx in stage.offered()}
+        for _ in range(IN_BLOCKS):
+            keeper.settle()
+            stage.mine()
+        mined = {one.tx_hash for one in stage.sent()}
+        require(mined <= before, f"expected no other bytes for an answer, found {len(mined - before)} signed anew")
+        require(len(mined) == count, f"expected {count} mined in {IN_BLOCKS} blocks, found {len(mined)}")
+        stage.settle(keeper)
+        share = keeper.lane.status()["unknown_answers"]
+        assert isinstance(share, float)
+        return kept_once(stage, keeper, count) | {
+            "envelopes": ", ".join(names),
+            "unknown_share": round(share, 3),
+        }
+
+    return run
+
+
+def _offer_once(stage: Stage, keeper: LaneKeeper, action: Action, share: float, name: str) -> None:
+    """Let the keeper offer while answers come in this envelope: all of a batch, or about a share of its items."""
+    part = isinstance(action, Error) and share < 1.0
+    fault = stage.proxy.add(Fault(action, Match(methods=(SEND,), probability=share if part else 1.0)))
+    stage.tick(keeper)
+    hit(stage.proxy.hits(fault) > 0, f"expected an answer with {name}, found none")
+    stage.proxy.remove(fault)
+
+
+# --- endpoints that are taken away -------------------------------------------------------------------
+
+PAUSING: Final = (
+    Error(-32_005, "daily request count exceeded, request rate limited"),
+    Error(429, "Too Many Requests"),
+    Error(-32_603, "internal error"),
+)
+SLOW_PATIENCE_S = 2.0
+"""Of wall time, for this keeper: what the slow endpoint costs it, once."""
+SLOW: Final = Slow(pieces=100, pause_s=0.3)
+"""An answer after thirty seconds, a piece at a time."""
+FREED_WITHIN = 5
+
+
+def paused_by_one(*, protected: bool) -> Run:
+    """F25: every endpoint complains of its limits whenever it is offered one certain transaction; one of them drips its
+    answers, and never answers what is asked of it.
+
+    Unprotected: the bad transaction is never replaced.
+    """
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        count = rng.randint(20, ENDANGERED)
+        bad = stage.first_nonce + rng.randint(0, count - 1)
+        keeper = stage.keeper(most=count, endpoints=("b", "c"), patience_s=SLOW_PATIENCE_S)
+        if not protected:
+            without_rescue(keeper)
+        paused = stage.proxy.add(Fault(rng.choice(PAUSING), sends(where=same_bytes(bad))))
+        drips = stage.proxy.add(Fault(SLOW, Match(methods=(SEND,), endpoint="c")))
+        silent = stage.proxy.add(Fault(Hold(), Match(methods=("eth_chainId",), endpoint="c")))
+        stage.tick(keeper)
+        hits = [stage.proxy.hits(fault) for fault in (paused, silent)]
+        hit(hits[0] >= 2 and hits[1] >= 1, f"expected every endpoint to complain and one to be silent, found {hits}")
+        stage.mine()
+        below = set(range(stage.first_nonce, bad))
+        mined = {one.nonce for one in stage.sent()}
+        require(mined == below, f"expected all below the bad transaction mined at once, found {len(mined)}")
+        blocks = _freed(stage, keeper, count)
+        dripped = stage.proxy.hits(drips)
+        hit(dripped > 0, "expected an endpoint that drips, found none")
+        stage.settle(keeper)
+        return kept_once(stage, keeper, count) | {"paused": stage.proxy.hits(paused), "blocks_until_freed": blocks}
+
+    return run
+
+
+def _freed(stage: Stage, keeper: LaneKeeper, count: int) -> int:
+    """Return in which block the bad transaction's nonce and all behind it were mined."""
+    for block in range(1, FREED_WITHIN + 1):
+        keeper.settle()
+        stage.mine()
+        if len(stage.sent()) == count:
+            return block
+    require(False, f"expected {count} mined in {FREED_WITHIN} blocks, found {len(stage.sent())}")
+    raise AssertionError

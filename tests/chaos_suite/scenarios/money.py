@@ -1,0 +1,190 @@
+"""Money that runs out, and accounts that cannot pay: T26, T29."""
+
+import random
+from dataclasses import replace
+from typing import Final
+
+from keeper.abi import interface
+from keeper.demo.transactions import GWEI
+from keeper.rpc import answered
+from keeper.sending.limits import BalanceState, BalanceWatch
+from keeper.sending.priority import PROFIT
+from tests.chain.lane_world import ETHER, LaneKeeper
+from tests.chaos_suite.interrupted import finish
+from tests.chaos_suite.judge import kept_once
+from tests.chaos_suite.scenario import Figures, Run, hit, require
+from tests.chaos_suite.stage import Stage
+from tests.chaos_suite.world import ENDANGERED, CurieSite
+
+AMPLE: Final = 1_000 * ETHER
+ALERT_BELOW: Final = 5 * ETHER
+A_TICK = 10
+INSUFFICIENT = "insufficient funds"
+
+
+def out_of_ether(*, protected: bool) -> Run:
+    """T26: the key's ether runs out in the middle of the crash.
+
+    Unprotected: the keeper does not look at its balance.
+    """
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        base_fee = rng.randint(5, 20) * GWEI
+        stage.mine(base_fee=base_fee)
+        _fund(stage, AMPLE)
+        rules = replace(stage.site.rules, balance=BalanceWatch(ALERT_BELOW, 0))
+        keeper = stage.keeper(most=A_TICK, rules=rules)
+        if not protected:
+            keeper.lane._issue._balance = lambda _: BalanceState("ok", AMPLE, "")  # type: ignore[attr-defined]
+        stage.tick(keeper)
+        worst = max(tx.cost for tx in stage.offered())
+        _until_final(stage, base_fee)
+        _fund(stage, worst * A_TICK + worst // 2)
+        told_before = _alerted(stage, keeper)
+        _until_final(stage, base_fee)
+        enough_for = rng.randint(2, A_TICK - 3)
+        _fund(stage, worst * enough_for + worst // 2)
+        first = _most_at_risk_first(stage, keeper, enough_for)
+        _until_final(stage, base_fee)
+        _fund(stage, 0)
+        _nothing_sent(stage, keeper)
+        refused = sum(INSUFFICIENT in str(e.error) for e in stage.proxy.exchanges if e.error)
+        require(refused == 0, f"expected no transaction that the key cannot pay, found {refused} refused by the node")
+        require(not stage.errors, f"expected it to stop cleanly, found {stage.errors}")
+        stage.settle(keeper)
+        stopped_at = len(stage.effects())
+        _fund(stage, AMPLE)
+        blocks = _resumed(stage, keeper)
+        return kept_once(stage, keeper, ENDANGERED) | {
+            "before_the_end": stopped_at,
+            "sent_with_the_last_of_it": first,
+            "alarm_before": told_before,
+            "blocks_after_funding": blocks,
+        }
+
+    return run
+
+
+def _until_final(stage: Stage, base_fee: int) -> None:
+    """Make the blocks after which what was sent counts no longer as money at stake; gas stays as dear as it was."""
+    for _ in range(1 + stage.site.rules.confirmations):
+        stage.mine(base_fee=base_fee)
+
+
+def _fund(stage: Stage, wei: int) -> None:
+    stage.site.rpc.call("anvil_setBalance", stage.site.address, hex(wei))
+
+
+def _alerted(stage: Stage, keeper: LaneKeeper) -> str:
+    """Return the alarm that was told while everything could still be sent."""
+    since = stage.now()
+    stage.tick(keeper)
+    sent = len({tx.nonce for tx in stage.offered(since)})
+    alarms = _alarms(keeper)
+    require(sent == A_TICK, f"expected {A_TICK} sent with enough for them, found {sent}")
+    require("send ETH to the key" in alarms, f"expected an alarm before the ether is gone, found {alarms!r}")
+    return alarms[:120]
+
+
+def _alarms(keeper: LaneKeeper) -> str:
+    told = keeper.lane.status()["alarms"]
+    assert isinstance(told, list)
+    return "; ".join(told)
+
+
+def _most_at_risk_first(stage: Stage, keeper: LaneKeeper, enough_for: int) -> int:
+    """Require that with money for so many those most at risk are sent, by the contracts' own figures; say how many."""
+    ranked, since = _by_shortfall(stage), stage.now()
+    stage.tick(keeper)
+    sent = {_account(tx.data) for tx in stage.offered(since)}
+    hit(len(sent) < A_TICK, f"expected too little ether for {A_TICK}, found all of them sent")
+    missing = set(ranked[:enough_for]) - sent
+    require(not missing, f"expected the {enough_for} most at risk sent, found {len(missing)} of them not")
+    require("it is not sent" in _alarms(keeper), f"expected an alarm for the rest, found {_alarms(keeper)!r}")
+    return len(sent)
+
+
+def _nothing_sent(stage: Stage, keeper: LaneKeeper) -> None:
+    since = stage.now()
+    stage.tick(keeper)
+    sent = len(stage.offered(since))
+    require(sent == 0, f"expected nothing sent without ether, found {sent}")
+    require("send ETH to the key" in _alarms(keeper), f"expected an alarm without ether, found {_alarms(keeper)!r}")
+
+
+def _resumed(stage: Stage, keeper: LaneKeeper) -> int:
+    since = stage.now()
+    stage.tick(keeper)
+    sent = len({tx.nonce for tx in stage.offered(since)})
+    require(sent == A_TICK, f"expected {A_TICK} sent once there is ether, found {sent}")
+    return finish(stage, keeper, ENDANGERED)
+
+
+# --- accounts, by the contracts ----------------------------------------------------------------------
+
+
+def _account(data: bytes) -> str:
+    """Return whom `liquidate(address,address)` is about, lower case."""
+    return "0x" + data[16:36].hex()
+
+
+def _figures(stage: Stage) -> dict[str, tuple[int, int]]:
+    """Return account (lower case) → what it is worth and what it must be, USD with 18 decimals, asked of Curie."""
+    site = stage.site
+    assert isinstance(site, CurieSite), "these are Curie's own questions"
+    contracts, accounts, head = site.fallen.deployment.contracts, site.fallen.deployment.accounts, stage.head()
+    value = interface("perp_curie/ClearingHouse").function("getAccountValue")
+    required = interface("perp_curie/AccountBalance").function("getMarginRequirementForLiquidation")
+    calls = [value.call(contracts.clearing_house, account) for account in accounts]
+    calls += [required.call(contracts.account_balance, account) for account in accounts]
+    words = [int.from_bytes(word, signed=True) for word in answered(site.rpc.eth_calls(calls, head))]
+    return {
+        account.lower(): (worth, least)
+        for account, worth, least in zip(accounts, words[: len(accounts)], words[len(accounts) :], strict=True)
+    }
+
+
+def _by_shortfall(stage: Stage) -> list[str]:
+    """Return the accounts with a position that are below their requirement, the largest shortfall first."""
+    short = {account: least - worth for account, (worth, least) in _figures(stage).items() if worth < least > 0}
+    return sorted(short, key=lambda account: -short[account])
+
+
+def _insolvent(stage: Stage) -> set[str]:
+    return {account for account, (worth, _) in _figures(stage).items() if worth < 0}
+
+
+# --- policies ----------------------------------------------------------------------------------------
+
+
+def insolvent(*, protected: bool) -> Run:
+    """T29: the fall left accounts worth less than nothing: `protocol` closes them, `profit` does not.
+
+    Unprotected: the keeper with policy `profit` does not ask what a transaction earns.
+    """
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        stage.mine(base_fee=rng.randint(1, 50) * GWEI)
+        broke, a_tick = _insolvent(stage), rng.randint(20, ENDANGERED)
+        hit(len(broke) > 0, "expected accounts worth less than nothing, found none")
+        greedy = stage.keeper(most=a_tick, rules=replace(stage.site.rules, policy=PROFIT))
+        if not protected:
+            greedy.lane._issue._rules = stage.site.rules  # type: ignore[attr-defined]
+        stage.tick(greedy)
+        sent = len(stage.offered())
+        require(sent == 0, f"expected nothing sent that earns nothing, found {sent} raw transactions")
+        causes = [cause for (cause,) in greedy.rows("SELECT DISTINCT cause FROM intents")]
+        require(all("policy profit" in cause for cause in causes), f"expected the policy named, found {causes}")
+        stage.close(greedy)
+        stage.mine()
+        keeper = stage.keeper(most=a_tick)  # the same keeper, restarted with policy `protocol`
+        stage.tick(keeper)
+        finish(stage, keeper, ENDANGERED)
+        done = {account.lower() for account in stage.effects()}
+        require(broke <= done, f"expected {len(broke)} insolvent accounts closed, found {len(broke & done)}")
+        budget = stage.site.rules.policy.loss_budget
+        require(stage.spent() <= budget, f"expected at most the budget of {budget} wei lost, found {stage.spent()}")
+        require(stage.reverted() == 0, f"expected no transaction without effect, found {stage.reverted()} reverted")
+        return kept_once(stage, keeper, len(stage.effects())) | {"insolvent": len(broke)}
+
+    return run
