@@ -1,6 +1,8 @@
 """Worker processes: each keeps its worlds open and does one run at a time."""
 
 import multiprocessing
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -17,6 +19,7 @@ END_S = 30.0
 
 def work(line: Connection, keep_in: Path) -> None:
     """Do every job that comes down the line and answer its result, until it is closed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that its nodes and signers end with it
     with Worlds() as worlds:
         while True:
             try:
