@@ -18,6 +18,7 @@ from keeper.chaos.pool_rules import (
     replaces,
     require_affordable,
     require_delegation_limit,
+    require_no_gap,
     require_valid,
 )
 from keeper.chaos.transactions import BadTransaction, PoolTx, decoded
@@ -111,6 +112,8 @@ class Pool:
         require_valid(tx, self.chain_id, self.limits, state.gas_limit)
         held = self._holdings[tx.sender] = state.holdings[tx.sender]
         pending = self.pending(tx.sender)
+        if not self.limits.queues_gaps:
+            require_no_gap(tx, held.nonce + len(pending))
         sibling = next((old for old in pending if old.nonce == tx.nonce), None)
         require_affordable(tx, held, sum(old.cost for old in pending), sibling)
         if held.delegated:

@@ -36,6 +36,7 @@ class Limits:
     global_queue: int = 1_024
     fee_cap: int | None = ETHER  # --rpc.txfeecap, wei
     gas_cap: int | None = GAS_CAP
+    queues_gaps: bool = True  # False: a nonce behind a gap is refused, as Nitro's sequencer does
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,12 @@ def require_affordable(tx: PoolTx, holding: Holding, spent: int, sibling: PoolTx
         what = "tx bumped" if sibling else "tx cost"
         over = spent + added - balance
         raise PoolRefusal(f"{short} {balance}, queued cost {spent}, {what} {added}, overshot {over}")
+
+
+def require_no_gap(tx: PoolTx, next_nonce: int) -> None:
+    """Raise PoolRefusal for a nonce above the next executable one, in Nitro's words (execution/gethexec)."""
+    if tx.nonce > next_nonce:
+        raise PoolRefusal(f"nonce too high: address {tx.sender}, tx: {tx.nonce} state: {next_nonce}")
 
 
 def require_delegation_limit(tx: PoolTx, next_nonce: int, pending: Sequence[PoolTx]) -> None:

@@ -1,7 +1,7 @@
 """The stage of one run: a world as new, the proxy with Geth's pool, a signer process, keepers, and what is counted."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +74,7 @@ class Stage:
         """
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        others = [Endpoint(other, Rpc(self.proxy.url_of(other), PATIENCE_S)) for other in endpoints]
+        others = [Endpoint(other, self.rpc_of(other)) for other in endpoints]
         opened = self.site.keeper(
             folder,
             node=self.proxy,
@@ -99,6 +99,9 @@ class Stage:
             return held[0]
 
         return Seat(self.site.address, connect)
+
+    def rpc_of(self, endpoint: str) -> Rpc:
+        return Rpc(self.proxy.url_of(endpoint), PATIENCE_S)
 
     def close(self, keeper: LaneKeeper) -> None:
         """End a keeper as a kill does: its journal and every line to the signer are gone."""
@@ -164,11 +167,11 @@ class Stage:
 
     # --- nonces --------------------------------------------------------------------------------------
 
-    def nonces(self, keeper: LaneKeeper) -> str:
+    def nonces(self, keeper: LaneKeeper, foreign: Collection[str] = ()) -> str:
         """Return what is wrong with the ledger's account of the key's nonces, '' if every one is accounted for.
 
         The chain's count against the ledger: each mined nonce is in one slot, with the hash that was mined; what is
-        above the count is open, or was given back.
+        above the count is open, or was given back. `foreign` hashes are not the keeper's: their slots are lost.
         """
         mined = {one.nonce: one.tx_hash for one in self.sent()}
         count = self.site.rpc.nonce(self.site.address, self.head())
@@ -180,6 +183,8 @@ class Stage:
             return f"expected one slot a nonce, found {len(rows)} slots of {len(known)} nonces"
         for nonce, tx_hash in mined.items():
             state, winner = known.get(nonce, ("in no slot", None))
+            if tx_hash in foreign and state == "lost":
+                continue
             if state not in ("mined", "final") or winner != tx_hash:
                 return f"nonce {nonce}: expected {tx_hash} mined or final, found {winner} {state}"
         ended = {nonce for nonce, (state, _) in known.items() if state in ("mined", "final", "lost")} - mined.keys()

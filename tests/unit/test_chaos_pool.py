@@ -147,3 +147,12 @@ def test_a_legacy_and_an_access_list_transaction_are_read_right():
 @pytest.mark.parametrize("raw", [b"", b"\x02", b"\x02\xc0", b"hello", b"\x03\xc0", b"\xc0", b"\xf8" * 40])
 def test_what_is_no_transaction_is_refused(raw):
     assert refused(Pool(CHAIN), raw)
+
+
+def test_a_node_that_queues_nothing_refuses_a_gap_and_takes_a_line():
+    pool = Pool(CHAIN, Limits(queues_gaps=False))
+    pool.add(signed(7), state(nonce=7))
+    assert refused(pool, signed(9), state(nonce=7)) == f"nonce too high: address {WALLET.address}, tx: 9 state: 8"
+    pool.add(signed(8), state(nonce=7))
+    pool.add(signed(9), state(nonce=7))
+    assert pool.status() == (3, 0)

@@ -1,0 +1,88 @@
+"""Somebody else uses the key, or its account becomes a delegated one: F15."""
+
+import random
+from contextlib import nullcontext
+from unittest import mock
+
+from eth_account import Account
+
+from keeper.chaos.transactions import decoded
+from keeper.demo.transactions import GWEI
+from keeper.lanes.watch import LOST_DEPTH
+from tests.chain.lane_world import LaneKeeper
+from tests.chaos_suite.scenario import Figures, Run, hit, require
+from tests.chaos_suite.scenarios.outcome import CALM, answers_with, done_once, fields, siblings
+from tests.chaos_suite.stage import Stage
+from tests.signer_desk import ADDRESS, SECRET
+
+SINK = "0x00000000000000000000000000000000000051C1"
+DELEGATION = "0xef0100" + SINK[2:].lower()
+DELEGATED = "delegated accounts"
+
+
+def used_elsewhere(*, protected: bool) -> Run:
+    """F15: a foreign transaction takes a reserved nonce, another one is pooled there first; then a delegation."""
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        count = rng.randint(3, 5)
+        stage.mine(base_fee=CALM)
+        keeper = stage.keeper(most=count)
+        rule = nullcontext() if protected else mock.patch("keeper.lanes.rescue.one_in_flight", lambda _: False)
+        with rule:
+            foreign = _mined_elsewhere(stage, keeper, stage.first_nonce + rng.randrange(count))
+            _pooled_elsewhere(stage, keeper, rng)
+            refused = _delegated(stage, keeper)
+        stage.settle(keeper)
+        return done_once(stage, keeper, 2 * count, foreign=[foreign]) | {"refused_as_delegated": refused}
+
+    return run
+
+
+def _foreign(nonce: int, max_fee: int) -> bytes:
+    signed = Account.from_key(SECRET).sign_transaction(fields(nonce, SINK, gas=21_000, max_fee=max_fee))
+    return bytes(signed.raw_transaction)
+
+
+def _mined_elsewhere(stage: Stage, keeper: LaneKeeper, nonce: int) -> str:
+    """Let a foreign transaction take `nonce`, which is signed and offered; return its hash."""
+    stage.tick(keeper)
+    hit(nonce in siblings(stage), f"expected nonce {nonce} offered, found {sorted(siblings(stage))}")
+    raw = _foreign(nonce, 100 * GWEI)
+    stage.mine(base_fee=CALM, first=[raw])
+    there = {one.nonce: one.tx_hash for one in stage.sent()}
+    hit(there.get(nonce) == decoded(raw).hash, "expected the foreign transaction mined, found it was not")
+    for _ in range(LOST_DEPTH + 1):
+        keeper.settle()
+        stage.mine(base_fee=CALM)
+    keeper.settle()
+    require(keeper.slots()["lost"] == 1, f"expected one slot lost, found {keeper.slots()}")
+    return decoded(raw).hash
+
+
+def _pooled_elsewhere(stage: Stage, keeper: LaneKeeper, rng: random.Random) -> None:
+    """Let a foreign transaction wait in the pool at the next nonce when the keeper's own arrive."""
+    nonce = stage.site.rpc.nonce(ADDRESS, stage.head())
+    raw = _foreign(nonce, rng.randint(2, 4) * GWEI)
+    stage.rpc_of("c").call("eth_sendRawTransaction", "0x" + raw.hex())
+    stage.tick(keeper)
+    hit(answers_with(stage, "replacement transaction underpriced") > 0, "expected ours refused for the foreign one")
+    keeper.settle()
+    alarms = str(keeper.lane.status()["alarms"])  # type: ignore[attr-defined]
+    require("used elsewhere" in alarms, f"expected an alarm that the key is used elsewhere, found {alarms}")
+    stage.mine(base_fee=CALM)
+    keeper.settle()
+    stage.settle(keeper)
+
+
+def _delegated(stage: Stage, keeper: LaneKeeper) -> int:
+    """Make the key a delegated account; return how many of the burst the pool refused, and none after it."""
+    stage.site.rpc.call("anvil_setCode", ADDRESS, DELEGATION)
+    stage.tick(keeper)
+    refused = answers_with(stage, DELEGATED)
+    hit(refused > 0, "expected a delegated account's burst refused, found it taken")
+    for _ in range(3):
+        stage.mine(base_fee=CALM)
+        keeper.settle()
+    later = answers_with(stage, DELEGATED) - refused
+    require(later == 0, f"expected one in flight after the first answers, found {later} more refused")
+    return refused
