@@ -1,5 +1,6 @@
 """Criteria that most scenarios share, and the protections that most switch off."""
 
+from collections.abc import Collection
 from typing import Any
 
 from tests.chain.lane_world import LaneKeeper
@@ -17,9 +18,9 @@ def kept_once(stage: Stage, keeper: LaneKeeper, accounts: int) -> Counted:
     return accounted(stage, keeper)
 
 
-def accounted(stage: Stage, keeper: LaneKeeper) -> Counted:
-    """Require that the ledger says what the chain says, and that the caps held."""
-    wrong = stage.nonces(keeper)
+def accounted(stage: Stage, keeper: LaneKeeper, foreign: Collection[str] = ()) -> Counted:
+    """Require that the ledger says what the chain says, and that the caps held; `foreign` as of Stage.nonces."""
+    wrong = stage.nonces(keeper, foreign)
     require(not wrong, wrong)
     differs = stage.unfulfilled(keeper)
     require(not differs, f"expected each promise kept once, found {differs}")

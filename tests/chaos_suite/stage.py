@@ -132,6 +132,11 @@ class Stage:
         """Make exactly one block, 12 s after its parent; as ChaosProxy.mine."""
         return self.proxy.mine(base_fee=base_fee, **how)
 
+    def begin(self) -> None:
+        """Let the run begin at the newest block: what was done before it, by the key too, is not counted."""
+        self.start = self.head()
+        self.first_nonce = self.site.rpc.nonce(self.site.address, self.start)
+
     def head(self) -> Block:
         return self.site.rpc.block()
 

@@ -35,7 +35,7 @@ class BelievesAnswers:
     def answered(self, answers: Sequence[Answer], wall_ms: int) -> None:
         self.ledger.answered(answers, wall_ms)
         slots = {attempt.id: attempt.slot_id for attempt in self.ledger.live_attempts()}
-        named = {self.attempts[one.offer_id] for one in answers if one.answer in self.classes}
+        named = {self.attempts[one.offer_id] for one in answers if one.answer_class in self.classes}
         dead = {slots[attempt] for attempt in named}
         self.ledger.lost([_dead(slot) for slot in self.ledger.open_slots() if slot.id in dead], self.at)
 

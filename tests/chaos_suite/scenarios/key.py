@@ -9,9 +9,9 @@ from eth_account import Account
 from keeper.chaos.transactions import decoded
 from keeper.demo.transactions import GWEI
 from keeper.lanes.watch import LOST_DEPTH
-from tests.chain.lane_world import LaneKeeper
+from tests.chain.lane_world import CHAIN_ID, LaneKeeper
 from tests.chaos_suite.scenario import Figures, Run, hit, require
-from tests.chaos_suite.scenarios.outcome import CALM, answers_with, done_once, fields, siblings
+from tests.chaos_suite.scenarios.outcome import CALM, answers_with, done_once, siblings
 from tests.chaos_suite.stage import Stage
 from tests.signer_desk import ADDRESS, SECRET
 
@@ -29,18 +29,21 @@ def used_elsewhere(*, protected: bool) -> Run:
         keeper = stage.keeper(most=count)
         rule = nullcontext() if protected else mock.patch("keeper.lanes.rescue.one_in_flight", lambda _: False)
         with rule:
-            foreign = _mined_elsewhere(stage, keeper, stage.first_nonce + rng.randrange(count))
-            _pooled_elsewhere(stage, keeper, rng)
+            foreign = [
+                _mined_elsewhere(stage, keeper, stage.first_nonce + rng.randrange(count)),
+                _pooled_elsewhere(stage, keeper, rng),
+            ]
             refused = _delegated(stage, keeper)
         stage.settle(keeper)
-        return done_once(stage, keeper, 2 * count, foreign=[foreign]) | {"refused_as_delegated": refused}
+        return done_once(stage, keeper, 2 * count, foreign) | {"refused_as_delegated": refused}
 
     return run
 
 
 def _foreign(nonce: int, max_fee: int) -> bytes:
-    signed = Account.from_key(SECRET).sign_transaction(fields(nonce, SINK, gas=21_000, max_fee=max_fee))
-    return bytes(signed.raw_transaction)
+    fees = {"gas": 21_000, "maxFeePerGas": max_fee, "maxPriorityFeePerGas": 2 * GWEI}
+    fields = {"type": 2, "chainId": CHAIN_ID, "nonce": nonce, "to": SINK, "value": 0, **fees}
+    return bytes(Account.from_key(SECRET).sign_transaction(fields).raw_transaction)
 
 
 def _mined_elsewhere(stage: Stage, keeper: LaneKeeper, nonce: int) -> str:
@@ -59,19 +62,20 @@ def _mined_elsewhere(stage: Stage, keeper: LaneKeeper, nonce: int) -> str:
     return decoded(raw).hash
 
 
-def _pooled_elsewhere(stage: Stage, keeper: LaneKeeper, rng: random.Random) -> None:
-    """Let a foreign transaction wait in the pool at the next nonce when the keeper's own arrive."""
+def _pooled_elsewhere(stage: Stage, keeper: LaneKeeper, rng: random.Random) -> str:
+    """Let a foreign transaction wait in the pool at the next nonce when the keeper's own arrive; return its hash."""
     nonce = stage.site.rpc.nonce(ADDRESS, stage.head())
     raw = _foreign(nonce, rng.randint(2, 4) * GWEI)
     stage.rpc_of("c").call("eth_sendRawTransaction", "0x" + raw.hex())
     stage.tick(keeper)
     hit(answers_with(stage, "replacement transaction underpriced") > 0, "expected ours refused for the foreign one")
     keeper.settle()
-    alarms = str(keeper.lane.status()["alarms"])  # type: ignore[attr-defined]
+    alarms = str(keeper.lane.status()["alarms"])
     require("used elsewhere" in alarms, f"expected an alarm that the key is used elsewhere, found {alarms}")
     stage.mine(base_fee=CALM)
     keeper.settle()
     stage.settle(keeper)
+    return decoded(raw).hash
 
 
 def _delegated(stage: Stage, keeper: LaneKeeper) -> int:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 from unittest import mock
@@ -12,14 +13,13 @@ from keeper.chaos.requests import Request
 from keeper.chaos.transactions import PoolTx
 from keeper.demo.transactions import GWEI
 from tests.chain.lane_world import ETHER, LaneKeeper
+from tests.chaos_suite.judge import without_rescue
 from tests.chaos_suite.scenario import Figures, Run, hit, require
-from tests.chaos_suite.scenarios.fees import without_rescue
 from tests.chaos_suite.scenarios.outcome import CALM, answers_with, done_once, siblings, strike
-from tests.chaos_suite.stage import RULES, Stage
+from tests.chaos_suite.stage import Stage
 from tests.signer_desk import ADDRESS
 
 NODE_CAP = ETHER // 10
-CAP = RULES.fees.max_fee
 SPIKE = 20
 
 
@@ -31,7 +31,7 @@ def one_sided_moves(*, protected: bool) -> Run:
         stage.mine(base_fee=CALM)
         rule = nullcontext() if protected else mock.patch("keeper.sending.fees.bumped", lambda fee: fee)
         with rule:
-            keeper = stage.keeper(most=count, endpoints=("b",))
+            keeper = stage.keeper(most=count, endpoints=("b",), rules=replace(stage.site.rules, patience=1))
             moves = _moves(stage, keeper, rng, count)
             capped = _cap(stage, keeper, rng)
         stage.settle(keeper)
@@ -64,7 +64,6 @@ def _moves(stage: Stage, keeper: LaneKeeper, rng: random.Random, count: int) -> 
     before = _attempts(stage)
     stage.mine(base_fee=CALM // 4)
     keeper.settle()
-    keeper.settle()
     hit(_attempts(stage) > before, "expected a replacement while the market falls, found none")
     stage.mine(base_fee=CALM // 4)
     stage.settle(keeper)
@@ -89,19 +88,20 @@ def _cap(stage: Stage, keeper: LaneKeeper, rng: random.Random) -> dict[str, int]
     """Drive the base fee above the cap, where the head must wait as it is, and back to where one node still refuses."""
     stage.mine(base_fee=CALM)
     stage.tick(keeper)
+    cap = stage.site.rules.fees.max_fee
     before = _attempts(stage)
-    stage.mine(base_fee=CAP + rng.randint(1, 100) * GWEI)
+    stage.mine(base_fee=cap + rng.randint(1, 100) * GWEI)
     keeper.settle()
     require(_attempts(stage) == before, "expected nothing signed while the base fee is above the cap, found more")
     refusal = f"tx fee (0.27 ether) exceeds the configured cap ({NODE_CAP / ETHER:.2f} ether)"
     capped = strike(stage, Error(-32_000, refusal), sends(endpoint="b", where=_dear))
-    high = rng.randint(CAP // 2, CAP * 3 // 4)
+    high = rng.randint(cap // 2, cap * 3 // 4)
     stage.mine(base_fee=high)
     keeper.settle()
     stage.mine(base_fee=high)
     hit(stage.proxy.hits(capped) > 0, "expected bumps above a node's fee cap, found none")
     dearest = max(tx.fee_cap for found in siblings(stage).values() for tx in found)
-    require(dearest <= CAP, f"expected no max fee above {CAP}, found {dearest}")
+    require(dearest <= cap, f"expected no max fee above {cap}, found {dearest}")
     return {"refused_by_node_cap": stage.proxy.hits(capped), "dearest_max_fee": dearest}
 
 
@@ -139,7 +139,7 @@ def dear_and_poor(*, protected: bool) -> Run:
         for _ in range(waits):
             stage.mine(base_fee=dear)
             stage.tick(keeper)
-        short, alarms = answers_with(stage, "insufficient funds"), str(keeper.lane.status()["alarms"])  # type: ignore[attr-defined]
+        short, alarms = answers_with(stage, "insufficient funds"), str(keeper.lane.status()["alarms"])
         nonces = len(siblings(stage))
         require(nonces == count, f"expected no new nonce without money, found {nonces - count}")
         require(short > 0 and "send ETH to the key" in alarms, f"expected an alarm for the funds, found {alarms}")

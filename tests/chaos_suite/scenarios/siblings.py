@@ -5,11 +5,14 @@ from dataclasses import replace
 
 from keeper.chaos import Drop, Error, sends
 from keeper.chaos.transactions import PoolTx
+from keeper.demo.transactions import GWEI
+from tests.chain.lane_world import LaneKeeper
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.scenarios.blunders import OnlyNewest
-from tests.chaos_suite.scenarios.outcome import CALM, done_once, is_cancel, siblings, strangers, strike
-from tests.chaos_suite.stage import RULES, Stage
+from tests.chaos_suite.scenarios.outcome import CALM, done_once, is_cancel, siblings, strike, trader_of
+from tests.chaos_suite.stage import Stage
 
+RIVAL_TIP = 2 * GWEI
 LIFETIME = 3
 """Blocks a plan lives: then its nonce is cancelled."""
 UNDERPRICED = "transaction underpriced: gas tip cap 1, minimum needed 1000000"
@@ -55,7 +58,7 @@ def swapped_by_reorg(*, protected: bool) -> Run:
 
     def run(stage: Stage, rng: random.Random) -> Figures:
         count = rng.randint(4, 6)
-        keeper = stage.keeper(most=count, rules=replace(RULES, confirmations=2 if protected else 0))
+        keeper = stage.keeper(most=count, rules=replace(stage.site.rules, confirmations=2 if protected else 0))
         firsts, seconds = _two_attempts(stage, keeper, count)
         moved, *others = seconds
         swapped = rng.randrange(len(others))
@@ -63,7 +66,7 @@ def swapped_by_reorg(*, protected: bool) -> Run:
         stage.mine(base_fee=CALM)
         keeper.settle()
         line = [firsts[1 + row] if row == swapped else tx for row, tx in enumerate(others)]
-        (rival,) = strangers(stage, [others[flipped]])
+        (rival,) = stage.site.rival([trader_of(others[flipped])], RIVAL_TIP)
         stage.proxy.reorg(2, place=[(moved.raw, 0), (rival, 1), *((tx.raw, 1) for tx in line)], put_back=False)
         mined = {one.nonce: one for one in stage.sent()}
         hit(mined[line[swapped].nonce].tx_hash == firsts[1 + swapped].hash, "expected the first attempt mined instead")
@@ -90,14 +93,14 @@ def swapped_by_reorg(*, protected: bool) -> Run:
     return run
 
 
-def _two_attempts(stage: Stage, keeper: object, count: int) -> tuple[list[PoolTx], list[PoolTx]]:
+def _two_attempts(stage: Stage, keeper: LaneKeeper, count: int) -> tuple[list[PoolTx], list[PoolTx]]:
     """Return the first attempts, which every node refused, and the second ones, which are in the pool; by nonce."""
     for _ in range(2):
         stage.mine(base_fee=CALM)
     refused = strike(stage, Error(-32_000, UNDERPRICED), sends())
-    stage.tick(keeper)  # type: ignore[arg-type]
+    stage.tick(keeper)
     stage.proxy.remove(refused)
-    keeper.settle()  # type: ignore[attr-defined]
+    keeper.settle()
     found = [found for _, found in sorted(siblings(stage).items())]
     hit(
         len(found) == count and all(len(pair) == 2 for pair in found),
@@ -112,11 +115,11 @@ def reverted_then_succeeded(*, protected: bool) -> Run:
     def run(stage: Stage, rng: random.Random) -> Figures:
         count = rng.randint(2, 5)
         stage.mine(base_fee=CALM)
-        keeper = stage.keeper(most=count, rules=replace(RULES, confirmations=2 if protected else 0))
+        keeper = stage.keeper(most=count, rules=replace(stage.site.rules, confirmations=2 if protected else 0))
         stage.tick(keeper)
         ours = [found[-1] for _, found in sorted(siblings(stage).items())]
         taken = rng.sample(ours, rng.randint(1, count - 1))
-        stage.mine(base_fee=CALM, first=strangers(stage, taken))
+        stage.mine(base_fee=CALM, first=stage.site.rival([trader_of(tx) for tx in taken], RIVAL_TIP))
         keeper.settle()
         stage.mine()
         keeper.settle()

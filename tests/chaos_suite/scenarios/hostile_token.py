@@ -1,0 +1,163 @@
+"""Accounts whose collateral fights back, and answers that are merely large: T22, T23."""
+
+import random
+import resource
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+from unittest import mock
+
+from keeper.chaos import Bloat, Match
+from keeper.chaos.transactions import PoolTx
+from keeper.loop import Stages, look
+from keeper.sending.quarantine import QuarantineRule
+from tests.chain.lane_world import LaneKeeper
+from tests.chaos_suite.hostile import Hostile, Mode, hostile, left_alone
+from tests.chaos_suite.judge import Counted, accounted
+from tests.chaos_suite.scenario import Figures, Run, hit, require
+from tests.chaos_suite.scenarios.outcome import CALM, strike, trader_of
+from tests.chaos_suite.stage import Stage
+from tests.chaos_suite.world import ENDANGERED
+
+STAY_BLOCKS = QuarantineRule().first_s // 12
+TRIES = QuarantineRule().tolerated + 1
+"""Transactions that a hostile account costs before it is left alone."""
+TURNS: tuple[Mode, ...] = ("burn gas", "return bomb", "revert bomb")
+SMALL, LARGE = 10, 80
+"""MiB of an answer: below and above what the keeper reads of one."""
+MOST_GROWTH = 900 << 20
+"""Bytes of memory. The proxy shares the process and holds each answer some five times."""
+
+
+def always_reverts(*, protected: bool) -> Run:
+    """T22: accounts whose collateral makes every liquidation revert, seen only on the chain."""
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        with _quarantine(protected):
+            keeper, token = _beset(stage, rng, rng.randint(2, 5))
+            token.turn("revert")
+            _attacked(stage, keeper, token)
+            reverted = stage.reverted()
+            told = (stage.folder / "keeper.log").read_text(encoding="utf-8")
+            require("USD at risk stay undone" in told, "expected an alert with what stays undone, found none")
+            undone = float(str(keeper.lane.status()["undone_usd"]))
+            require(undone > 0, f"expected the exposure of those left alone, found {undone}")
+            token.turn("behave")
+            blocks = _until_done(stage, keeper)
+        return _ended(stage, keeper, token) | {
+            "reverted_by_hostile": reverted,
+            "undone_usd": round(undone, 2),
+            "blocks_after_it_behaved": blocks,
+        }
+
+    return run
+
+
+def bombs(*, protected: bool) -> Run:
+    """T23: collateral that burns all gas or answers with megabytes, on the chain or when tried; large node answers."""
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        with _quarantine(protected):
+            keeper, token = _beset(stage, rng, rng.randint(2, 4))
+            mode, size, tried = rng.choice(TURNS), rng.randint(100_000, 10_000_000), rng.random() < 0.3
+            if not protected:
+                mode, tried = "burn gas", False
+            token.turn(mode, size=size, when_tried=tried)
+            before = _peak()
+            _attacked(stage, keeper, token)
+            answers = _large_answers(stage, keeper)
+            grown = _peak() - before
+            require(grown <= MOST_GROWTH, f"expected at most {MOST_GROWTH} bytes more memory, found {grown}")
+            dearest = max(tx.gas for tx in stage.offered())
+            cap = stage.site.rules.gas
+            require(dearest <= cap, f"expected no gas limit above {cap}, found {dearest}")
+            token.turn("behave")
+            _until_done(stage, keeper)
+        return _ended(stage, keeper, token) | {
+            "mode": f"{mode}, {size} bytes{', when tried too' if tried else ''}",
+            "dearest_gas_limit": dearest,
+            "large_answers": answers,
+            "memory_growth_bytes": grown,
+        }
+
+    return run
+
+
+def _quarantine(protected: bool) -> AbstractContextManager[Any]:
+    return nullcontext() if protected else mock.patch("keeper.isolation.barred", lambda *_: {})
+
+
+def _beset(stage: Stage, rng: random.Random, count: int) -> tuple[LaneKeeper, Hostile]:
+    """Return a keeper before its first block and the token that `count` of the endangered accounts hold."""
+    stage.mine(base_fee=CALM)
+    keeper = stage.keeper()
+    endangered = [plan.subject for plan in look(keeper.world.heads.newest(), keeper.world, Stages()).plans]
+    hit(len(endangered) == ENDANGERED, f"expected {ENDANGERED} endangered accounts, found {len(endangered)}")
+    return keeper, hostile(stage, rng.sample(endangered, count))
+
+
+def _attacked(stage: Stage, keeper: LaneKeeper, token: Hostile) -> None:
+    """Let blocks pass until the hostile accounts are left alone, and as long as they must be."""
+    stage.tick(keeper)
+    stage.mine(base_fee=CALM)
+    others = set(stage.effects()) - set(token.holders)
+    wanted = ENDANGERED - len(token.holders)
+    require(len(others) == wanted, f"expected {wanted} unaffected in the next block, found {len(others)}")
+    for _ in range(2 * TRIES + STAY_BLOCKS):
+        stage.tick(keeper)
+        stage.mine(base_fee=CALM)
+    stage.settle(keeper)
+    fought = _about(stage, token)
+    hit(
+        bool(fought) or bool(keeper.intents()["refused"]), "expected the hostile accounts tried, found them never tried"
+    )
+    left = set(token.holders) - set(stage.effects())
+    most = len(token.holders) * (TRIES + 1)
+    require(stage.reverted() <= most, f"expected at most {most} reverts, found {stage.reverted()}")
+    stage.tick(keeper)
+    require(
+        left_alone(keeper) <= set(token.holders), f"expected only the hostile left alone, found {left_alone(keeper)}"
+    )
+    require(left <= left_alone(keeper), f"expected {sorted(left)} left alone, found {sorted(left_alone(keeper))}")
+    stage.settle(keeper)
+
+
+def _about(stage: Stage, token: Hostile) -> list[PoolTx]:
+    holders = {holder.lower() for holder in token.holders}
+    return [tx for tx in stage.offered() if tx.data and trader_of(tx) in holders]
+
+
+def _until_done(stage: Stage, keeper: LaneKeeper) -> int:
+    """Tick until quarantine has expired and everybody was liquidated; return how many blocks that took."""
+    for blocks in range(4 * STAY_BLOCKS):
+        if len(stage.effects()) == ENDANGERED:
+            stage.settle(keeper)
+            return blocks
+        stage.tick(keeper)
+        stage.mine(base_fee=CALM)
+    require(False, f"expected {ENDANGERED} liquidated once quarantine expired, found {len(stage.effects())}")
+    raise AssertionError
+
+
+def _large_answers(stage: Stage, keeper: LaneKeeper) -> int:
+    """Let calls and headers be answered by megabytes; the tick fails or is done without, and nothing else happens."""
+    found = 0
+    for mebibytes in (SMALL, LARGE):
+        fault = strike(stage, Bloat(mebibytes), Match(methods=("eth_call",), last=2))
+        stage.tick(keeper)
+        stage.tick(keeper)
+        stage.proxy.remove(fault)
+        hit(stage.proxy.hits(fault) > 0, f"expected answers of {mebibytes} MiB, found none")
+        found += stage.proxy.hits(fault)
+    stage.settle(keeper)
+    return found
+
+
+def _peak() -> int:
+    """Return the most memory this process has held, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _ended(stage: Stage, keeper: LaneKeeper, token: Hostile) -> Counted:
+    done = stage.effects(stage.site.address)
+    require(len(done) == ENDANGERED and max(done.values()) == 1, f"expected {ENDANGERED} once each, found {len(done)}")
+    return accounted(stage, keeper) | {"hostile": len(token.holders)}
