@@ -9,6 +9,7 @@ from unittest import mock
 from keeper.chaos import Bloat, Match
 from keeper.chaos.transactions import PoolTx
 from keeper.loop import Stages, look
+from keeper.rpc import MAX_RESPONSE_BYTES
 from keeper.sending.quarantine import QuarantineRule
 from tests.chain.lane_world import LaneKeeper
 from tests.chaos_suite.hostile import Hostile, Mode, hostile, left_alone
@@ -24,6 +25,7 @@ TRIES = QuarantineRule().tolerated + 1
 TURNS: tuple[Mode, ...] = ("burn gas", "return bomb", "revert bomb")
 SMALL, LARGE = 10, 80
 """MiB of an answer: below and above what the keeper reads of one."""
+TOO_LARGE = f"an answer larger than {MAX_RESPONSE_BYTES >> 20} MiB"
 MOST_GROWTH = 900 << 20
 """Bytes of memory. The proxy shares the process and holds each answer some five times."""
 
@@ -148,6 +150,8 @@ def _large_answers(stage: Stage, keeper: LaneKeeper) -> int:
         stage.proxy.remove(fault)
         hit(stage.proxy.hits(fault) > 0, f"expected answers of {mebibytes} MiB, found none")
         found += stage.proxy.hits(fault)
+    refused = [error for error in stage.errors if TOO_LARGE in error]
+    require(bool(refused), f"expected {TOO_LARGE!r} among the errors, found {stage.errors}")
     stage.settle(keeper)
     return found
 

@@ -29,7 +29,7 @@ def one_sided_moves(*, protected: bool) -> Run:
     def run(stage: Stage, rng: random.Random) -> Figures:
         count = rng.randint(2, 4)
         stage.mine(base_fee=CALM)
-        rule = nullcontext() if protected else mock.patch("keeper.sending.fees.bumped", lambda fee: fee)
+        rule = nullcontext() if protected else mock.patch("keeper.sending.fees.bumped", lambda fee: fee + 1)
         with rule:
             keeper = stage.keeper(most=count, endpoints=("b",), rules=replace(stage.site.rules, patience=1))
             moves = _moves(stage, keeper, rng, count)
@@ -90,7 +90,7 @@ def _cap(stage: Stage, keeper: LaneKeeper, rng: random.Random) -> dict[str, int]
     stage.tick(keeper)
     cap = stage.site.rules.fees.max_fee
     before = _attempts(stage)
-    stage.mine(base_fee=cap + rng.randint(1, 100) * GWEI)
+    stage.mine(base_fee=cap * 5 // 4 + rng.randint(1, 100) * GWEI)  # the next block asks an eighth less
     keeper.settle()
     require(_attempts(stage) == before, "expected nothing signed while the base fee is above the cap, found more")
     refusal = f"tx fee (0.27 ether) exceeds the configured cap ({NODE_CAP / ETHER:.2f} ether)"

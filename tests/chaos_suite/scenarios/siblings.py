@@ -7,6 +7,7 @@ from keeper.chaos import Drop, Error, sends
 from keeper.chaos.transactions import PoolTx
 from keeper.demo.transactions import GWEI
 from tests.chain.lane_world import LaneKeeper
+from tests.chaos_suite.judge import Counted
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.scenarios.blunders import OnlyNewest
 from tests.chaos_suite.scenarios.outcome import CALM, done_once, is_cancel, siblings, strike, trader_of
@@ -80,17 +81,35 @@ def swapped_by_reorg(*, protected: bool) -> Run:
         keeper.settle()
         stage.settle(keeper)
         done_once(stage, keeper, count)
+        deep = stage.head().number - mined[moved.nonce].block
+        stage.proxy.reorg(deep, place=[(tx.raw, 0) for tx in others], put_back=False)
+        again = {one.nonce: one.tx_hash for one in stage.sent()}
+        hit(len(again) == count, f"expected {count} nonces used as before, found {len(again)}")
+        hit(again[line[swapped].nonce] == others[swapped].hash, "expected a final nonce's other attempt mined instead")
+        _reopened(stage, keeper, count)
         gone = stage.head().number - mined[moved.nonce].block
         stage.proxy.rollback(gone)
         hit(len(stage.sent()) < count, "expected final transactions off the chain, found all there")
         keeper.settle()
-        require(keeper.slots()["final"] < count, f"expected final slots open again, found {keeper.slots()}")
         stage.mine(base_fee=CALM)
-        keeper.settle()
-        stage.settle(keeper)
-        return done_once(stage, keeper, count) | {"blocks_rolled_back": gone}
+        return _reopened(stage, keeper, count) | {"deep_reorg": deep, "blocks_rolled_back": gone}
 
     return run
+
+
+def _reopened(stage: Stage, keeper: LaneKeeper, count: int) -> Counted:
+    """Require that what was final and left the chain is open again, and in the end as the chain has it."""
+    before = _orphaned(keeper)
+    keeper.settle()
+    require(_orphaned(keeper) > before, "expected final slots open again, found none")
+    stage.settle(keeper)
+    return done_once(stage, keeper, count)
+
+
+def _orphaned(keeper: LaneKeeper) -> int:
+    """Return how many steps of the journal say that a block left the chain."""
+    ((count,),) = keeper.rows("SELECT count(*) FROM steps WHERE state = 'orphaned'")
+    return int(count)
 
 
 def _two_attempts(stage: Stage, keeper: LaneKeeper, count: int) -> tuple[list[PoolTx], list[PoolTx]]:
