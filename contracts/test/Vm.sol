@@ -5,6 +5,7 @@ pragma solidity 0.8.30;
 interface Vm {
     function warp(uint256 timestamp) external;
     function roll(uint256 number) external;
+    function txGasPrice(uint256 price) external;
     function prank(address sender) external;
     function startPrank(address sender) external;
     function stopPrank() external;

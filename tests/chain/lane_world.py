@@ -168,8 +168,10 @@ def opened(
 
     At most `most` liquidations a tick.
     """
-    app = open_app(config, signing=False)
-    all_of_them = [Endpoint("a", Rpc(node.url, max(10.0, patience_s))), *others]
+    timeout_s = max(config.chain.timeout_seconds, patience_s)
+    chain = config.chain.model_copy(update={"timeout_seconds": timeout_s})
+    app = open_app(config.model_copy(update={"chain": chain}), signing=False)
+    all_of_them = [Endpoint("a", Rpc(node.url, timeout_s)), *others]
     endpoints = Endpoints(all_of_them, CHAIN_ID, patience_s=patience_s)
     written = ledger(app.journal)
     stake = staked(None, 3)

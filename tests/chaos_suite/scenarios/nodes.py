@@ -44,7 +44,7 @@ class Poisoned:
             plan = replace(plan, market=NOWHERE)
         return self.venue.encode(plan)
 
-    def sendings(self, plans: Any, _: int) -> tuple[Sending, ...]:
+    def sendings(self, plans: Any, *_: Any) -> tuple[Sending, ...]:
         return each_alone(self, plans)
 
 
