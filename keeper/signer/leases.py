@@ -21,6 +21,7 @@ class Leases:
     def __init__(self, core: Core, *, lease_ms: int) -> None:
         self._core = core
         self._lease_ms = lease_ms
+        self._left: dict[str, int] = {}  # address → token of a closed connection that the store still calls held
 
     def hello(self, session: Session, address: str, holder: str, state: LedgerState) -> Grant | Refusal:
         """Grant the lease of a key to this connection, enrolling the first ledger, or refuse with what to run."""
@@ -51,11 +52,12 @@ class Leases:
 
     def _taken(self, session: Session, lane: Lane, now_ms: int) -> Refusal | None:
         own = session.tokens.get(lane.address) == lane.token
-        if lane.holder is None or now_ms >= lane.expires_ms or own:
+        left = self._left.get(lane.address) == lane.token
+        if lane.holder is None or now_ms >= lane.expires_ms or own or left:
             return None
-        left = lane.expires_ms - now_ms
+        lasts = lane.expires_ms - now_ms
         return Refusal(
-            "lease", f"expected a free lease, found {lane.holder} holding it for {left} ms; stop that keeper"
+            "lease", f"expected a free lease, found {lane.holder} holding it for {lasts} ms; stop that keeper"
         )
 
     def renew(self, session: Session, address: str, token: int) -> Grant | Refusal:
@@ -69,14 +71,18 @@ class Leases:
         return self._core.change(address, f"token {token}", renewed)
 
     def closed(self, session: Session) -> None:
-        """Free what a closed connection held. If the store cannot be written the leases run out by themselves."""
+        """Free what a closed connection held: its tokens are of no use to anybody else.
+
+        If the store cannot be written that is remembered here, or the keeper could not come back to a store that can.
+        """
         for address, token in session.tokens.items():
 
             def freed(_: Connection, lane: Lane, _now_ms: int, token: int = token) -> tuple[None, Lane, str]:
                 mine = lane.token == token
                 return None, (replace(lane, holder=None, expires_ms=0) if mine else lane), ""
 
-            self._core.change(address, "closed", freed)
+            if isinstance(self._core.change(address, "closed", freed), Refusal):
+                self._left[address] = token
         session.tokens.clear()
 
     def final(self, session: Session, address: str, token: int, nonce: int) -> int | Refusal:

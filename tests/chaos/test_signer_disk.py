@@ -45,6 +45,21 @@ def test_a_locked_store_refuses_and_a_stop_still_counts(tmp_path: Path) -> None:
     desk.stop()
 
 
+def test_who_hangs_up_while_the_store_is_locked_may_come_back_as_soon_as_it_is_not(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    session, token = desk.session()
+    with create_engine(f"sqlite:///{tmp_path / 'signer.db'}").connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        desk.service.leases.closed(session)  # cannot be stored now
+        other.exec_driver_sql("ROLLBACK")
+        other.invalidate()
+    held = desk.session(holder="keeper two")
+    assert held[1] == token + 1
+    assert desk.ask((session, token), call(0)) == ["fencing"]
+    assert desk.ask(held, call(0))[0].startswith("0x")
+    desk.stop()
+
+
 def test_a_store_that_would_not_be_durable_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("keeper.signer.database._FULL", 3)  # as if SQLite had answered another level
     with pytest.raises(SignerStoreError, match="expected journal_mode wal and synchronous 3, found wal and 2"):
