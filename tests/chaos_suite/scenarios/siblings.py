@@ -7,7 +7,7 @@ from keeper.chaos import Drop, Error, sends
 from keeper.chaos.transactions import PoolTx
 from keeper.demo.transactions import GWEI
 from tests.chain.lane_world import LaneKeeper
-from tests.chaos_suite.judge import Counted
+from tests.chaos_suite.judge import Counted, Deaf
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.scenarios.blunders import OnlyNewest
 from tests.chaos_suite.scenarios.outcome import CALM, done_once, is_cancel, siblings, strike, trader_of
@@ -25,7 +25,10 @@ def call_beside_cancel(*, protected: bool) -> Run:
     def run(stage: Stage, rng: random.Random) -> Figures:
         count = rng.randint(3, 6)
         stage.mine(base_fee=CALM)
-        keeper = stage.keeper(most=count) if protected else stage.keeper(most=count, ledger=OnlyNewest)
+        keeper = stage.keeper(most=count)
+        if not protected:
+            watch = keeper.lane._watch  # type: ignore[attr-defined]
+            watch._ledger = OnlyNewest(watch._ledger)
         swallowed = strike(stage, Drop(), sends())
         stage.tick(keeper)
         for _ in range(LIFETIME):
@@ -59,7 +62,7 @@ def swapped_by_reorg(*, protected: bool) -> Run:
 
     def run(stage: Stage, rng: random.Random) -> Figures:
         count = rng.randint(4, 6)
-        keeper = stage.keeper(most=count, rules=replace(stage.site.rules, confirmations=2 if protected else 0))
+        keeper = _waits_and_audits(stage, count) if protected else _believes_first(stage, count)
         firsts, seconds = _two_attempts(stage, keeper, count)
         moved, *others = seconds
         swapped = rng.randrange(len(others))
@@ -95,6 +98,16 @@ def swapped_by_reorg(*, protected: bool) -> Run:
         return _reopened(stage, keeper, count) | {"deep_reorg": deep, "blocks_rolled_back": gone}
 
     return run
+
+
+def _waits_and_audits(stage: Stage, count: int) -> LaneKeeper:
+    return stage.keeper(most=count, rules=replace(stage.site.rules, confirmations=2))
+
+
+def _believes_first(stage: Stage, count: int) -> LaneKeeper:
+    """Return a keeper for which the first block that holds a transaction is the last word on it."""
+    at_once = replace(stage.site.rules, confirmations=0)
+    return stage.keeper(most=count, rules=at_once, ledger=lambda journal: Deaf(journal, "orphaned"))
 
 
 def _reopened(stage: Stage, keeper: LaneKeeper, count: int) -> Counted:
@@ -134,7 +147,7 @@ def reverted_then_succeeded(*, protected: bool) -> Run:
     def run(stage: Stage, rng: random.Random) -> Figures:
         count = rng.randint(2, 5)
         stage.mine(base_fee=CALM)
-        keeper = stage.keeper(most=count, rules=replace(stage.site.rules, confirmations=2 if protected else 0))
+        keeper = _waits_and_audits(stage, count) if protected else _believes_first(stage, count)
         stage.tick(keeper)
         ours = [found[-1] for _, found in sorted(siblings(stage).items())]
         taken = rng.sample(ours, rng.randint(1, count - 1))
