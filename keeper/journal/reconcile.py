@@ -3,7 +3,8 @@
 The ledger allocates the nonce, the signer disposes. A slot is committed before its signature is asked for, and an
 attempt before the next one of its slot is. So after a crash the signer may know, per slot, one string more than the
 ledger: that is imported as possibly live. Anything else means that one of the two was restored from a backup, or that
-somebody else used the key: nobody can tell what is live, so the keeper stops.
+somebody else used the key: nobody can tell what is live, so the keeper stops. Who runs the reconcile command accepts
+that for the nonces of then: about those the two may differ.
 """
 
 from collections.abc import Sequence
@@ -65,6 +66,7 @@ class SignerView:
     watermark: int  # highest nonce signed, first_nonce - 1 for none
     signed_from: int  # at most the nonce of the ledger's lowest open slot
     signed: tuple[SignerRecord, ...]
+    forgiven_to: int = -1  # up to here an operator accepted that the two know different bytes, -1 for nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def _signer_behind(ledger: LedgerView, signer: SignerView, chain_count: int) -> 
         unknown = [h for h in slot.hashes if h not in listed]
         if slot.hashes and slot.nonce > signer.watermark:
             return f"expected a watermark of at least {slot.nonce}, signed says the ledger, found {signer.watermark}"
-        if unknown and slot.nonce >= signer.signed_from:
+        if unknown and slot.nonce >= signer.signed_from and slot.nonce > signer.forgiven_to:
             return f"expected {unknown[0]} of nonce {slot.nonce} known to the signer, found it in the ledger alone"
     return None
 
@@ -137,11 +139,14 @@ def _ledger_behind(ledger: LedgerView, signer: SignerView) -> str | None:
     """Look for what the signer was asked for and this ledger was not about to ask."""
     slots = {slot.nonce: slot for slot in ledger.slots}
     stored = {tx_hash: slot.nonce for slot in ledger.slots for tx_hash in slot.hashes}
-    if ledger.highest < signer.watermark and signer.watermark >= signer.first_nonce:
+    explained = max(signer.first_nonce - 1, signer.forgiven_to)
+    if ledger.highest < signer.watermark and signer.watermark > explained:
         return (
             f"expected a slot for nonce {signer.watermark}, which the signer signed, found none beyond {ledger.highest}"
         )
     for record in signer.signed:
+        if record.nonce <= signer.forgiven_to:
+            continue
         slot = slots.get(record.nonce)
         if slot is None:
             return f"expected a slot for nonce {record.nonce}, which the signer signed, found none in the ledger"
@@ -169,8 +174,13 @@ def _lacking(ledger: LedgerView, signer: SignerView) -> tuple[NewSlotAttempt, ..
             record.tip,
         )
         for record in signer.signed
-        if record.tx_hash not in slots[record.nonce].hashes
+        if _is_of(record, slots.get(record.nonce)) and record.tx_hash not in slots[record.nonce].hashes
     )
+
+
+def _is_of(record: SignerRecord, slot: SlotView | None) -> bool:
+    """Whether it was signed for this slot; at a forgiven nonce it may have been for a slot that nobody remembers."""
+    return slot is not None and record.request_id.rpartition("-")[0] == slot.request_id
 
 
 def _kind(record: SignerRecord, slot: SlotView) -> AttemptKind:

@@ -78,6 +78,7 @@ def _import(
         watermark=grant.watermark,
         signed_from=lowest,
         signed=tuple(_record(one) for one in known),
+        forgiven_to=grant.forgiven_to,
     )
     answer = reconcile(view_of(ledger.ledger_id, signer.address, slots, attempts), view, count)
     if isinstance(answer, Stop):

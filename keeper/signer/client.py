@@ -154,7 +154,7 @@ class SignerClient:
         return list(self._line.demand("status")["lanes"])
 
     def _granted(self, found: dict[str, Any]) -> Grant:
-        grant = Grant(*(int(found[name]) for name in ("token", "ttl_ms", "watermark", "final")))
+        grant = Grant(*(int(found[name]) for name in ("token", "ttl_ms", "watermark", "final", "forgiven_to")))
         self._token = grant.token
         return grant
 

@@ -42,13 +42,16 @@ class Leases:
                 holder=holder,
                 expires_ms=now_ms + self._lease_ms,
             )
-            given = Grant(lane.token, self._lease_ms, lane.watermark, lane.final)
+            given = self._grant(lane)
             return given, lane, f"lease with token {lane.token} to {holder}"
 
         answer = self._core.change(address, f"ledger {state.ledger_id}", grant)
         if isinstance(answer, Grant):
             session.tokens[address] = answer.token
         return answer
+
+    def _grant(self, lane: Lane) -> Grant:
+        return Grant(lane.token, self._lease_ms, lane.watermark, lane.final, lane.forgiven_to)
 
     def _taken(self, session: Session, lane: Lane, now_ms: int) -> Refusal | None:
         own = session.tokens.get(lane.address) == lane.token
@@ -66,7 +69,7 @@ class Leases:
             if refused:
                 return refused, lane, ""
             lane = replace(lane, expires_ms=now_ms + self._lease_ms)
-            return Grant(lane.token, self._lease_ms, lane.watermark, lane.final), lane, ""
+            return self._grant(lane), lane, ""
 
         return self._core.change(address, f"token {token}", renewed)
 

@@ -92,6 +92,7 @@ class Grant:
     ttl_ms: int
     watermark: int  # highest nonce signed
     final: int  # highest nonce known final
+    forgiven_to: int = NONE_FINAL  # up to here an operator accepted that the two stores know different bytes
 
 
 @dataclass(frozen=True, slots=True)

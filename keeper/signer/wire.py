@@ -221,4 +221,5 @@ def grant_out(grant: Grant) -> dict[str, Any]:
         "ttl_ms": grant.ttl_ms,
         "watermark": grant.watermark,
         "final": grant.final,
+        "forgiven_to": grant.forgiven_to,
     }

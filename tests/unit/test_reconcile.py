@@ -102,6 +102,21 @@ def test_bytes_of_a_slot_that_is_final_by_now_are_imported_for_the_record(journa
     assert journal.slot(slots[0].id).state == "final"
 
 
+def test_what_an_operator_accepted_stops_nothing_any_more(journal, slots):
+    """An old store of the signer, accepted by hand up to nonce 6: it lacks 5, and has what no ledger asked for."""
+    journal.stored([signed(slots[0])], moment(), exposure_cap=NO_CAP)
+    strange = replace(record(slots[1], 0), request_id="f" * 32 + "-0")
+    told = signer(journal, strange, watermark=6)
+    assert "in the ledger alone" in stopped(reconcile(view(journal), told, 5))
+    assert reconcile(view(journal), replace(told, forgiven_to=6), 5) == Import(())
+
+
+def test_what_is_beyond_what_an_operator_accepted_stops(journal, slots):
+    journal.stored([signed(slots[0]), signed(slots[1])], moment(), exposure_cap=NO_CAP)
+    told = replace(signer(journal, watermark=6), forgiven_to=5)
+    assert "of nonce 6 known to the signer" in stopped(reconcile(view(journal), told, 5))
+
+
 @pytest.mark.parametrize("other", ["b" * 32, None])
 def test_a_signer_that_does_not_know_this_ledger_stops(journal, other):
     assert "enrolled with" in stopped(reconcile(view(journal), replace(signer(journal), ledger_id=other), 5))
