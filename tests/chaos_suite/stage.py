@@ -64,7 +64,6 @@ class Stage:
         rules: LaneRules | None = None,
         endpoints: Sequence[str] = (),
         signer: Signer | None = None,
-        patience_s: float = PATIENCE_S,
         **parts: Any,
     ) -> LaneKeeper:
         """Open the keeper `name` with a journal of its own; opening it again is a restart, after `close`.
@@ -81,7 +80,7 @@ class Stage:
             signer=signer or self.seat(name),
             most=most,
             rules=rules or self.site.rules,
-            patience_s=patience_s,
+            patience_s=PATIENCE_S,
             others=others,
             **parts,
         )

@@ -54,6 +54,7 @@ def out_of_ether(*, protected: bool) -> Run:
         stage.settle(keeper)
         stopped_at = len(stage.effects())
         _fund(stage, AMPLE)
+        stage.mine(base_fee=base_fee)
         blocks = _resumed(stage, keeper)
         return kept_once(stage, keeper, ENDANGERED) | {
             "before_the_end": stopped_at,
