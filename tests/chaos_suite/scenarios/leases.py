@@ -24,9 +24,9 @@ ROUNDS = 2
 TAKEN, OTHER_LEDGER = "expected a free lease", "run `keeper signer reconcile`"
 
 
-def _dearer(rules: LaneRules) -> LaneRules:
-    """Return the rules of another keeper: its transactions differ from the first one's at the same nonce."""
-    return replace(rules, fees=replace(rules.fees, tip=rules.fees.tip // 2, tip_ceiling=rules.fees.tip_ceiling // 2))
+def of_another(rules: LaneRules) -> LaneRules:
+    """Return the rules of another keeper: its gas limits differ, and so its bytes for the same call and nonce."""
+    return replace(rules, gas_margin_ppm=rules.gas_margin_ppm + 50_000)
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def two_keepers(*, protected: bool) -> Run:
             signing = stage.signing if protected else opened.enter_context(_second_signer(stage))
             first = stage.keeper("one", most=part)
             stage.tick(first)
-            rules = _dearer(stage.site.rules)
+            rules = of_another(stage.site.rules)
             second = stage.keeper("one" if shared else "two", rules=rules, signer=_seat(stage, signing))
             for _ in range(ROUNDS):
                 _refused(stage, second, TAKEN)
@@ -161,7 +161,7 @@ def overslept(*, protected: bool) -> Run:
                 clocks.passes(HOURS)
                 clocks.keepers_wall(ahead)
                 stage.mine()
-                rules = _dearer(stage.site.rules)
+                rules = of_another(stage.site.rules)
                 taken.append(stage.keeper("one" if protected else "two", rules=rules, most=count))
                 stage.tick(taken[0])
                 hit(len(stage.offered()) > 0, f"expected the other keeper to send, found {stage.errors[-1:]}")

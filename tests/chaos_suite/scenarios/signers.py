@@ -4,7 +4,6 @@ import random
 import resource
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from tests.chain.lane_world import ETHER, LaneKeeper
 from tests.chaos_suite.interrupted import finish
 from tests.chaos_suite.judge import kept_once
 from tests.chaos_suite.scenario import Figures, Run, hit, require
+from tests.chaos_suite.scenarios.leases import of_another
 from tests.chaos_suite.stage import Stage
 from tests.chaos_suite.world import ENDANGERED
 from tests.signer_process import Process
@@ -194,14 +194,13 @@ def forgetful(*, protected: bool) -> Run:
 
 
 def _amnesia(stage: Stage, keeper: LaneKeeper) -> LaneKeeper:
-    """Return a keeper with a new journal, at the signer with a new store, which pays less for the same."""
+    """Return another keeper with a new journal, at the signer with a new store."""
     stage.close(keeper)
     process = _process(stage)
     process.stop()
     for name in STORE:
         (process.folder / name).unlink(missing_ok=True)
     process.start()
-    fees = replace(stage.site.rules.fees, tip=stage.site.rules.fees.tip // 2)
-    other = stage.keeper("two", rules=replace(stage.site.rules, fees=fees))
+    other = stage.keeper("two", rules=of_another(stage.site.rules))
     stage.tick(other)
     return other
