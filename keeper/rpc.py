@@ -6,25 +6,20 @@ a failed item of a batch is an `RpcRefusal` in its place.
 """
 
 import itertools
-import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
 import requests
-from urllib3.exceptions import HTTPError
 
 from keeper.chain import Block, Call, Log, Receipt
-from keeper.errors import ChainError, MissingContract, RpcBusy, RpcUnreachable, WrongChain, redacted
+from keeper.errors import ChainError, MissingContract, RpcUnreachable, WrongChain, redacted
+from keeper.rpc_http import posted, quoted, without_bytes
 from keeper.rpc_records import block_of, log_of, receipt_of
 
 BATCH = 400  # calls an HTTP request; beyond it Anvil and Geth gain nothing and providers refuse
 CALL_GAS = 30_000_000
-CHUNK_BYTES = 1 << 20
-MAX_RESPONSE_BYTES = 64 << 20
-TOO_MANY = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,33 +91,12 @@ class Rpc:
         where = redacted(self._url)
         data = orjson.dumps(body[0] if self._stamp else body)
         headers = self._stamp(data) if self._stamp else {}
-        try:
-            with self._session.post(
-                self._url,
-                data=data,
-                headers=headers,
-                timeout=self._timeout,
-                stream=True,
-                allow_redirects=not self._stamp,
-            ) as response:
-                raw = _body(response, time.monotonic() + self._timeout)
-                status, retry_after = response.status_code, response.headers.get("Retry-After")
-        except (requests.RequestException, HTTPError, OSError) as e:
-            raise RpcUnreachable(
-                f"{where}: expected a JSON-RPC answer, found {type(e).__name__}; is the node running and the url right?"
-            ) from e
-        if status == TOO_MANY or (status >= 500 and not raw.lstrip().startswith((b"{", b"["))):
-            raise RpcBusy(
-                f"{where}: expected an answer, found HTTP {status} with {_quoted(raw)}; "
-                "ask less often or add endpoints",
-                status,
-                _seconds(retry_after),
-            )
+        raw, status = posted(self._session, self._url, data, headers, self._timeout)
         try:
             decoded = orjson.loads(raw)
         except orjson.JSONDecodeError as e:
             raise RpcUnreachable(
-                f"{where}: expected JSON, found HTTP {status} with {_quoted(raw)}; is this url a JSON-RPC endpoint?"
+                f"{where}: expected JSON, found HTTP {status} with {quoted(raw)}; is this url a JSON-RPC endpoint?"
             ) from e
         return _in_order(decoded, body, where)
 
@@ -229,25 +203,6 @@ class Rpc:
             )
 
 
-def _body(response: requests.Response, deadline: float) -> bytes:
-    """Return the body, bounded in size and, however slowly it drips, in time. Raises OSError beyond either."""
-    chunks, size = [], 0
-    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_RESPONSE_BYTES:
-            raise OSError(f"an answer larger than {MAX_RESPONSE_BYTES >> 20} MiB")
-        if time.monotonic() > deadline:
-            raise TimeoutError("an answer that did not end in time")
-    return b"".join(chunks)
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Return a Retry-After in seconds; the form with a date is not used by limiters and counts as not given."""
-    text = (retry_after or "").strip()
-    return float(text) if text.isascii() and text.isdecimal() and len(text) < 7 else None
-
-
 def _bytes(answer: Any | RpcRefusal) -> bytes | RpcRefusal:
     """Return a hex result as bytes; anything else than hex is a refusal."""
     if isinstance(answer, RpcRefusal):
@@ -266,15 +221,6 @@ def answered(answers: Sequence[bytes | RpcRefusal]) -> list[bytes]:
         if not answer:
             raise ValueError("empty answer; is there a contract at the address?")
     return [a for a in answers if isinstance(a, bytes)]
-
-
-def without_bytes(text: str) -> str:
-    """Return a text without long hexadecimal: a server may quote the signed bytes it was given. Hashes stay."""
-    return re.sub(r"[0-9a-fA-F]{65,}", "…", text)
-
-
-def _quoted(raw: bytes) -> str:
-    return repr(without_bytes(raw[:4_096].decode(errors="replace"))[:120])
 
 
 def _in_order(decoded: object, body: list[dict[str, object]], where: str) -> list[Any | RpcRefusal]:

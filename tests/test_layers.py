@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 ADAPTERS = ("keeper.venues", "keeper.oracles", "keeper.submit")
 BELOW_ADAPTERS = (
     "keeper.rpc",
+    "keeper.rpc_http",
     "keeper.rpc_records",
     "keeper.abi",
     "keeper.units",

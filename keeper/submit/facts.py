@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from keeper.chain import Block, Receipt
 from keeper.errors import ChainError, RpcBusy, RpcUnreachable
-from keeper.rpc import TOO_MANY, Rpc, RpcRefusal
+from keeper.rpc import Rpc, RpcRefusal
+from keeper.rpc_http import TOO_MANY
 from keeper.rpc_records import block_of, receipt_of
 from keeper.sending.answers import AnswerClass, classify
 from keeper.submit.agreement import Agreed, Reading, Unanswered, agree, agree_or_lag

@@ -12,7 +12,8 @@ from uuid import UUID
 from eth_utils.crypto import keccak
 
 from keeper.errors import ChainError
-from keeper.rpc import Rpc, RpcError, RpcRefusal, without_bytes
+from keeper.rpc import Rpc, RpcError, RpcRefusal
+from keeper.rpc_http import without_bytes
 from keeper.sending.answers import AnswerClass, classify
 from keeper.submit.bundle import BUNDLE
 from keeper.submit.endpoints import Endpoint, Endpoints, Offered, named

@@ -8,7 +8,8 @@ import pytest
 from eth_account import Account
 
 from keeper.errors import ConfigError
-from keeper.rpc import Rpc, without_bytes
+from keeper.rpc import Rpc
+from keeper.rpc_http import without_bytes
 from keeper.sending.answers import AnswerClass
 from keeper.submit.endpoints import Endpoints, Offered
 from keeper.submit.identity import HEADER, identity
