@@ -1,7 +1,7 @@
 """A private relay and its builder on loopback: takes signed bundles, and fails, leaks or lies about them as told."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +41,7 @@ class RelayServer:
     received: list[Bundle] = field(default_factory=list)
     cancelled: set[str] = field(default_factory=set)
     turned_away: int = 0  # requests without a right signature
+    told: Callable[[Bundle], None] = lambda _: None  # called with what it was given, before it answers
     released: threading.Event = field(default_factory=threading.Event)
 
     # --- the builder -------------------------------------------------------------------------------
@@ -80,13 +81,19 @@ class RelayServer:
         (given,) = asked["params"]
         if asked["method"] == "eth_sendBundle":
             raws = tuple(bytes.fromhex(raw[2:]) for raw in given["txs"])
-            self.cancelled.discard(given["replacementUuid"])
-            self.received.append(Bundle(given["replacementUuid"], raws, int(given["blockNumber"], 16), by))
+            self._take(Bundle(given["replacementUuid"], raws, int(given["blockNumber"], 16), by))
         elif asked["method"] == "eth_sendPrivateTransaction":
             raw = bytes.fromhex(given["tx"][2:])
-            self.received.append(Bundle(given["tx"], (raw,), int(given["maxBlockNumber"], 16), by))
+            self._take(Bundle("0x" + keccak(raw).hex(), (raw,), int(given["maxBlockNumber"], 16), by))
         elif asked["method"] == "eth_cancelBundle":
             self.cancelled.add(given["replacementUuid"])
+        elif asked["method"] == "eth_cancelPrivateTransaction":
+            self.cancelled.add(given["txHash"])
+
+    def _take(self, bundle: Bundle) -> None:
+        self.cancelled.discard(bundle.id)
+        self.received.append(bundle)
+        self.told(bundle)
 
     def _result(self, asked: dict[str, Any]) -> object:
         if self.result is not None:

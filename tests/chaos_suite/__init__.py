@@ -38,7 +38,7 @@ How to add one
    `require` raises Failed: a pass criterion does not hold. `hit` raises Unhit: the fault was not there, so the run
    says nothing. Any other exception is an error. The unprotected run must end in Failed, nothing else.
 2. Add one line to SCENARIOS in `table.py` (`world="reference"` for that venue; `geth_pool=False` for Anvil's own pool)
-   and take the name out of MISSING there.
+   and its name to WANTED there.
 3. Take what may vary from `rng` (which nonces, how many, fees, order, the fault's block), so that 20 seeds are 20
    different runs; the same seed is the same run.
 4. Criteria and figures come from the chain (`stage.effects()`, `sent()`, `reverted()`, `spent()`, `nonces(keeper)`,

@@ -10,7 +10,7 @@ from tests.chaos_suite.once import Job, Result
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("keeper", "engine", "abis", "tests/chaos_suite", "tests/chain")
-SINGLE = ("tests/signer_desk.py", "tests/signer_process.py")
+SINGLE = ("tests/signer_desk.py", "tests/signer_process.py", "tests/relay_server.py")
 KINDS = (".py", ".json")
 
 

@@ -9,7 +9,7 @@ from unittest import mock
 from keeper.chaos import Bloat, Match
 from keeper.chaos.transactions import PoolTx
 from keeper.loop import Stages, look
-from keeper.rpc import MAX_RESPONSE_BYTES
+from keeper.rpc_http import MAX_RESPONSE_BYTES
 from keeper.sending.quarantine import QuarantineRule
 from tests.chain.lane_world import LaneKeeper
 from tests.chaos_suite.hostile import Hostile, Mode, hostile, left_alone
