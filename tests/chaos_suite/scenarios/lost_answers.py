@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keeper.chaos import Drop, Duplicate, Error, Lie, Match, Reset, Status, sends
+from keeper.chaos import Drop, Error, Lie, Match, Reset, Status, sends
 from keeper.chaos.faults import Action
 from keeper.submit.endpoints import Endpoints, Offered
 from tests.chain.lane_world import LaneKeeper
@@ -21,6 +21,8 @@ LOST: dict[str, Action] = {
     "504": Status(504, "<html>Gateway Time-out</html>", forward=True),
 }
 TIME_OUT = "time-out"
+TAKEN = Lie("", lambda result: result)
+"""No lie at all: it is hit once the node has answered."""
 RECEIPT = "eth_getTransactionReceipt"
 SPIKE = 4  # of the base fee: beyond the headroom of what was sent before
 
@@ -49,38 +51,39 @@ def lost_answer(*, protected: bool) -> Run:
 
     def run(stage: Stage, rng: random.Random) -> Figures:
         count = rng.randint(2, 4)
-        kinds = rng.sample([*LOST, TIME_OUT], 4)
-        stage.mine(base_fee=CALM)
+        kinds = rng.sample([*LOST, TIME_OUT], 3)  # of first sends, then of bumps and of first sends beside them
         parts: dict[str, Any] = {"outlets": Impatient}
         if not protected:
             parts["ledger"] = lambda journal: BelievesAnswers(journal, ("NODE_UNAVAILABLE", "UNKNOWN"))
+        fee, lost = CALM, 0
+        stage.mine(base_fee=fee)
         keeper = stage.keeper(most=count, **parts)
         outlets = keeper.lane._outlets  # type: ignore[attr-defined]
-        lost = 0
-        for kind in kinds[:2]:  # a first send, then another in front of which the first still waits
-            lost += _without_answers(stage, keeper, outlets, kind, count)
-        before = {nonce: len(found) for nonce, found in siblings(stage).items()}
-        for kind in kinds[2:]:
-            stage.mine(base_fee=CALM * SPIKE if kind == kinds[2] else CALM * SPIKE * SPIKE)
-            lost += _without_answers(stage, keeper, outlets, kind, count)
-        bumped = sum(len(found) > before.get(nonce, 1) for nonce, found in siblings(stage).items())
-        hit(bumped > 0, "expected the answer of a bump lost, found no bump")
-        stage.mine(base_fee=CALM * SPIKE)
+        for kind in kinds:
+            lost += _without_answers(stage, keeper, outlets, kind)
+            fee *= SPIKE
+            stage.mine(base_fee=fee)
+        require(not stage.sent(), f"expected nothing mined above its fees, found {len(stage.sent())}")
+        bumped = sum(len(found) > 1 for found in siblings(stage).values())
+        keeper.settle()
+        stage.mine(base_fee=fee)
         keeper.settle()
         stage.settle(keeper)
-        return done_once(stage, keeper, count) | {"answers_lost": lost, "bumped": bumped}
+        figures = done_once(stage, keeper, len(kinds) * count)
+        hit(bumped > 0, "expected the answer of a bump lost, found no bump")
+        return figures | {"answers_lost": lost, "bumped": bumped}
 
     return run
 
 
-def _without_answers(stage: Stage, keeper: LaneKeeper, outlets: Impatient, kind: str, count: int) -> int:
+def _without_answers(stage: Stage, keeper: LaneKeeper, outlets: Impatient, kind: str) -> int:
     """Tick while no answer to raw transactions arrives; return how many were lost, all of them taken by the pool."""
-    seen = len(stage.offered())
-    fault = strike(stage, LOST.get(kind, Duplicate(times=1)), sends())
+    seen, offers = len(stage.offered()), _offers(keeper)
+    fault = strike(stage, LOST.get(kind, TAKEN), sends())
     outlets.hangs_up = kind == TIME_OUT
     stage.tick(keeper)
     outlets.hangs_up = False
-    wanted = count if kind == TIME_OUT else 1  # a connection is lost once, with all it carries
+    wanted = _offers(keeper) - offers if kind == TIME_OUT else 1  # a connection is lost once, with all it carries
     hit(
         stage.proxy.wait(fault, hits=wanted), f"{kind}: expected {wanted} answers lost, found {stage.proxy.hits(fault)}"
     )
@@ -91,6 +94,12 @@ def _without_answers(stage: Stage, keeper: LaneKeeper, outlets: Impatient, kind:
         f"{kind}: expected every transaction taken by the node, found some that were not",
     )
     return len(struck)
+
+
+def _offers(keeper: LaneKeeper) -> int:
+    """Return how often bytes were handed to the one endpoint, each time before its socket was written to."""
+    ((count,),) = keeper.rows("SELECT count(*) FROM offers")
+    return int(count)
 
 
 def lagging_receipt(*, protected: bool) -> Run:
