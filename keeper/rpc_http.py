@@ -14,6 +14,10 @@ MAX_RESPONSE_BYTES = 64 << 20
 TOO_MANY = 429
 
 
+class Boundless(Exception):
+    """An answer that is too long or takes too long; its text is ours and quotes nothing."""
+
+
 def posted(
     session: requests.Session, url: str, data: bytes, headers: Mapping[str, str], timeout_s: float
 ) -> tuple[bytes, int]:
@@ -29,6 +33,8 @@ def posted(
         ) as response:
             raw = _body(response, time.monotonic() + timeout_s)
             status, retry_after = response.status_code, response.headers.get("Retry-After")
+    except Boundless as e:
+        raise RpcUnreachable(f"{where}: expected a JSON-RPC answer, found {e}; is the url right?") from e
     except (requests.RequestException, HTTPError, OSError) as e:
         raise RpcUnreachable(
             f"{where}: expected a JSON-RPC answer, found {type(e).__name__}; is the node running and the url right?"
@@ -43,15 +49,15 @@ def posted(
 
 
 def _body(response: requests.Response, deadline: float) -> bytes:
-    """Return the body, bounded in size and, however slowly it drips, in time. Raises OSError beyond either."""
+    """Return the body, bounded in size and, however slowly it drips, in time. Raises Boundless beyond either."""
     chunks, size = [], 0
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         chunks.append(chunk)
         size += len(chunk)
         if size > MAX_RESPONSE_BYTES:
-            raise OSError(f"an answer larger than {MAX_RESPONSE_BYTES >> 20} MiB")
+            raise Boundless(f"an answer larger than {MAX_RESPONSE_BYTES >> 20} MiB")
         if time.monotonic() > deadline:
-            raise TimeoutError("an answer that did not end in time")
+            raise Boundless("an answer that did not end in time")
     return b"".join(chunks)
 
 
