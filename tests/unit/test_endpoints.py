@@ -164,7 +164,7 @@ def test_no_endpoints_or_twice_the_same_name_are_refused() -> None:
 def test_an_answer_that_drips_ends_with_the_time_allowed(nodes: list[LyingNode]) -> None:
     nodes[0].drips = True
     started = time.monotonic()
-    with pytest.raises(RpcUnreachable, match="TimeoutError"):
+    with pytest.raises(RpcUnreachable, match="did not end in time"):
         Rpc(nodes[0].url, timeout_s=0.3).send_raw(RAW)
     assert time.monotonic() - started < 2.5  # of the four seconds it would take
 
