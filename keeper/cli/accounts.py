@@ -15,6 +15,7 @@ from keeper.journal import Decision, MarginAt
 from keeper.loop import Tick, look
 from keeper.snapshot import Verdict
 from keeper.stages import Stages
+from keeper.units import WAD_DECIMALS, to_float
 
 RECENT = 12
 
@@ -102,7 +103,8 @@ def _print_explained(
     table("Holds, USD", POSITION_COLUMNS, parts)
     past = [_past(m) for m in history]
     table("Margin before", ("block", "status", "health", "equity", "mm"), [tuple(p.values())[:5] for p in past])
-    table("Decisions", ("block", "what", "outcome", "cause"), [tuple(_decision(d).values())[:4] for d in decisions])
+    columns = ("block", "what", "outcome", "cause", "cost, ether", "gain, USD")
+    table("Decisions", columns, [tuple(_decision(d).values())[: len(columns)] for d in decisions])
 
 
 def _arbiter(verdict: Verdict) -> str:
@@ -153,12 +155,16 @@ def _past(m: MarginAt) -> dict[str, Cell]:
 
 def _decision(d: Decision) -> dict[str, Cell]:
     if d.intent is None:
-        return {"block": d.block_number, "what": "left alone", "outcome": "-", "cause": d.hold.reason if d.hold else ""}
+        cause = d.hold.reason if d.hold else ""
+        nothing: dict[str, Cell] = {"cost_ether": None, "gain_usd": None}
+        return {"block": d.block_number, "what": "left alone", "outcome": "-", "cause": cause, **nothing}
     return {
         "block": d.block_number,
         "what": d.intent.plan.kind,
         "outcome": d.intent.status,
         "cause": d.intent.cause,
+        "cost_ether": None if d.cost is None else to_float(d.cost, WAD_DECIMALS),
+        "gain_usd": d.gain_usd,
         "transactions": ", ".join(_transactions(d)),
     }
 

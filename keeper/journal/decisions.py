@@ -12,7 +12,7 @@ from keeper.journal.schema import attempts, holds, intents, ticks
 from keeper.journal.slot_records import Slot, SlotAttempt
 from keeper.journal.slot_rows import read_attempts_of, slots_by_id
 from keeper.journal.slot_schema import slot_attempts, slot_intents
-from keeper.plans import Held
+from keeper.plans import Held, TakeAuction
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,12 @@ class Trail:
     def winner(self) -> SlotAttempt | None:
         """The one the chain took, as far as is known."""
         return next((a for a in self.attempts if a.tx_hash == self.slot.standing.winner_hash), None)
+
+    @property
+    def share(self) -> int | None:
+        """Wei that each of the slot's intents was charged, rounded up; None while it is not mined or not known."""
+        cost = self.slot.standing.cost
+        return None if cost is None else -(-cost // max(len(self.slot.intents), 1))
 
     def fate(self, attempt: SlotAttempt) -> str:
         """Return where one of the siblings stands: the slot's state, or that another one was taken."""
@@ -44,6 +50,19 @@ class Decision:
     trails: tuple[Trail, ...]
     older: tuple[Attempt, ...]  # signed by a keeper from before the slots
     hold: Held | None
+
+    @property
+    def cost(self) -> int | None:
+        """Wei the intent was charged so far, reverted tries included; None: nothing mined, or not known."""
+        shares = [trail.share for trail in self.trails if trail.share is not None]
+        return sum(shares) if shares else None
+
+    @property
+    def gain_usd(self) -> float | None:
+        """What an achieved plan that states a profit was expected to earn, None for all others."""
+        if self.intent is None or self.intent.status != "achieved" or not isinstance(self.intent.plan, TakeAuction):
+            return None
+        return self.intent.plan.profit
 
 
 class Decisions:

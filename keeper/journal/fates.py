@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from keeper.errors import JournalError
 from keeper.journal.database import Database
-from keeper.journal.lifecycle import CLOSED, Change
+from keeper.journal.lifecycle import CLOSED, Change, Standing
 from keeper.journal.schema import INTENT_IS_LIVE, intents
 from keeper.journal.slot_records import CALLS, Closing, Loss, Mined, Moment, Outcome, Release, Slot, SlotAttempt
 from keeper.journal.slot_rows import advance, end_intents, intent_rows, lock_ledger, read_attempts_of, slots_by_id
@@ -42,9 +42,10 @@ class Fates:
                         "loss, once it is final"
                     )
                 standing = slot.standing
-                if (standing.winner_hash, standing.mined_number, standing.mined_hash) != (item.tx_hash, *block):
+                charged = item.gas_used, item.gas_price
+                if standing != Standing("mined", item.tx_hash, *block, *charged):
                     cause = f"{kinds[slot.id][item.tx_hash].kind} mined"
-                    changes.append((slot.id, standing, Change("mined", cause, item.tx_hash, *block)))
+                    changes.append((slot.id, standing, Change("mined", cause, item.tx_hash, *block, *charged)))
             advance(connection, changes, at)
 
     def orphaned(self, slot_ids: Sequence[int], cause: str, at: Moment) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ Nothing here knows a database: the slot's row is only a cache of `fold`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 SlotState = Literal["reserved", "signed", "offered", "mined", "orphaned", "final", "lost", "released"]
@@ -39,23 +39,40 @@ class IllegalStep(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one step says. `mined_number` and `mined_hash` name the block that holds `tx_hash`, both or neither."""
+    """What one step says. `mined_number` and `mined_hash` name the block that holds `tx_hash`, both or neither.
+
+    `gas_used` and `gas_price` (wei per gas, as charged) are its receipt's there; None: stored by an older keeper.
+    """
 
     state: SlotState
     cause: str
     tx_hash: str | None = None
     mined_number: int | None = None
     mined_hash: str | None = None
+    gas_used: int | None = None
+    gas_price: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a slot's steps come to. `winner_hash` used the nonce: ours if mined or final, a stranger's if lost."""
+    """What a slot's steps come to. `winner_hash` used the nonce: ours if mined or final, a stranger's if lost.
+
+    Gas and its price are those of the block it is mined in: they leave the chain with it.
+    """
 
     state: SlotState
     winner_hash: str | None = None
     mined_number: int | None = None
     mined_hash: str | None = None
+    gas_used: int | None = None
+    gas_price: int | None = None
+
+    @property
+    def cost(self) -> int | None:
+        """Wei it was charged, reverted or not; None while it is not mined, or where that was not stored."""
+        if self.state == "lost":
+            return 0  # a stranger's transaction used the nonce
+        return None if self.gas_used is None or self.gas_price is None else self.gas_used * self.gas_price
 
 
 def after(standing: Standing | None, change: Change) -> Standing:
@@ -70,13 +87,14 @@ def after(standing: Standing | None, change: Change) -> Standing:
         raise IllegalStep(f"after {before} expected {expected}, found {change.state}")
     mined = change.mined_number is not None and change.mined_hash is not None and change.tx_hash is not None
     if change.state == "mined" and mined:
-        return Standing("mined", change.tx_hash, change.mined_number, change.mined_hash)
+        block = change.mined_number, change.mined_hash
+        return Standing("mined", change.tx_hash, *block, change.gas_used, change.gas_price)
     if standing is not None and before == change.state:
         return standing  # a step for the record: bytes stored or imported
     if change.state == "mined":
         raise IllegalStep("a mined step names its hash and the block that holds it, number and hash")
     if change.state == "final" and standing is not None:
-        return Standing("final", standing.winner_hash, standing.mined_number, standing.mined_hash)
+        return replace(standing, state="final")
     return Standing(change.state, change.tx_hash if change.state == "lost" else None)
 
 

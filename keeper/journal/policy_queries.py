@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from keeper.journal import plan_text
 from keeper.journal.database import Database
-from keeper.journal.lifecycle import CLOSED, SlotState
+from keeper.journal.lifecycle import CLOSED, SlotState, Standing
 from keeper.journal.schema import intents, ticks
 from keeper.journal.slot_schema import offers, slot_attempts, slot_intents, slots
 
@@ -21,15 +21,16 @@ SIMULATED = "simulation: "
 
 @dataclass(frozen=True, slots=True)
 class SlotSpend:
-    """What one nonce may cost at worst, booked at the time of the decision it was first signed for."""
+    """What one nonce may cost at worst or, once closed, did cost, at the time of the decision it was signed for."""
 
     slot_id: int
     state: SlotState
     opened_block: int
     timestamp: int  # block time, seconds, of the newest tick that decided one of its intents
     gas: int  # limit of its call
-    wei: int  # of the dearest attempt, cancels included
+    wei: int  # closed: as charged, where that is stored; else of the dearest attempt, cancels included
     kinds: tuple[str, ...]  # of its intents' plans; none for a filler
+    in_vain: bool = False  # closed, and none of its intents was achieved: reverted, cancelled, lost
 
     @property
     def is_open(self) -> bool:
@@ -53,12 +54,14 @@ class PolicyQueries:
 
     _database: Database
 
-    def spends(self, sender: str, since_timestamp: int) -> tuple[SlotSpend, ...]:
-        """Return every signed nonce of a sender that is open, or was decided on after `since_timestamp`, by slot."""
+    def spends(self, sender: str | None, since_timestamp: int) -> tuple[SlotSpend, ...]:
+        """Return every signed nonce, of one sender or of all, that is open or was decided on after `since_timestamp`,
+        by slot."""
         chosen = _recent(sender, since_timestamp)
         with self._database.reading() as connection:
             worst = _worst(connection, chosen)
             decided = _decided(connection, chosen)
+            achieved = _achieved(connection, chosen)
             spends = [
                 SlotSpend(
                     slot_id=row.id,
@@ -66,8 +69,9 @@ class PolicyQueries:
                     opened_block=row.opened_block,
                     timestamp=max(at for _, at in decided[row.id]) if row.id in decided else _seen(connection, row),
                     gas=row.gas,
-                    wei=worst[row.id],
+                    wei=_cost(row, worst[row.id]),
                     kinds=tuple(kind for kind, _ in decided.get(row.id, ())),
+                    in_vain=row.state in CLOSED and row.id not in achieved,
                 )
                 for row in connection.execute(select(slots).where(chosen).order_by(slots.c.id)).all()
                 if row.id in worst
@@ -141,11 +145,12 @@ class PolicyQueries:
         return tuple(sorted(nonce for nonce in released - taken if nonce < max(taken, default=0)))
 
 
-def _recent(sender: str, since_timestamp: int) -> ColumnElement[bool]:
+def _recent(sender: str | None, since_timestamp: int) -> ColumnElement[bool]:
     """Return which slots may count: open ones, and those of a block that no tick saw before the time asked for."""
     later = ticks.alias()
     first = select(func.min(later.c.block_number)).where(later.c.timestamp > since_timestamp).scalar_subquery()
-    return (slots.c.sender == sender) & or_(slots.c.state.not_in(CLOSED), slots.c.opened_block >= first)
+    recent = or_(slots.c.state.not_in(CLOSED), slots.c.opened_block >= first)
+    return recent if sender is None else (slots.c.sender == sender) & recent
 
 
 def _worst(connection: Connection, chosen: ColumnElement[bool]) -> dict[int, int]:
@@ -159,6 +164,23 @@ def _worst(connection: Connection, chosen: ColumnElement[bool]) -> dict[int, int
     for slot_id, gas, max_fee in connection.execute(query):
         worst[slot_id] = max(worst.get(slot_id, 0), gas * max_fee)
     return worst
+
+
+def _cost(slot: Row[Any], worst: int) -> int:
+    """Return what a closed slot was charged, its worst at most; the worst while its block may leave the chain."""
+    standing = Standing(slot.state, gas_used=slot.gas_used, gas_price=slot.gas_price)
+    return worst if slot.state not in CLOSED or standing.cost is None else min(standing.cost, worst)
+
+
+def _achieved(connection: Connection, chosen: ColumnElement[bool]) -> frozenset[int]:
+    """Return the slots with an achieved intent."""
+    query = (
+        select(slot_intents.c.slot_id)
+        .join(slots, slots.c.id == slot_intents.c.slot_id)
+        .join(intents, intents.c.id == slot_intents.c.intent_id)
+        .where(chosen, intents.c.status == "achieved")
+    )
+    return frozenset(connection.execute(query).scalars())
 
 
 def _decided(connection: Connection, chosen: ColumnElement[bool]) -> dict[int, list[tuple[str, int]]]:

@@ -78,8 +78,8 @@ class SlotQueries:
         with self._database.reading() as connection:
             return read_steps(connection, steps.c.slot_id == slot_id)
 
-    def exposure(self, sender: str) -> Exposure:
-        """Return the most that the sender's open slots can still cost, wei."""
+    def exposure(self, sender: str | None = None) -> Exposure:
+        """Return the most that the open slots of one sender, or of all, can still cost, wei."""
         with self._database.reading() as connection:
             return exposure_of(connection, sender)
 
@@ -109,12 +109,13 @@ class SlotQueries:
             return frozenset(live) | frozenset(connection.execute(of_slots).scalars())
 
 
-def exposure_of(connection: Connection, sender: str) -> Exposure:
-    """Return the worst case of a sender's open slots: uint256 is text in SQL, so it is summed here."""
+def exposure_of(connection: Connection, sender: str | None = None) -> Exposure:
+    """Return the worst case of open slots, of one sender or of all: uint256 is text in SQL, so it is summed here."""
+    mine = _IS_OPEN if sender is None else _IS_OPEN & (slots.c.sender == sender)
     query = (
         select(slots.c.id, slots.c.state, slot_attempts.c.gas, slot_attempts.c.max_fee)
         .join(slots, slots.c.id == slot_attempts.c.slot_id)
-        .where(_IS_OPEN, slots.c.sender == sender)
+        .where(mine)
     )
     worst: dict[tuple[int, bool], int] = {}
     for slot_id, state, gas, max_fee in connection.execute(query):

@@ -185,12 +185,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Mined:
-    """A sibling found in a block of the chain."""
+    """A sibling found in a block of the chain, and what its receipt there says it was charged."""
 
     slot_id: int
     tx_hash: str
     block_number: int
     block_hash: str
+    gas_used: int | None = None
+    gas_price: int | None = None  # wei per gas
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def advance(
     rows = [_step_cells(slot_id, change, at) for slot_id, _, change in changes]
     ids = connection.execute(insert(steps).returning(steps.c.id, sort_by_parameter_order=True), rows).scalars().all()
     if stale := [_standing_cells(slot_id, now) for slot_id, before, now in moved if now != before]:
-        names = ("state", "winner_hash", "mined_number", "mined_hash")
+        names = ("state", "winner_hash", "mined_number", "mined_hash", "gas_used", "gas_price")
         cells: dict[str, object] = {name: bindparam(f"b_{name}") for name in names}
         connection.execute(update(slots).where(slots.c.id == bindparam("b_id")).values(cells), stale)
     return tuple(ids)
@@ -132,6 +132,8 @@ def _step_cells(slot_id: int, change: Change, at: Moment) -> dict[str, object]:
         "mined_number": change.mined_number,
         "mined_hash": change.mined_hash,
         "cause": change.cause,
+        "gas_used": change.gas_used,
+        "gas_price": change.gas_price,
     }
 
 
@@ -142,6 +144,8 @@ def _standing_cells(slot_id: int, standing: Standing) -> Mapping[str, object]:
         "b_winner_hash": standing.winner_hash,
         "b_mined_number": standing.mined_number,
         "b_mined_hash": standing.mined_hash,
+        "b_gas_used": standing.gas_used,
+        "b_gas_price": standing.gas_price,
     }
 
 
@@ -155,7 +159,14 @@ def _slot_from(row: RowMapping, carried: Sequence[int]) -> Slot:
         data=bytes(row["data"]),
         gas=row["gas"],
         request_id=row["request_id"],
-        standing=Standing(row["state"], row["winner_hash"], row["mined_number"], row["mined_hash"]),
+        standing=Standing(
+            row["state"],
+            row["winner_hash"],
+            row["mined_number"],
+            row["mined_hash"],
+            row["gas_used"],
+            row["gas_price"],
+        ),
         opened_block=row["opened_block"],
         deadline_block=row["deadline_block"],
         intents=tuple(carried),
@@ -167,5 +178,6 @@ def _attempt_from(row: RowMapping) -> SlotAttempt:
 
 
 def _step_from(row: RowMapping) -> Step:
-    change = Change(row["state"], row["cause"], row["tx_hash"], row["mined_number"], row["mined_hash"])
+    names = ("state", "cause", "tx_hash", "mined_number", "mined_hash", "gas_used", "gas_price")
+    change = Change(**{name: row[name] for name in names})
     return Step(row["id"], row["slot_id"], change, Moment(row["block_number"], row["block_hash"], row["wall_ms"]))

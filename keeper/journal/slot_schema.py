@@ -46,6 +46,8 @@ slots = Table(
     Column("winner_hash", String(66)),
     Column("mined_number", BigInteger),
     Column("mined_hash", String(66)),
+    Column("gas_used", BigInteger),
+    Column("gas_price", UInt256),  # wei per gas, as charged
     CheckConstraint("purpose IN ('call', 'filler')", name="purpose"),
     CheckConstraint(
         "state IN ('reserved', 'signed', 'offered', 'mined', 'orphaned', 'final', 'lost', 'released')", name="state"
@@ -119,6 +121,8 @@ steps = Table(
     Column("mined_number", BigInteger),  # the block that holds tx_hash
     Column("mined_hash", String(66)),
     Column("cause", Text, nullable=False),
+    Column("gas_used", BigInteger),  # by tx_hash in that block
+    Column("gas_price", UInt256),
 )
 
 outcomes = Table(

@@ -63,7 +63,7 @@ class Slots:
     def stored(self, signed: Sequence[NewSlotAttempt], at: Moment, *, exposure_cap: int) -> tuple[SlotAttempt, ...]:
         """Store signed bytes; once this returns they survive a crash and may be offered.
 
-        `exposure_cap` (wei): most that all open slots of one sender may cost at worst, these included; equality is
+        `exposure_cap` (wei): most that all open slots of all senders may cost at worst, these included; equality is
         allowed. Raises JournalError beyond it, for a closed or mined slot, and for a kind that does not fit the slot.
         """
         with self._database.writing() as connection:
@@ -72,8 +72,7 @@ class Slots:
             for slot in found.values():
                 _require_state(slot, STORABLE, "no more bytes can be of use")
             stored = _store(connection, found, signed, at, imported=False)
-            for sender in sorted({slot.sender for slot in found.values()}):
-                _require_below(connection, sender, exposure_cap)
+            _require_below(connection, exposure_cap)
             return stored
 
     def imported(self, signed: Sequence[NewSlotAttempt], at: Moment) -> tuple[SlotAttempt, ...]:
@@ -204,11 +203,11 @@ def _attempt_cells(new: NewSlotAttempt) -> dict[str, object]:
     return {name: getattr(new, name) for name in ("slot_id", "kind", "tx_hash", "raw", "gas", "max_fee", "tip")}
 
 
-def _require_below(connection: Connection, sender: str, cap: int) -> None:
-    exposure = exposure_of(connection, sender)
+def _require_below(connection: Connection, cap: int) -> None:
+    exposure = exposure_of(connection)
     if exposure.total > cap:
         raise JournalError(
-            f"{sender}: expected a worst case of at most {cap} wei over its open slots, found {exposure.total}; "
+            f"journal: expected a worst case of at most {cap} wei over all open slots, found {exposure.total}; "
             "nothing was stored: wait until some are final, or raise the cap"
         )
 

@@ -1,4 +1,4 @@
-"""What a lane has spent, has at stake and has given away of a block, as its ledger records it."""
+"""What the keeper has spent, has at stake and has given away of a block, as its ledger records it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ EARNS = frozenset({"take_auction"})
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A lane's account at one block. Pairs are (by liquidations, by others)."""
+    """The account of one key or of all at one block. Pairs are (by liquidations, by others)."""
 
     books: Books
     lanes: tuple[int, int]  # transactions first signed in this block
     waiting_gas: int  # of others than liquidations that wait for a block
-    lost: int  # wei in a day, worst case, on what earns nothing
+    lost: int  # wei in a day on what earns nothing or came to nothing: as charged, worst case while open
 
     def with_one(self, wei: int, gas: int, *, for_liquidation: bool, loss: int) -> "Used":
         """Return the account after one more transaction of this block."""
@@ -44,8 +44,11 @@ def is_liquidation(kinds: Sequence[str]) -> bool:
     return any(RANKS[kind] is Rank.LIQUIDATION for kind in kinds)
 
 
-def used(ledger: Ledger, sender: str, block: Block, *, priced: bool) -> Used:
-    """Return the account of `sender` at `block`; `priced`: an ether has a price, so that worth is stated."""
+def used(ledger: Ledger, sender: str | None, block: Block, *, priced: bool) -> Used:
+    """Return the account of `sender`, None for all keys together, at `block`.
+
+    `priced`: an ether has a price, so that worth is stated.
+    """
     found = ledger.spends(sender, block.timestamp - DAY_S)
     open_ones = [one for one in found if one.is_open]
     now = [one for one in found if one.opened_block >= block.number]
@@ -64,7 +67,7 @@ def used(ledger: Ledger, sender: str, block: Block, *, priced: bool) -> Used:
 
 
 def _earns(one: SlotSpend, priced: bool) -> bool:
-    return priced and bool(one.kinds) and EARNS.issuperset(one.kinds)
+    return priced and bool(one.kinds) and EARNS.issuperset(one.kinds) and not one.in_vain
 
 
 def _summed(found: Sequence[SlotSpend], block: Block) -> tuple[Spend, ...]:

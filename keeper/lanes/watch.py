@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from keeper.chain import Block, Receipt
 from keeper.errors import ChainError
+from keeper.journal.lifecycle import Standing
 from keeper.journal.records import Intent
 from keeper.journal.slot_records import CALLS, Closing, Loss, Mined, Outcome, Slot, SlotAttempt
 from keeper.lanes.offering import moment
@@ -95,10 +96,8 @@ class Watch:
         for one in found:
             if len(one.receipts) == 1 and one.slot.state != "reserved":
                 (receipt,) = one.receipts
-                standing = one.slot.standing
-                noted = (standing.winner_hash, standing.mined_number, standing.mined_hash)
-                if receipt.block_number <= block.number and noted != _place(receipt):
-                    news.append(Mined(one.slot.id, *_place(receipt)))
+                if receipt.block_number <= block.number and one.slot.standing != _standing(receipt):
+                    news.append(_mined(one.slot, receipt))
         if news:
             self._ledger.mined(news, moment(block))
 
@@ -203,5 +202,18 @@ def _left_the_chain(slot: Slot, header: Reading[Block]) -> bool:
     return isinstance(header, Agreed) and header.answer.hash != slot.standing.mined_hash
 
 
-def _place(receipt: Receipt) -> tuple[str, int, str]:
-    return receipt.tx_hash, receipt.block_number, receipt.block_hash
+def _mined(slot: Slot, receipt: Receipt) -> Mined:
+    return Mined(
+        slot.id,
+        receipt.tx_hash,
+        receipt.block_number,
+        receipt.block_hash,
+        receipt.gas_used,
+        receipt.effective_gas_price,
+    )
+
+
+def _standing(receipt: Receipt) -> Standing:
+    """Return where a slot stands that this receipt has been noted for."""
+    place = receipt.tx_hash, receipt.block_number, receipt.block_hash
+    return Standing("mined", *place, receipt.gas_used, receipt.effective_gas_price)

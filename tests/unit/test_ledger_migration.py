@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 
 import keeper.journal
+from keeper.journal.database import _begin_sqlite, _configure_sqlite
 from keeper.journal.schema import METADATA
 from keeper.journal.slot_records import Closing, Mined, NewOffer
 from tests.ledger_world import KEY, NO_CAP, call, file_url, intend, moment, opened, signed
@@ -39,9 +40,10 @@ def migrating(url):
     config = Config()
     config.set_main_option("script_location", str(Path(keeper.journal.__file__).parent / "migrations"))
     try:
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", _configure_sqlite)
+            sa.event.listen(engine, "begin", _begin_sqlite)
         with engine.begin() as connection:
-            if engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA foreign_keys = ON")
             config.attributes["connection"] = connection
             yield connection, config
     finally:

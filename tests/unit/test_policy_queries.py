@@ -4,6 +4,7 @@ import pytest
 
 from keeper.chain import Block
 from keeper.journal import TickRecord
+from keeper.journal.lifecycle import fold
 from keeper.journal.slot_records import Answer, Closing, Mined, NewOffer, Outcome, Release, filler
 from keeper.plans import Liquidate
 from tests.ledger_world import FEE, GAS, KEY, NO_CAP, OTHER, account, call, file_url, intend, moment, opened, signed
@@ -109,3 +110,48 @@ def test_a_gap_is_a_released_nonce_below_a_held_one(journal):
     assert journal.gaps(KEY, 6) == ()  # the chain is past it
     (filling,) = journal.reserve([filler(KEY, 9)], 5, moment(2))
     assert (filling.nonce, journal.gaps(KEY, 5)) == (5, ())
+
+
+def charged(journal, slot, attempt, number, gas_used, gas_price):
+    found = Mined(slot.id, attempt.tx_hash, number, f"0x{number:064x}", gas_used, gas_price)
+    journal.mined([found], moment(number))
+
+
+def test_a_closed_nonce_counts_at_what_it_was_charged_and_an_open_one_at_its_worst(url, journal):
+    (slot,) = sent(journal, 3, intend(journal, 3, [1]))
+    (attempt,) = journal.siblings(slot.id)
+    worst = GAS * FEE
+    charged(journal, slot, attempt, 4, 21_000, FEE // 2)
+    assert [one.wei for one in journal.spends(KEY, 0)] == [worst]  # its block may leave the chain
+    assert journal.slot(slot.id).standing.cost == 21_000 * (FEE // 2)
+    journal.final([Closing(slot.id, attempt.tx_hash, {slot.intents[0]: Outcome("failed", "reverted")})], moment(5))
+    with opened(url) as again:
+        (spend,) = again.spends(KEY, 0)
+    assert (spend.wei, spend.in_vain) == (21_000 * (FEE // 2), True)  # a revert is paid for
+
+
+def test_a_block_that_leaves_the_chain_takes_its_cost_along_and_another_one_brings_its_own(journal):
+    (slot,) = sent(journal, 3, intend(journal, 3, [1]))
+    (attempt,) = journal.siblings(slot.id)
+    charged(journal, slot, attempt, 4, 30_000, 7)
+    journal.final([Closing(slot.id, attempt.tx_hash, {slot.intents[0]: Outcome("achieved", "done")})], moment(5))
+    assert [(one.wei, one.in_vain) for one in journal.spends(KEY, 0)] == [(210_000, False)]
+    journal.orphaned([slot.id], "a deep reorg", moment(6))
+    assert journal.slot(slot.id).standing.cost is None
+    assert [one.wei for one in journal.spends(KEY, 0)] == [GAS * FEE]
+    charged(journal, slot, attempt, 7, 40_000, 8)
+    journal.final([Closing(slot.id, attempt.tx_hash, {slot.intents[0]: Outcome("achieved", "done")})], moment(9))
+    assert [one.wei for one in journal.spends(KEY, 0)] == [320_000]
+    costs = [(step.change.gas_used, step.change.gas_price) for step in journal.steps_of(slot.id)]
+    assert [cost for cost in costs if cost != (None, None)] == [(30_000, 7), (40_000, 8)]
+    assert fold(step.change for step in journal.steps_of(slot.id)) == journal.slot(slot.id).standing
+
+
+def test_what_intents_share_is_charged_to_each_of_them_in_equal_parts(journal):
+    two = intend(journal, 3, [1, 2])
+    (slot,) = journal.reserve([call(*[intent.id for intent in two])], 0, moment(3))
+    journal.stored([signed(slot)], moment(3), exposure_cap=NO_CAP)
+    (attempt,) = journal.siblings(slot.id)
+    charged(journal, slot, attempt, 4, 30_001, 1)
+    found = [journal.decisions(account(n))[0] for n in (1, 2)]
+    assert [(one.cost, one.gain_usd) for one in found] == [(15_001, None)] * 2
