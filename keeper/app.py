@@ -84,7 +84,7 @@ def open_app(config: Config, *, signing: bool = True) -> App:
         executor: Executor = (
             executors.silent(config, rpc, venue, journal, wish)
             if signer is None
-            else executors.lane(config, rpc, venue, journal, signer.connect)
+            else executors.lane(config, rpc, venue, journal, signer.connect, signer.alarm)
         )
         world = World(
             heads=Heads(rpc, config.chain.poll_seconds, stop.wait),

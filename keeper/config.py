@@ -256,7 +256,11 @@ def _overlaid(
 def _rooted(config: Config, folder: Path) -> Config:
     """Return the configuration with its relative paths taken from the file's folder, not the working directory."""
     found = {name: getattr(config.signer, name) for name in ("keystore", "socket")}
-    signer = config.signer.model_copy(update={name: folder / path for name, path in found.items() if path is not None})
+    rooted = {name: folder / path for name, path in found.items() if path is not None}
+    keys = tuple(
+        key.model_copy(update={"keystore": key.keystore and folder / key.keystore}) for key in config.signer.key
+    )
+    signer = config.signer.model_copy(update={**rooted, "key": keys})
     auth_key = config.relay.auth_key
     relay = config.relay.model_copy(update={"auth_key": auth_key and folder / auth_key})
     return config.model_copy(update={"signer": signer, "relay": relay})

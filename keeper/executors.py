@@ -2,9 +2,10 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -63,40 +64,44 @@ def silent(
 class Access:
     """The way to the signer of mode live: one that runs by itself, or a process of the keeper's own.
 
-    One line at a time: a new one closes the one before, and with it that one's lease.
+    One line a key: a new one closes the one before, and with it that one's lease.
     """
 
-    def __init__(self, path: Path, address: str, own: OwnSigner | None = None) -> None:
+    def __init__(self, path: Path, own: OwnSigner | None = None) -> None:
         self._path = path
-        self._address = address
         self._own = own
-        self._line: Line | None = None
+        self._lines: dict[str, Line] = {}
 
     def launch(self) -> None:
         """Start the keeper's own process, if it has one, without waiting for it."""
         if self._own is not None:
             self._own.launch()
-            os.environ.pop(PASSWORD, None)  # the signer has it; nothing the keeper starts later needs it
+            os.environ.pop(PASSWORD, None)  # whatever else the keeper starts does not inherit it
 
     def require(self) -> None:
         """Return once the signer can be asked. Raises SignerUnreachable, or what the own process ended with."""
         if self._own is not None:
             self._own.await_ready()
-        self.connect()
+        Line(self._path).close()
 
-    def connect(self) -> SignerClient:
-        """Raises SignerUnreachable."""
-        self.hang_up()
-        self._line = Line(self._path)
-        return SignerClient(self._line, self._address, f"{socket.gethostname()}:{os.getpid()}")
+    def connect(self, address: str) -> SignerClient:
+        """Return one key's line; a process of the keeper's own that has died is started again. Raises
+        SignerUnreachable."""
+        if self._own is not None:
+            self._own.revive()
+        if address in self._lines:
+            self._lines.pop(address).close()
+        line = self._lines[address] = Line(self._path)
+        return SignerClient(line, address, f"{socket.gethostname()}:{os.getpid()}")
 
-    def hang_up(self) -> None:
-        if self._line is not None:
-            self._line.close()
-            self._line = None
+    def alarm(self) -> str:
+        """Return what a person should know of the process, '' for nothing."""
+        return "" if self._own is None else self._own.alarm()
 
     def close(self) -> None:
-        self.hang_up()
+        for line in self._lines.values():
+            line.close()
+        self._lines.clear()
         if self._own is not None:
             self._own.stop()
 
@@ -106,13 +111,12 @@ def access(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Polic
 
     Raises ConfigError if there is no password for it.
     """
-    address = config.signer.address or NOBODY
     if config.signer.socket is not None:
-        return Access(config.signer.socket, address)
+        return Access(config.signer.socket)
     keystore = config.signer.keystore
     assert keystore is not None, "the configuration refuses mode live without a keystore or a socket"
     own = _signer_in(keystore.with_name(f"{keystore.stem}-signer"), config, venue, policy)
-    return Access(own.socket, address, own)
+    return Access(own.socket, own)
 
 
 def lane(
@@ -120,11 +124,12 @@ def lane(
     rpc: Rpc,
     venue: PerpetualVenue | PortfolioVenue,
     journal: Journal,
-    connect: Callable[[], SignerClient],
+    connect: Callable[[str], SignerClient],
+    alarm: Callable[[], str] = lambda: "",
 ) -> LaneExecutor:
     """Return the executor of mode live. Raises JournalError while what it does not look at is under way."""
     journal.require_lasting()
-    _require_alone(journal, config.signer.address or NOBODY)
+    _require_alone(journal, config.signer.addresses)
     chain, signer = config.chain, config.signer
     endpoints = Endpoints(
         named(chain.endpoints, chain.timeout_seconds),
@@ -132,24 +137,30 @@ def lane(
         agreeing=chain.agreeing,
         patience_s=chain.patience_seconds,
     )
-    seat = Seat(signer.address or NOBODY, connect)
+    seats = [Seat(address, partial(connect, address)) for address in signer.addresses]
     stake = staked(signer.gas_token_usd, config.policy.plan_lifetime_blocks)
     facts, rules = Facts(endpoints), rules_of(config)
-    return LaneExecutor(rpc, endpoints, facts, venue, seat, journal, rules, stake, private_of(config))
+    return LaneExecutor(rpc, endpoints, facts, venue, seats, journal, rules, stake, private_of(config), alarm)
 
 
-def private_of(config: Config) -> Private | None:
-    """Return where private plans go, None where every plan is public. Raises ConfigError for an unusable auth key."""
+def private_of(config: Config) -> Callable[[str], Private | None]:
+    """Return where a key's private plans go, None where every plan is public; each key has bundles of its own.
+
+    Raises ConfigError for an unusable auth key.
+    """
     relay, chain = config.relay, config.chain
     if relay.auth_key is None:
-        return None
+        return lambda _: None
     served = relays(relay.urls, chain.timeout_seconds, identity(relay.auth_key).stamp)
     asked = Endpoints(served, chain.chain_id, agreeing=1, patience_s=chain.patience_seconds)
-    way = Relay(asked, ROUTES[relay.route], config.signer.address or NOBODY)
-    return Private(way, frozenset(relay.kinds), relay.deadline_blocks)
+
+    def private(sender: str) -> Private:
+        return Private(Relay(asked, ROUTES[relay.route], sender), frozenset(relay.kinds), relay.deadline_blocks)
+
+    return private
 
 
-def _require_alone(journal: Journal, sender: str) -> None:
+def _require_alone(journal: Journal, senders: Collection[str]) -> None:
     """Refuse to start beside open transactions of an older keeper or another key: nobody would see them through."""
     older = journal.open_attempts()
     if older:
@@ -157,11 +168,11 @@ def _require_alone(journal: Journal, sender: str) -> None:
             f"journal: expected no transaction of an older keeper under way, found {len(older)}, the first "
             f"{older[0].tx_hash}; let that version settle them (`keeper once`), then start this one"
         )
-    others = [slot for slot in journal.open_slots() if slot.sender != sender]
+    others = [slot for slot in journal.open_slots() if slot.sender not in senders]
     if others:
         raise JournalError(
             f"journal: expected no open nonce of another key, found {len(others)} of {others[0].sender}; run with that "
-            "key until they are final, then change signer.address"
+            "key until they are final, then change signer.address or signer.key"
         )
 
 
@@ -212,16 +223,18 @@ def rehearsed(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Po
     """
     if config.signer.socket is None:
         with TemporaryDirectory() as folder, _signer_in(Path(folder) / "signer", config, venue, policy):
-            return f"mode live, {config.signer.address}"
-    with closing(Access(config.signer.socket, config.signer.address or NOBODY)) as running:
-        lanes = running.connect().status()
-    for found in lanes:
-        if found["address"] == config.signer.address:
-            return f"mode live, {config.signer.address}, at a signer in mode {found['mode']}"
-    raise SigningRefused(
-        f"signer.address: expected one of {', '.join(found['address'] for found in lanes)}, which the signer at "
-        f"{config.signer.socket} has, found {config.signer.address}; correct one of them"
-    )
+            return f"mode live, {', '.join(config.signer.addresses)}"
+    with closing(Access(config.signer.socket)) as running:
+        lanes = running.connect(config.signer.address or NOBODY).status()
+    held = {found["address"]: found["mode"] for found in lanes}
+    for address in config.signer.addresses:
+        if address not in held:
+            raise SigningRefused(
+                f"signer.address: expected one of {', '.join(held)}, which the signer at {config.signer.socket} has, "
+                f"found {address}; correct one of them"
+            )
+    mode = held[config.signer.addresses[0]]
+    return f"mode live, {', '.join(config.signer.addresses)}, at a signer in mode {mode}"
 
 
 def _signer_in(folder: Path, config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy) -> OwnSigner:

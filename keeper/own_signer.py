@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -18,12 +19,16 @@ from typing import IO, Self
 from keeper.allowed import AllowedCall, Bound, Named
 from keeper.config import Config
 from keeper.errors import ConfigError, ExitCode, KeeperError, KeystoreError, SignerUnreachable
+from keeper.handover import Handover
 
 log = logging.getLogger(__name__)
 
 READY = "listening"
 GWEI_DECIMALS = 9
 END_S = 10.0
+RESTARTS = 3
+"""Most that it is started again within RESTART_WINDOW_S: what kills it again and again is for a person."""
+RESTART_WINDOW_S = 3_600.0
 ERROR = "error: "
 LONGEST_SOCKET = 107
 """Bytes of a path that sun_path holds, without its closing zero (unix(7))."""
@@ -33,16 +38,13 @@ HEAD = """# written by `keeper`: {purpose}
 mode = "live"
 chain_id = {chain_id}
 
-[[key]]
-address = "{address}"
-keystore = {keystore}
-
+{keys}
 [fees]
 max_gas = {max_gas}
 max_fee_gwei = {max_fee_gwei}
 max_tip_gwei = {max_tip_gwei}
 
-[caps]                     # ether of worst case: gas limit times max fee
+[caps]                     # each key's, ether of worst case: gas limit times max fee
 per_transaction = {per_transaction}
 per_hour = {per_hour}
 per_day = {per_day}
@@ -55,8 +57,7 @@ def signer_toml(config: Config, calls: Sequence[AllowedCall], purpose: str) -> s
     head = HEAD.format(
         purpose=purpose,
         chain_id=config.chain.chain_id,
-        address=signer.address,
-        keystore=json.dumps(str(signer.keystore and signer.keystore.absolute())),  # a JSON string is a TOML string
+        keys="\n".join(_key(address, path) for address, path in signer.keystores.items()),
         max_gas=signer.max_gas,
         max_fee_gwei=signer.max_fee_gwei,
         max_tip_gwei=min(signer.tip_ceiling_gwei, signer.max_fee_gwei),
@@ -65,6 +66,11 @@ def signer_toml(config: Config, calls: Sequence[AllowedCall], purpose: str) -> s
         per_day=signer.max_ether_per_day,
     )
     return head + "".join(_call(call) for call in calls)
+
+
+def _key(address: str, keystore: Path) -> str:
+    quoted = json.dumps(str(keystore.absolute()))  # a JSON string is a TOML string
+    return f'[[key]]\naddress = "{address}"\nkeystore = {quoted}\n'
 
 
 def _call(call: AllowedCall) -> str:
@@ -79,9 +85,15 @@ def _argument(bound: Bound) -> str:
 
 
 class OwnSigner:
-    """The child process. It ends with the keeper, also when that is killed."""
+    """The child process. It ends with the keeper, also when that is killed; the keeper starts it again if it dies."""
 
-    def __init__(self, folder: Path, text: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        text: str,
+        environ: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`folder` is the keeper's alone (0700): sockets, the signer's database and its file live there.
 
         Raises ConfigError if its path is too long for a socket.
@@ -96,21 +108,56 @@ class OwnSigner:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = folder / "signer.toml"
         self._file.write_text(text, encoding="utf-8")
-        self._environ = dict(os.environ if environ is None else environ)
+        self._handover = Handover(os.environ if environ is None else environ)
+        self._clock = clock
+        self._revived: list[float] = []  # when, by the clock
         self._process: subprocess.Popen[str] | None = None
         self._relay: threading.Thread | None = None
 
     def launch(self) -> None:
-        """Start the process without waiting for it, once: the environment with the password is not kept."""
+        """Start the process without waiting for it."""
         command = [sys.executable, "-P", "-m", "keeper.signer", "--with-parent", str(self._file)]
-        self._process = subprocess.Popen(
-            command,
-            env=self._environ,
-            stderr=subprocess.PIPE,
-            text=True,
-            process_group=0,  # Ctrl-C is the keeper's: it ends its signer after its last tick
-        )
-        self._environ.clear()
+        with self._handover.given() as (environ, descriptors):
+            self._process = subprocess.Popen(
+                command,
+                env=environ,
+                pass_fds=descriptors,
+                stderr=subprocess.PIPE,
+                text=True,
+                process_group=0,  # Ctrl-C is the keeper's: it ends its signer after its last tick
+            )
+
+    def revive(self) -> None:
+        """Start it again if it has died, and return once it listens; does nothing while it runs.
+
+        Raises SignerUnreachable if it has been started again RESTARTS times within the window, or was told to end: who
+        ends it wants it ended.
+        """
+        code = None if self._process is None else self._process.poll()
+        if code is None:
+            return
+        if code == 0:
+            raise SignerUnreachable("signer: expected it to run, found it was told to end; start the keeper again")
+        if self._times() >= RESTARTS:
+            raise SignerUnreachable(
+                f"signer: expected it to run, found it ended with {code} after {RESTARTS} restarts within "
+                f"{RESTART_WINDOW_S:.0f} s; look at its log, then start the keeper again"
+            )
+        self._revived.append(self._clock())
+        log.error("the signer ended with %d and is started again", code)
+        self._close_log()
+        self.launch()
+        self.await_ready()
+
+    def alarm(self) -> str:
+        """Return that it died lately, '' if it did not."""
+        times = self._times()
+        lately = f"within {RESTART_WINDOW_S:.0f} s and was started again"
+        return f"the keeper's own signer died {times} times {lately}; look at its log" if times else ""
+
+    def _times(self) -> int:
+        self._revived = [at for at in self._revived if self._clock() - at < RESTART_WINDOW_S]
+        return len(self._revived)
 
     def await_ready(self) -> None:
         """Return once it listens. Raises what it ended with, in its words."""
@@ -123,29 +170,35 @@ class OwnSigner:
                 self._relay.start()
                 return
             said.append(line)
-        self.stop()
+        _wait(process)  # it has closed its end
         raise _ended(process.returncode, "".join(said))
 
     def start(self) -> Self:
         self.launch()
-        self.await_ready()
+        try:
+            self.await_ready()
+        except KeeperError:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
         """End it and wait for that; does nothing if it is not running."""
-        process, self._process = self._process, None
+        self._handover.forget()
+        process = self._process
         if process is None:
             return
         process.terminate()
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if self._relay is not None:
-            self._relay.join()  # it reads what was said last, and closes the pipe
-        elif process.stderr is not None:
-            process.stderr.close()
+        _wait(process)
+        self._close_log()
+        self._process = None
+
+    def _close_log(self) -> None:
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.join()  # it reads what was said last, and closes the pipe
+        elif self._process is not None and self._process.stderr is not None:
+            self._process.stderr.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -154,6 +207,15 @@ class OwnSigner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _wait(process: subprocess.Popen[str]) -> None:
+    """Return once it has ended, which a kill makes it do after END_S."""
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _ended(code: int, said: str) -> KeeperError:

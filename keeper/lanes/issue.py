@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from keeper.chain import Block
 from keeper.isolation import Isolation
@@ -9,7 +10,7 @@ from keeper.journal.records import Intent
 from keeper.journal.slot_records import NewSlot, Outcome, Release, Slot, SlotAttempt, filler
 from keeper.lanes.alarms import Alarms
 from keeper.lanes.books import used
-from keeper.lanes.choice import Priced, Room, choose
+from keeper.lanes.choice import Priced, Purse, Room, carriers, choose
 from keeper.lanes.jobs import job_of, serving, stated
 from keeper.lanes.offering import Desk, moment
 from keeper.lanes.ports import Ledger, Signer
@@ -53,34 +54,28 @@ class Issue:
         self._alarms = alarms
         self._isolation = Isolation(ledger)
 
-    def send(
+    def chosen(
         self,
         intents: Sequence[Intent],
         stakes: Sequence[Stake],
         market: Market,
         block: Block,
-        limits: Mapping[int, int],
-        stage: Stages,
-    ) -> None:
-        """Send intents by priority; close those that no policy, cap, block or balance has room for.
+        limits: Mapping[str, Mapping[int, int]],
+        purses: Sequence[Purse],
+    ) -> list[Priced]:
+        """Return what is sent now, in order, each for one of `purses`; close what nothing has room for.
 
-        `limits`: gas limits by intent id for transactions that carry one intent, where simulation found one.
+        `limits`: address → intent id → gas limit of a transaction of its own, where simulation found one. This lane is
+        home: what only one key may carry, or what rests on what goes before it, stays here.
         """
-        if why := self._standstill():
-            self._alarms.tell(why)
-            self._refuse(intents, why, block)
-            return
-        with stage("price"):
-            chosen = self._chosen(self._priced(intents, stakes, market, block, limits), block)
-        while chosen:
-            chosen = self._issued(chosen, block, stage)
-
-    def _chosen(self, priced: Sequence[Priced], block: Block) -> list[Priced]:
-        """Return what is sent now, in order; close the rest."""
+        home = self._signer.address
+        most = {i: max(found.get(i, 0) for found in limits.values()) for i in limits.get(home, {})}
+        priced = [
+            replace(one, lanes=carriers(one.intents, home, limits))
+            for one in self._priced(intents, stakes, market, block, most)
+        ]
         there = Room(
-            used(self._ledger, self._signer.address, block, priced=self._rules.priced),
-            self._balance(block),
-            self._rpc.gas_limit(block),
+            used(self._ledger, None, block, priced=self._rules.priced), tuple(purses), self._rpc.gas_limit(block)
         )
         chosen, refused = choose(priced, there, self._rules)
         for one in refused:
@@ -91,6 +86,21 @@ class Issue:
             self._ledger.close_intents(causes, "refused", block.number)
             log.error("%d plans not sent, the first: %s", len(causes), refused[0].cause)
         return sorted(chosen, key=self._is_private)  # a public nonce above a private one would uncover it
+
+    def give(self, chosen: Sequence[Priced], block: Block, stage: Stages) -> bool:
+        """Give what was chosen for this lane its nonces and bytes, and offer them.
+
+        Return False where the signer refused for a reason that holds for the whole lane.
+        """
+        signs = True
+        while chosen and signs:
+            chosen, signs = self._issued(chosen, block, stage)
+        return signs
+
+    def purse(self, block: Block, *, is_stuck: bool) -> Purse:
+        """Return what this lane can take on at `block`."""
+        waiting = [s for s in self._ledger.open_slots(self._signer.address) if s.state != "mined"]
+        return Purse(self._signer.address, self._balance(block), len(waiting), is_stuck)
 
     def by_priority(self, intents: Sequence[Intent], stakes: Sequence[Stake], block: Block) -> list[Intent]:
         """Return the intents in the order of sending, as far as it is known before simulation has found their gas."""
@@ -147,7 +157,7 @@ class Issue:
             gas = self._gas(sending, carried, limits)
             fees = first_offer(market, self._need(carried, mine, gas, block), self._rules.fees)
             if isinstance(fees, Hold):
-                self._refuse(carried, f"{fees.why}: {fees.needed} wei wanted, {fees.allowed} allowed", block)
+                self.refuse(carried, f"{fees.why}: {fees.needed} wei wanted, {fees.allowed} allowed", block)
                 continue
             cost = gas * (market.base_fee + fees.effective_tip(market.base_fee))
             job = self._job(carried, mine, sending.call.gas, cost, failures, serves)
@@ -198,7 +208,7 @@ class Issue:
             self._alarms.tell(f"{self._signer.address}: {balance.alarm}")
         return balance
 
-    def _standstill(self) -> str:
+    def standstill(self) -> str:
         """Return why nothing new may be sent, by what endpoints last said of what waits; '' if it may."""
         newest = {a.slot_id: a.id for a in self._ledger.live_attempts(self._signer.address)}
         waiting = {s.id for s in self._ledger.open_slots(self._signer.address) if s.state not in ("mined", "reserved")}
@@ -207,8 +217,9 @@ class Issue:
 
     # --- nonces and bytes --------------------------------------------------------------------------
 
-    def _issued(self, chosen: Sequence[Priced], block: Block, stage: Stages) -> list[Priced]:
-        """Reserve, sign, store and offer; return those whose nonces lay beyond a refused one, to be tried again."""
+    def _issued(self, chosen: Sequence[Priced], block: Block, stage: Stages) -> tuple[list[Priced], bool]:
+        """Reserve, sign, store and offer; return those whose nonces lay beyond a refused one, to be tried again, and
+        whether the signer signs for this lane at all."""
         wanted = [self._slot(one) for one in chosen]
         with stage("reserve"):
             slots = self._ledger.reserve(wanted, self._rpc.nonce(self._signer.address, block), moment(block))
@@ -217,7 +228,8 @@ class Issue:
         with stage("offer"):
             self._desk.offer(stored, block)
             self._offer_the_line(stored, block)
-        return self._given_back(slots, chosen, refused, block) if refused else []
+        again = self._given_back(slots, chosen, refused, block) if refused else []
+        return again, all(one.rule not in WHOLE_LANE for one in refused.values())
 
     def _signed(
         self, wanted: Sequence[Wanted], block: Block, stage: Stages
@@ -267,6 +279,6 @@ class Issue:
         self._ledger.released(releases, slots[rows[0]].nonce - 1, moment(block))
         return [chosen[row] for row in again]
 
-    def _refuse(self, intents: Sequence[Intent], cause: str, block: Block) -> None:
+    def refuse(self, intents: Sequence[Intent], cause: str, block: Block) -> None:
         self._ledger.close_intents({intent.id: cause for intent in intents}, "refused", block.number)
         log.error("%d plans not sent: %s", len(intents), cause)

@@ -111,7 +111,7 @@ class Rescue:
         """
         if not wanted:
             return []
-        account = used(self._ledger, self._signer.address, block, priced=self._rules.priced)
+        account = used(self._ledger, None, block, priced=self._rules.priced)
         allowed = []
         for one, sibling in wanted:
             dearest = max(attempt.gas * attempt.max_fee for attempt in one.siblings)

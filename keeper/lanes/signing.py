@@ -83,7 +83,7 @@ def _beyond_cap(
     """Return what fits the cap, in order, and the rest refused. A sibling adds what it is dearer than its others."""
     fitting: list[Wanted] = []
     refused: dict[int, Refusal] = {}
-    held = ledger.exposure(wanted[0].slot.sender).total if wanted else 0
+    held = ledger.exposure().total if wanted else 0
     for one in wanted:
         siblings = ledger.siblings(one.slot.id) if one.ordinal else ()
         dearest = max((sibling.gas * sibling.max_fee for sibling in siblings), default=0)

@@ -1,5 +1,6 @@
 """A lane over real Curie after a fall: Geth's pool before Anvil, the signer as a process, the journal in a file."""
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -7,6 +8,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
 
 from keeper.abi import interface, topic_address
 from keeper.app import App, configured, open_app
@@ -35,7 +39,7 @@ from keeper.stakes import staked
 from keeper.submit.endpoints import Endpoint, Endpoints
 from keeper.submit.facts import Facts
 from tests.signer_desk import ADDRESS
-from tests.signer_process import FILE, Process
+from tests.signer_process import FILE, PASSWORD, Process
 
 CRASH = ((0, 7_934.57), (3_600, 7_342.49), (7_200, 6_334.44))  # 09:00 and 10:00 on 12 March 2020
 CHAIN_ID = 31_337
@@ -82,9 +86,9 @@ def fallen_world(
 
 
 class Signing:
-    """The signer process of a test, with the calls the venue needs."""
+    """The signer process of a test, with the calls the venue needs; `more` are keys beside the usual one."""
 
-    def __init__(self, folder: Path, house: str) -> None:
+    def __init__(self, folder: Path, house: str, more: Sequence[LocalAccount] = ()) -> None:
         folder.mkdir()
         self.process = Process(folder)
         rule = f'[[call]]\nto = "{house}"\nfunction = "liquidate(address,address)"\n'
@@ -92,13 +96,17 @@ class Signing:
         wider = {"max_gas = 1_000_000": f"max_gas = {GAS}", "max_tip_gwei = 2.0": "max_tip_gwei = 100.0"}
         for old, new in (*wider.items(), ("per_transaction = 0.1", "per_transaction = 1.0")):
             text = text.replace(old, new)
+        for row, key in enumerate(more):
+            stored = Account.encrypt(key.key, PASSWORD, kdf="pbkdf2", iterations=1)
+            (folder / f"more-{row}.json").write_text(json.dumps(stored))
+            text = text.replace("[fees]", f'[[key]]\naddress = "{key.address}"\nkeystore = "more-{row}.json"\n[fees]')
         self.process.config.write_text(text)
         self.lines: list[Line] = []
         self.process.start()
 
-    def client(self, holder: str) -> SignerClient:
+    def client(self, holder: str, address: str = ADDRESS) -> SignerClient:
         self.lines.append(self.process.line())
-        return SignerClient(self.lines[-1], ADDRESS, holder)
+        return SignerClient(self.lines[-1], address, holder)
 
     def hang_up(self) -> None:
         """Close every connection: the keepers that held them are gone."""
@@ -163,6 +171,7 @@ def opened(
     ledger: Callable[[Journal], Any] = lambda journal: journal,
     outlets: Callable[[Endpoints], Any] = lambda endpoints: endpoints,
     private: Private | None = None,
+    more_signers: Sequence[Signer] = (),
 ) -> LaneKeeper:
     """Open the configured application with a lane to `node` and to `others`, whose answers it awaits `patience_s`.
 
@@ -176,7 +185,15 @@ def opened(
     written = ledger(app.journal)
     stake = staked(None, 3)
     lane = LaneExecutor(
-        app.rpc, outlets(endpoints), Facts(endpoints), app.venue, signer, written, rules, stake, private
+        app.rpc,
+        outlets(endpoints),
+        Facts(endpoints),
+        app.venue,
+        (signer, *more_signers),
+        written,
+        rules,
+        stake,
+        lambda _: private,
     )
     return kept(app, lane, folder, most)
 

@@ -156,7 +156,7 @@ def test_an_empty_nonce_below_live_ones_is_filled_within_a_block(
     if jobs_next:
         head = keeper.world.heads.newest()
         seen = look(head, keeper.world, Stages())
-        keeper.lane.execute(keeper.app.journal.intend(_record(seen), seen.plans), head)
+        keeper.lane.execute(keeper.app.journal.intend(_record(seen), seen.plans), head, Stages())
     else:
         keeper.settle()
     proxy.mine()

@@ -21,9 +21,10 @@ from keeper.demo.config import write_config
 from keeper.demo.deployment import Deployment
 from keeper.errors import ConfigError, JournalError, KeystoreError, SignerUnreachable
 from keeper.journal.records import TickRecord
+from keeper.journal.slot_records import NewSlot
 from keeper.lanes.executor import LaneExecutor
-from keeper.lanes.rescue import Stake
-from keeper.own_signer import OwnSigner, signer_toml
+from keeper.lanes.offering import moment
+from keeper.own_signer import RESTARTS, OwnSigner, signer_toml
 from keeper.plans import Liquidate, SetParameters
 from keeper.sending.fees import Market
 from keeper.signer.client import Line
@@ -98,10 +99,13 @@ def test_it_may_sign_what_the_configuration_needs_and_nothing_else(app: App, wor
     assert rule(liquidate, gas=1_800_000, max_fee=200 * 10**9) == ""
 
 
-def test_the_password_leaves_the_keeper_with_the_signers_start(app: App) -> None:
+def test_the_password_is_in_no_environment_after_the_signers_start(app: App) -> None:
     assert PASSWORD not in os.environ
     kept = [found for found in gc.get_objects() if type(found) is dict and found.get(PASSWORD) == SECRET]
     assert kept == []  # no copy of the environment stays behind
+    assert SECRET.encode() not in Path(f"/proc/{child()}/cmdline").read_bytes()
+    if os.getuid() == 0:  # nobody else may read what the signer was started with
+        assert SECRET.encode() not in Path(f"/proc/{child()}/environ").read_bytes()
     assert (folder(app.config).stat().st_mode & 0o777, is_held(app.config)) == (0o700, True)
 
 
@@ -139,13 +143,53 @@ def test_what_fails_later_in_the_start_ends_it_too(config: Config) -> None:
     assert not is_held(config)
 
 
-def test_a_signer_that_died_is_an_error_at_the_next_block_not_a_silence(app: App) -> None:
-    app.world.executor.settle(app.rpc.block())
+def child() -> int:
+    """Return the signer's process id."""
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     (signer,) = [int(c) for c in children if b"keeper.signer" in Path(f"/proc/{c}/cmdline").read_bytes()]
-    os.kill(signer, signal.SIGKILL)
+    return signer
+
+
+def end(number: signal.Signals) -> None:
+    signer = child()
+    os.kill(signer, number)
     os.waitid(os.P_PID, signer, os.WEXITED | os.WNOWAIT)
-    with pytest.raises(SignerUnreachable, match="expected a signer that listens"):
+
+
+def test_a_signer_that_is_killed_is_started_again_and_nothing_is_sent_twice(app: App, world: Deployment) -> None:
+    app.rpc.call("anvil_setBalance", KEY.address, hex(10**20))
+    app.world.executor.settle(app.rpc.block())
+    first = child()
+    end(signal.SIGKILL)
+    plans = [Liquidate("perp_curie", account, world.markets[0].base_token, 1.0, 1.0, 10**6) for account in "ab"]
+    block = app.rpc.block()
+    intents = app.journal.intend(TickRecord(block, 0, {}, (), (), ()), plans)
+    slots = app.journal.reserve([_slot(intent.id) for intent in intents], 0, moment(block))
+    app.world.executor.settle(app.rpc.block())  # a new one, and what was reserved and never signed is given back
+    assert child() != first
+    assert [app.journal.slot(slot.id).state for slot in slots] == ["released"] * 2
+    alarms = app.world.executor.status()["alarms"]
+    assert any("died 1 times" in told for told in alarms)  # type: ignore[attr-defined]
+
+
+def _slot(intent: int) -> NewSlot:
+    return NewSlot(KEY.address, "call", STRANGER, b"", 100_000, (intent,), 10**6)
+
+
+def test_one_that_dies_again_and_again_is_left_to_a_person(app: App) -> None:
+    for _ in range(RESTARTS):
+        end(signal.SIGKILL)
+        app.world.executor.settle(app.rpc.block())
+    end(signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(SignerUnreachable, match=f"after {RESTARTS} restarts within 3600 s"):
+            app.world.executor.settle(app.rpc.block())
+
+
+def test_one_that_was_told_to_end_stays_ended(app: App) -> None:
+    app.world.executor.settle(app.rpc.block())
+    end(signal.SIGTERM)
+    with pytest.raises(SignerUnreachable, match="it was told to end"):
         app.world.executor.settle(app.rpc.block())
 
 
@@ -203,7 +247,7 @@ def test_the_signers_own_mode_decides(elsewhere: tuple[Config, OwnSigner, Path],
         lane = app.world.executor
         assert isinstance(lane, LaneExecutor)
         block = app.rpc.block()
-        lane._issue.send(intents, [Stake(0, None)] * 3, Market(block.base_fee, ()), block, {}, Stages())
+        lane.send(intents, Market(block.base_fee, ()), block, {KEY.address: {}}, Stages())
         found = [app.journal.decisions(plan.account)[0] for plan in plans]
         assert {d.intent.status for d in found if d.intent} == {"refused"}
         assert all("mode" in d.intent.cause for d in found if d.intent)

@@ -45,7 +45,7 @@ class _NoRescue:
 
 def without_rescue(keeper: LaneKeeper) -> None:
     """Switch off replacing, cancelling and offering again."""
-    keeper.lane._rescue = _NoRescue()  # type: ignore[attr-defined]
+    keeper.lane.fleet.home._rescue = _NoRescue()  # type: ignore[attr-defined]
 
 
 class Deaf:

@@ -165,7 +165,7 @@ class Keeper:
             Tapped(outlets, tap),
             Facts(outlets),
             house,
-            Tapped(Seat(ADDRESS, self._connect), tap),
+            [Tapped(Seat(ADDRESS, self._connect), tap)],
             Tapped(self.journal, tap),
             RULES,
             lambda _: Stake(0, None),

@@ -8,7 +8,7 @@ from keeper.chain import Block, Call
 from keeper.journal.policy_queries import SlotSpend
 from keeper.journal.records import Intent
 from keeper.lanes.books import Used, used
-from keeper.lanes.choice import Priced, Refused, Room, choose
+from keeper.lanes.choice import Priced, Purse, Refused, Room, carriers, choose
 from keeper.lanes.jobs import job_of, serving
 from keeper.lanes.rules import LaneRules, Windows
 from keeper.plans import Liquidate, Plan, PublishArrays, SetParameters, TakeAuction
@@ -33,7 +33,7 @@ RULES = LaneRules(
     policy=SendingPolicy("protocol", loss_budget=PLENTY),
 )
 NOTHING = Used(Books(7, 100_000, (), 0, 0), (0, 0), 0, 0)
-ROOM = Room(NOTHING, BalanceState("ok", PLENTY, ""), 100 * GAS)
+ROOM = Room(NOTHING, (Purse("key", BalanceState("ok", PLENTY, "")),), 100 * GAS)
 
 
 def liquidation(name: str) -> Liquidate:
@@ -137,10 +137,10 @@ def test_each_cap_stops_what_goes_beyond_it_with_an_alarm(cap: str, rules: LaneR
 
 
 def test_the_balance_carries_what_was_chosen_before() -> None:
-    poor = replace(ROOM, balance=BalanceState("ok", 3 * COST - 1, ""))
+    poor = replace(ROOM, purses=(Purse("key", BalanceState("ok", 3 * COST - 1, "")),))
     chosen, refused = choose([priced(liquidation(name)) for name in "abc"], poor, RULES)
     assert names(chosen) == "a b" and refused[0].cause.startswith("balance: ")
-    stopped = replace(ROOM, balance=BalanceState("stop", PLENTY, "too little"))
+    stopped = replace(ROOM, purses=(Purse("key", BalanceState("stop", PLENTY, "too little")),))
     assert choose([priced(liquidation("a"))], stopped, RULES)[0] == []
 
 
@@ -195,3 +195,66 @@ def test_the_account_of_a_day() -> None:
     assert sum(one.wei for one in within_hour) == 400
     assert sum(one.wei for one in within_hour if one.for_liquidation) == 200
     assert used(ledger, "key", Block(7, "0x", "0x", now, 1), priced=False).lost == 600  # type: ignore[arg-type]
+
+
+# --- several keys ------------------------------------------------------------------------------------------
+
+
+def purse(address: str, free: int = PLENTY, waiting: int = 0, *, stuck: bool = False) -> Purse:
+    return Purse(address, BalanceState("ok", free, ""), waiting, stuck)
+
+
+def lanes(chosen: list[Priced]) -> str:
+    return " ".join(one.lane for one in chosen)
+
+
+def test_the_emptiest_line_goes_first_and_none_gets_ahead() -> None:
+    there = replace(ROOM, purses=(purse("a", waiting=2), purse("b")))
+    chosen, _ = choose([priced(liquidation(str(n)), at_risk=9 - n) for n in range(6)], there, RULES)
+    assert lanes(chosen) == "b b a b a b"
+
+
+def test_a_stuck_line_is_passed_over_while_another_can_pay_and_then_still_taken() -> None:
+    there = replace(ROOM, purses=(purse("stuck", stuck=True), purse("free", 2 * COST, waiting=7)))
+    chosen, refused = choose([priced(liquidation(str(n)), at_risk=9 - n) for n in range(3)], there, RULES)
+    assert (lanes(chosen), refused) == ("free free stuck", [])
+
+
+def test_a_key_without_ether_leaves_its_work_to_the_other_and_all_empty_ones_are_told() -> None:
+    jobs = [priced(liquidation(str(n)), at_risk=9 - n) for n in range(3)]
+    chosen, refused = choose(jobs, replace(ROOM, purses=(purse("poor", COST - 1), purse("rich"))), RULES)
+    assert (lanes(chosen), refused) == ("rich rich rich", [])
+    chosen, refused = choose(jobs, replace(ROOM, purses=(purse("poor", COST - 1), purse("rich", COST))), RULES)
+    assert lanes(chosen) == "rich" and all("send ETH to the key" in cause for cause in causes(refused).values())
+
+
+def test_what_needs_one_key_goes_on_its_line_however_long_or_not_at_all() -> None:
+    tied = replace(priced(arrays(5)), lanes=frozenset({"home"}))
+    there = replace(ROOM, purses=(purse("home", waiting=9), purse("other")))
+    assert lanes(choose([tied], there, RULES)[0]) == "home"
+    chosen, refused = choose([tied], replace(ROOM, purses=(purse("other"),)), RULES)
+    assert not chosen and "expected the line of home" in refused[0].cause
+
+
+def test_any_key_may_carry_what_the_venue_takes_from_all_and_what_rests_on_nothing_before_it() -> None:
+    able = {"home": {0: GAS}, "other": {0: GAS}, "poor": {1: GAS}}
+    assert carriers(priced(liquidation("a")).intents, "home", able) == {"home", "other"}
+    assert carriers(priced(liquidation("a")).intents, "home", {**able, "home": {}}) == {"home"}  # only behind others
+    assert carriers(priced(take("t"), worth=COST).intents, "home", able) == {"home"}
+    assert carriers(priced(arrays(5)).intents, "home", able) == {"home"}
+
+
+def test_caps_count_all_keys_together() -> None:
+    rules = replace(RULES, exposure_cap=3 * COST)
+    there = replace(ROOM, purses=(purse("a"), purse("b")))
+    chosen, refused = choose([priced(liquidation(str(n)), at_risk=9 - n) for n in range(5)], there, rules)
+    assert (lanes(chosen), len(refused)) == ("a b a", 2)
+
+
+def test_a_take_that_came_to_nothing_is_a_loss_at_what_it_cost() -> None:
+    now = 100_000
+    taken, failed = (
+        replace(spend("final", 3, now, "take_auction", wei=70), in_vain=in_vain) for in_vain in (False, True)
+    )
+    found = used(Recorded(taken, failed), None, Block(7, "0x", "0x", now, 1), priced=True)  # type: ignore[arg-type]
+    assert found.lost == 70

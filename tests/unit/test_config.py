@@ -73,6 +73,30 @@ def test_the_examples_comments_state_the_defaults(write):
     assert load(write(uncommented()), environ={}) == load(EXAMPLE, environ={})
 
 
+OTHER = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
+
+
+def test_more_keys_lie_beside_the_file_and_each_is_a_lane_of_its_own(write):
+    more = f'{LIVE}\nkey = [{{ address = "{OTHER}", keystore = "second.json" }}]'
+    path = write(changed('mode = "observe"', more))
+    signer = load(path, environ={}).signer
+    assert signer.addresses == (VITALIK, OTHER)
+    assert signer.keystores == {VITALIK: path.parent / "key.json", OTHER: path.parent / "second.json"}
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (f'{LIVE}\nkey = [{{ address = "{VITALIK}", keystore = "k" }}]', "found one twice or none"),
+        (f'{LIVE}\nkey = [{{ address = "{OTHER}" }}]', "expected a keystore for each"),
+        (f'mode = "observe"\nkey = [{{ address = "{OTHER}" }}]', "found one twice or none"),
+    ],
+)
+def test_a_key_is_named_once_and_with_its_keystore(write, more, says):
+    with pytest.raises(ConfigError, match=says):
+        load(write(changed('mode = "observe"', more)), environ={})
+
+
 RELAY = 'urls = ["https://relay.example"]\nkinds = ["take_auction"]\nauth_key = "relay.key"\n'
 NO_RELAY = "# urls = []  "
 

@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from keeper.lanes import watch
-from keeper.lanes.executor import LaneExecutor
+from keeper.lanes.lane import Lane
 from keeper.submit.facts import Facts
 from tests.model.endpoints import Node
 from tests.model.reader import Broken
@@ -38,14 +38,14 @@ def mined(world: World, blocks: int, accounts: list[int]) -> None:
 
 
 @contextmanager
-def _deaf(_lane: LaneExecutor) -> Iterator[None]:
+def _deaf(_lane: Lane) -> Iterator[None]:
     yield
 
 
 @pytest.mark.parametrize("is_protected", [True, False])
 def test_a_journal_that_could_not_be_written_after_a_signature_is_made_up_for(world: World, is_protected: bool) -> None:
     """T31: the signer has bytes the ledger lacks, and every later nonce waits for theirs."""
-    with nullcontext() if is_protected else mock.patch.object(LaneExecutor, "_seated", _deaf):
+    with nullcontext() if is_protected else mock.patch.object(Lane, "_seated", _deaf):
         world.refuse("stored")
         world.block([1, 2, 3])
         assert "disk is full" in world.said[-1]

@@ -76,7 +76,7 @@ def asks_one(stage: Stage, keeper: LaneKeeper, endpoint: str) -> None:
     """Let the keeper take one endpoint's word, and its silence, for the chain's."""
     alone = Endpoint(endpoint, stage.rpc_of(endpoint))
     facts = Facts(Endpoints([alone], CHAIN_ID, patience_s=PATIENCE_S))
-    keeper.lane._watch._facts = OneReplica(facts)  # type: ignore[attr-defined]
+    keeper.lane.fleet.home._watch._facts = OneReplica(facts)  # type: ignore[attr-defined]
 
 
 def gives_up_unseen(stage: Stage, keeper: LaneKeeper, endpoint: str) -> None:

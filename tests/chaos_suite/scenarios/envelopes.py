@@ -129,7 +129,7 @@ def _owes_an_answer(stage: Stage, keeper: LaneKeeper, name: str) -> None:
     So nothing here waits for a clock: the keeper waits its patience for an endpoint only as long as that owes nothing.
     """
     silent = stage.proxy.add(Fault(Hold(), Match(methods=("eth_chainId",), endpoint=name)))
-    endpoints: Endpoints = keeper.lane._facts._endpoints  # type: ignore[attr-defined]
+    endpoints: Endpoints = keeper.lane.fleet.home._facts._endpoints  # type: ignore[attr-defined]
     threading.Thread(target=endpoints.ask, args=((name,), lambda _, rpc: rpc.chain_id()), daemon=True).start()
     hit(stage.proxy.wait(silent), f"expected {name} to keep a question, found that it was not asked")
 

@@ -107,7 +107,7 @@ def _keeper(stage: Stage, disk: Disk, method: str, when: When, count: int, *, pr
 
     keeper = stage.keeper(most=count, ledger=ledger)
     if not protected:
-        issue = keeper.lane._issue  # type: ignore[attr-defined]
+        issue = keeper.lane.fleet.home.issue  # type: ignore[attr-defined]
         issue._signer = SendsFirst(issue._signer, stage.proxy.url)
     return keeper
 

@@ -35,7 +35,7 @@ def out_of_ether(*, protected: bool) -> Run:
         rules = replace(stage.site.rules, balance=BalanceWatch(ALERT_BELOW, 0))
         keeper = stage.keeper(most=A_TICK, rules=rules)
         if not protected:
-            keeper.lane._issue._balance = lambda _: BalanceState("ok", AMPLE, "")  # type: ignore[attr-defined]
+            keeper.lane.fleet.home.issue._balance = lambda _: BalanceState("ok", AMPLE, "")  # type: ignore[attr-defined]
         stage.tick(keeper)
         worst = max(tx.cost for tx in stage.offered())
         _until_final(stage, base_fee)
@@ -170,7 +170,7 @@ def insolvent(*, protected: bool) -> Run:
         hit(len(broke) > 0, "expected accounts worth less than nothing, found none")
         greedy = stage.keeper(most=a_tick, rules=replace(stage.site.rules, policy=PROFIT))
         if not protected:
-            greedy.lane._issue._rules = stage.site.rules  # type: ignore[attr-defined]
+            greedy.lane.fleet.home.issue._rules = stage.site.rules  # type: ignore[attr-defined]
         stage.tick(greedy)
         sent = len(stage.offered())
         require(sent == 0, f"expected nothing sent that earns nothing, found {sent} raw transactions")

@@ -86,7 +86,7 @@ def poison(*, protected: bool) -> Run:
 
 def _poison(keeper: LaneKeeper) -> Poisoned:
     venue = Poisoned(keeper.app.venue)
-    for part in (keeper.lane._simulation, keeper.lane._issue):  # type: ignore[attr-defined]
+    for part in (keeper.lane._simulation, keeper.lane.fleet.home.issue):  # type: ignore[attr-defined]
         part._venue = venue
     return venue
 

@@ -27,7 +27,7 @@ def call_beside_cancel(*, protected: bool) -> Run:
         stage.mine(base_fee=CALM)
         keeper = stage.keeper(most=count)
         if not protected:
-            watch = keeper.lane._watch  # type: ignore[attr-defined]
+            watch = keeper.lane.fleet.home._watch  # type: ignore[attr-defined]
             watch._ledger = OnlyNewest(watch._ledger)
         swallowed = strike(stage, Drop(), sends())
         stage.tick(keeper)

@@ -1,0 +1,173 @@
+"""One key's sequence of nonces: recovered, watched, rescued, given new ones. What lasts is in the ledger."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from keeper.chain import Block, Call
+from keeper.errors import ChainError, SignerUnreachable, SigningRefused
+from keeper.heads import Head
+from keeper.in_turn import Step
+from keeper.journal.lifecycle import OFFERABLE
+from keeper.journal.records import Intent
+from keeper.journal.slot_records import Slot, SlotAttempt
+from keeper.lanes.alarms import Alarms
+from keeper.lanes.books import is_liquidation
+from keeper.lanes.choice import Priced, Purse
+from keeper.lanes.issue import Issue
+from keeper.lanes.jobs import stated
+from keeper.lanes.offering import Desk
+from keeper.lanes.ports import Facts, Ledger, Outlets, Signer
+from keeper.lanes.privacy import Private
+from keeper.lanes.recover import recover
+from keeper.lanes.replies import Said, judged, wants_simulation
+from keeper.lanes.rescue import Rescue, Stake, Waiting
+from keeper.lanes.rules import LaneRules
+from keeper.lanes.simulate import Simulation
+from keeper.lanes.watch import Watch
+from keeper.plans import Plan
+from keeper.rpc import Rpc
+from keeper.sending.fees import Market
+from keeper.stages import Stages
+from keeper.venues.base import Venue
+
+log = logging.getLogger(__name__)
+
+UNSIGNED_BLOCKS = 5
+"""Blocks that other lanes go first for after the signer refused to sign for this one whatever it is."""
+
+
+class Lane:
+    """Holds nothing but what this process knows of the last blocks: whether it has recovered, and what waits."""
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        outlets: Outlets,
+        facts: Facts,
+        venue: Venue,
+        signer: Signer,
+        ledger: Ledger,
+        rules: LaneRules,
+        stake: Callable[[Plan], Stake],
+        simulation: Simulation,
+        alarms: Alarms,
+        private: Private | None,
+    ) -> None:
+        self._ledger = ledger
+        self._facts = facts
+        self._signer = signer
+        self._stake = stake
+        self._simulation = simulation
+        self._patience = rules.patience
+        self._watch = Watch(ledger, facts, venue, signer, rules.confirmations)
+        desk = Desk(ledger, outlets, signer.address, private)
+        self._rescue = Rescue(ledger, desk, signer, rules, alarms)
+        self.issue = Issue(ledger, desk, signer, venue, rpc, rules, alarms)
+        self.is_seated = False
+        self._is_stuck = False
+        self._unsigned_until = 0  # block
+        self.waiting: tuple[Slot, ...] = ()  # no block holds them yet, as of the last block watched
+
+    @property
+    def address(self) -> str:
+        return self._signer.address
+
+    def recover(self, block: Block) -> None:
+        """Keep the lease, or take it and make ledger and signer agree. Raises SignerUnreachable, SigningRefused."""
+        with self._seated():
+            if not (self.is_seated and self._renewed()):
+                recover(self._ledger, self._signer, self._facts, block)
+                self.is_seated = True
+
+    def watch(self, block: Block) -> None:
+        """Bring every slot up to date with the chain at `block`."""
+        with self._seated():
+            self.waiting = self._watch.settle(block)
+            self._is_stuck = any(block.number - slot.opened_block >= self._patience for slot in self.waiting)
+
+    def carry_on(self, market: Market, block: Block) -> None:
+        """See what waits through: offer again, replace, cancel, and fill gaps below it."""
+        with self._seated():
+            waiting = self._waiting(block)
+            self._rescue.carry_on(waiting, market, block)
+            self.issue.fill(sum(one.stake.per_block for one in waiting), market, block)
+
+    def purse(self, block: Block) -> Purse:
+        """Return what it can take on at `block`."""
+        is_late = self._is_stuck or block.number < self._unsigned_until
+        return self.issue.purse(block, is_stuck=is_late)
+
+    def give(self, chosen: Sequence[Priced], block: Block, stage: Stages) -> None:
+        """Give what was chosen for this lane its nonces and bytes, and offer them."""
+        with self._seated():
+            if not self.issue.give(chosen, block, stage):
+                self._unsigned_until = block.number + UNSIGNED_BLOCKS
+
+    def under_way(self) -> list[Step]:
+        """Return its calls that land before anything new, lowest nonce first."""
+        attempts = self._ledger.live_attempts(self.address)
+        cancelled = {attempt.slot_id for attempt in attempts if attempt.kind == "cancel"}
+        slots = self._ledger.open_slots(self.address)
+        waiting = [s for s in slots if s.state in OFFERABLE and s.id not in cancelled]
+        return [Step(Call(slot.to, slot.data), slot.gas) for slot in waiting if slot.purpose == "call"]
+
+    def _renewed(self) -> bool:
+        """Renew the lease; False says that it was lost, as after a long pause of the chain, and is to be taken anew."""
+        try:
+            self._signer.renew()
+        except (SignerUnreachable, SigningRefused) as error:
+            log.warning("%s; the lease is asked for again", error)
+            return False
+        return True
+
+    @contextmanager
+    def _seated(self) -> Iterator[None]:
+        """After a lost signer, lease or journal nothing is known about what was signed: the next block recovers first.
+
+        A chain that cannot be read is no such case: nothing is asked of it between a reserved nonce and its bytes.
+        """
+        try:
+            yield
+        except ChainError:
+            raise
+        except Exception:
+            self.is_seated = False
+            raise
+
+    # --- what waits --------------------------------------------------------------------------------
+
+    def _waiting(self, block: Block) -> list[Waiting]:
+        live = {intent.id: intent for intent in self._ledger.live_intents()}
+        siblings: dict[int, list[SlotAttempt]] = {slot.id: [] for slot in self.waiting}
+        for attempt in self._ledger.live_attempts(self.address):
+            if attempt.slot_id in siblings:
+                siblings[attempt.slot_id].append(attempt)
+        newest = {slot.id: siblings[slot.id][-1].id for slot in self.waiting}
+        answers = self._ledger.last_answers(list(newest.values()))
+        return [
+            self._judged(slot, tuple(siblings[slot.id]), live, judged(answers.get(newest[slot.id], {})), block)
+            for slot in self.waiting
+        ]
+
+    def _judged(
+        self, slot: Slot, siblings: tuple[SlotAttempt, ...], live: Mapping[int, Intent], said: Said, block: Block
+    ) -> Waiting:
+        intents = [live[i] for i in slot.intents if i in live]
+        stakes = [self._stake(intent.plan) for intent in intents]
+        stake = Stake(sum(s.per_block for s in stakes), stated(stakes))
+        unwanted = self._unwanted(slot, intents, said, block)
+        return Waiting(slot, siblings, stake, unwanted, said, is_liquidation([i.plan.kind for i in intents]))
+
+    def _unwanted(self, slot: Slot, intents: Sequence[Intent], said: Said, block: Block) -> str:
+        """Return why the slot's call should not land any more, '' while it should."""
+        if slot.purpose != "call":
+            return ""
+        if slot.deadline_block < block.number:
+            return "past its last block"
+        if not intents:
+            return "its intents are closed"
+        if not wants_simulation(said):
+            return ""
+        refused = self._simulation.simulate(intents, Head(block, 0, False, 1), self.address).refusals
+        return "" if len(refused) < len(intents) else str(next(iter(refused.values())))
