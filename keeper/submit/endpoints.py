@@ -84,13 +84,13 @@ class Endpoints:
     def usable(self, *, urgent: bool, least: int = 1) -> tuple[str, ...]:
         """Return whom to ask now, best first: fewest faults in a row, then least lag, then as configured.
 
-        What is urgent is never left with fewer than `least` because the others ask to be left alone: those who
-        asked come last. A wrong chain stays out.
+        What is urgent is never left with fewer than `least` that owe no answer because the others ask to be left alone:
+        those who asked come last. A wrong chain stays out.
         """
         views = {view.name: view for view in self.views()}
         ready = [name for name, health in self._health.items() if health.is_ready(urgent=urgent)]
         ready.sort(key=lambda name: (views[name].faults_in_a_row, views[name].lag or 0))
-        if not urgent or len(ready) >= least:
+        if not urgent or sum(not views[name].in_flight for name in ready) >= least:
             return tuple(ready)
         resting = [n for n, view in views.items() if n not in ready and view.wrong_chain is None]
         resting.sort(key=lambda name: views[name].backed_off_s)
@@ -115,23 +115,26 @@ class Endpoints:
         names = [name for name in self._rpcs if to is None or name in to]
         hashes = ["0x" + keccak(raw).hex() for raw in signed]
         answers = self.ask(names, lambda _, rpc: rpc.send_raw(signed))
-        return tuple(
-            self._judged(name, tx_hash, said)
-            for name, answer in answers.items()
-            for tx_hash, said in zip(hashes, _each(answer, len(hashes)), strict=True)
-        )
+        found: list[Offered] = []
+        for name, answer in answers.items():
+            said = zip(hashes, _each(answer, len(hashes)), strict=True)
+            judged = [_offered(name, tx_hash, one) for tx_hash, one in said]
+            if not isinstance(answer, ChainError):  # those are counted where they were raised
+                self._count(self._health[name], judged)
+            found += judged
+        for one in found:
+            self.tally.count(one.answer, one.text)
+        return tuple(found)
 
-    def _judged(self, name: str, tx_hash: str, said: object) -> Offered:
-        offered = _offered(name, tx_hash, said)
-        self.tally.count(offered.answer, offered.text)
-        if not isinstance(said, ChainError):  # those are counted where they were raised
-            if offered.answer is AnswerClass.NODE_UNAVAILABLE:
-                self._health[name].busy(offered.text, None)
-            elif offered.answer is AnswerClass.UNKNOWN:
-                self._health[name].faulted(offered.text)
-            else:
-                self._health[name].answered()
-        return offered
+    def _count(self, health: Health, judged: Sequence[Offered]) -> None:
+        """An endpoint is busy when it takes none of what it is offered: one bad transaction says nothing about it."""
+        fault = next((one for one in judged if one.answer is AnswerClass.UNKNOWN), None)
+        if all(one.answer is AnswerClass.NODE_UNAVAILABLE for one in judged):
+            health.busy(judged[0].text, None)
+        elif fault is not None:
+            health.faulted(fault.text)
+        else:
+            health.answered()
 
     # --- asking ------------------------------------------------------------------------------------
 
