@@ -4,6 +4,7 @@ Whatever a run does to the chain is undone by Anvil's snapshot and its pool is e
 blocks, logs, receipts and time; it is spent by that, so every run takes its own.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -109,28 +110,44 @@ def curie() -> Iterator[CurieSite]:
         yield CurieSite(fallen)
 
 
+MOST_RUNS = 20
+"""Runs on one node. Anvil 1.7.1 keeps the states of some hundred blocks, reverted ones among them; a reorg back
+to one it has dropped leaves contracts without code, and calls to them succeed and do nothing."""
 WORLDS: Mapping[str, Callable[[], AbstractContextManager[Site]]] = {"curie": curie, "reference": reference}
 
 
 class Worlds:
-    """A worker's worlds, each opened when a scenario first asks for it."""
+    """A worker's worlds, each opened when a scenario first asks for it, and anew after so many runs."""
 
     def __init__(self) -> None:
-        self._opened = ExitStack()
+        self._opened: dict[str, ExitStack] = {}
         self._sites: dict[str, Site] = {}
+        self._runs: Counter[str] = Counter()
 
     def __enter__(self) -> "Worlds":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._opened.close()
+        for name in list(self._opened):
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        del self._sites[name]
+        self._opened.pop(name).close()
+
+    def _site(self, name: str) -> Site:
+        if self._runs[name] % MOST_RUNS == 0 and name in self._sites:
+            self._close(name)
+        if name not in self._sites:
+            self._opened[name] = ExitStack()
+            self._sites[name] = self._opened[name].enter_context(WORLDS[name]())
+        self._runs[name] += 1
+        return self._sites[name]
 
     @contextmanager
     def undone(self, name: str) -> Iterator[Site]:
         """Yield the site; what the block does to its chain is undone."""
-        if name not in self._sites:
-            self._sites[name] = self._opened.enter_context(WORLDS[name]())
-        site = self._sites[name]
+        site = self._site(name)
         header = site.rpc.call("eth_getBlockByNumber", "latest", False)
         # Anvil 1.7.1 puts everything back but the base fee it would ask next, which eth_feeHistory tells
         site.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(next_base_fee(header)))

@@ -50,7 +50,8 @@ def malicious(*, protected: bool) -> Run:
     """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        keeper = stage.keeper(endpoints=(LIAR, STRANGER) if protected else ())
+        # half of them a block, so that some are left to be sent while nonces are wrong
+        keeper = stage.keeper(most=ENDANGERED // 2, endpoints=(LIAR, STRANGER) if protected else ())
         lies, told = Lies(stage), 0
         told += _while_prices_are_huge(stage, keeper, lies, rng)
         told += _while_nonces_are_wrong(stage, keeper, lies, rng)
