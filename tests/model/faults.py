@@ -9,7 +9,7 @@ from unittest import mock
 from keeper.journal import fates, slot_rows, slots
 from keeper.journal.lifecycle import Standing
 from keeper.journal.slot_records import Closing, Outcome, Release, Slot
-from keeper.lanes import issue, offering, recover, rescue, signing, watch
+from keeper.lanes import choice, offering, recover, rescue, signing, watch
 from keeper.lanes.signing import Wanted
 from keeper.signer import service
 from keeper.signer.records import SignRequest
@@ -55,13 +55,13 @@ def _another_call() -> ExitStack:
 
 
 def _sent_before_noted() -> ExitStack:
-    real = offering.offer
+    real = offering.Desk.offer
 
-    def hasty(ledger: Any, outlets: Any, attempts: Sequence[Any], block: Any) -> None:
-        outlets.offer([attempt.raw for attempt in attempts])
-        real(ledger, outlets, attempts, block)
+    def hasty(desk: offering.Desk, attempts: Sequence[Any], block: Any) -> None:
+        desk._outlets.offer([attempt.raw for attempt in attempts])
+        real(desk, attempts, block)
 
-    return _patched(mock.patch.object(issue, "offer", hasty), mock.patch.object(rescue, "offer", hasty))
+    return _patched(mock.patch.object(offering.Desk, "offer", hasty))
 
 
 # --- I4: recovery does not ask the signer, and the ledger does not ask for its watermark --------------------
@@ -96,6 +96,8 @@ def _lost_unseen() -> ExitStack:
 def _uncapped() -> ExitStack:
     return _patched(
         mock.patch.object(slots, "_require_below", _nothing),
+        mock.patch.object(choice, "permit", _nothing),
+        mock.patch.object(rescue, "permit", _nothing),
         mock.patch.object(signing, "_beyond_cap", lambda wanted, *_: (tuple(wanted), {})),
     )
 
