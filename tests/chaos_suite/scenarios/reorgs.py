@@ -79,6 +79,9 @@ class FirstPlace:
         self._known |= {one.slot_id for one in news}
         self._ledger.mined(news, at)
 
+    def orphaned(self, *_: Any) -> tuple[int, ...]:
+        return ()
+
 
 def moved(*, protected: bool) -> Run:
     """T6: a reorg of depth three mines the same bytes in other blocks."""
