@@ -1,11 +1,17 @@
 """What tests of the transaction ledger share: a journal with intents, signed-looking bytes, blocks and databases."""
 
+from dataclasses import fields
 from pathlib import Path
+
+from sqlalchemy import select
 
 from keeper.abi import transaction_hash
 from keeper.chain import Block
 from keeper.journal import Journal, TickRecord
+from keeper.journal.lifecycle import Change
 from keeper.journal.slot_records import Moment, NewSlot, NewSlotAttempt
+from keeper.journal.slot_rows import read_offers
+from keeper.journal.slot_schema import offers, steps
 from keeper.plans import Liquidate
 
 KEY = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"  # checksummed, as published in EIP-55's spelling
@@ -47,6 +53,24 @@ def call(*intents, sender=KEY, deadline=99):
 def signed(slot, kind="original", tag=0, max_fee=FEE, gas=GAS):
     raw = b"\x02" + f"{slot.sender} {slot.nonce} {slot.id} {kind} {tag}".encode()
     return NewSlotAttempt(slot.id, kind, transaction_hash(raw), raw, gas, max_fee, 1)
+
+
+def offers_of(journal, attempt_id):
+    """Return whom an attempt was handed to, oldest first."""
+    with journal._database.reading() as connection:
+        return read_offers(connection, offers.c.attempt_id == attempt_id)
+
+
+def history_of(journal, slot_id):
+    """Return every change of a slot, oldest first."""
+    told = select(*(steps.c[field.name] for field in fields(Change))).where(steps.c.slot_id == slot_id)
+    with journal._database.reading() as connection:
+        return tuple(Change(*row) for row in connection.execute(told.order_by(steps.c.id)))
+
+
+def trails_of(journal, intent):
+    """Return every nonce an intent was given, oldest first."""
+    return next(d.trails for d in journal.decisions(intent.plan.subject) if d.intent and d.intent.id == intent.id)
 
 
 def dump(journal):

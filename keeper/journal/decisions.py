@@ -79,11 +79,6 @@ class Decisions:
             found = (*_intended(connection, subject, limit), *_held(connection, subject, limit))
         return tuple(sorted(found, key=lambda decision: decision.tick_id, reverse=True))
 
-    def trails_of(self, intent_id: int) -> tuple[Trail, ...]:
-        """Return every nonce an intent was given, oldest first; released ones have no attempts."""
-        with self._database.reading() as connection:
-            return _trails(connection, [intent_id]).get(intent_id, ())
-
 
 def _intended(connection: Connection, subject: str, limit: int) -> list[Decision]:
     query = (

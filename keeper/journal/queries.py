@@ -11,7 +11,6 @@ from keeper.journal.records import (
     Counts,
     MarginAt,
     MarginRow,
-    QuoteAt,
     QuoteRow,
     Round,
     StoredTick,
@@ -43,13 +42,6 @@ class Queries:
             row = connection.execute(select(ticks).order_by(ticks.c.id.desc()).limit(1)).mappings().one_or_none()
             return None if row is None else tick_from(row)
 
-    def tick_at(self, block_number: int) -> StoredTick | None:
-        """Return the last tick at that block number (after a reorg there may be several), None if there is none."""
-        query = select(ticks).where(ticks.c.block_number == block_number).order_by(ticks.c.id.desc()).limit(1)
-        with self._database.reading() as connection:
-            row = connection.execute(query).mappings().one_or_none()
-            return None if row is None else tick_from(row)
-
     def margins(self, tick_id: int) -> tuple[MarginRow, ...]:
         """Return a tick's margins, sorted by account."""
         with self._database.reading() as connection:
@@ -74,20 +66,6 @@ class Queries:
         with self._database.reading() as connection:
             return tuple(
                 MarginAt(row["tick_id"], row["block_number"], row["timestamp"], margin_from(row))
-                for row in connection.execute(query).mappings()
-            )
-
-    def quotes_of(self, feed: str, since_timestamp: int) -> tuple[QuoteAt, ...]:
-        """Return the quotes of a feed in ticks at or after a block timestamp, oldest first."""
-        query = (
-            select(quotes, ticks.c.block_number, ticks.c.timestamp)
-            .join(ticks, ticks.c.id == quotes.c.tick_id)
-            .where(quotes.c.feed == feed, ticks.c.timestamp >= since_timestamp)
-            .order_by(quotes.c.tick_id)
-        )
-        with self._database.reading() as connection:
-            return tuple(
-                QuoteAt(row["tick_id"], row["block_number"], row["timestamp"], quote_from(row))
                 for row in connection.execute(query).mappings()
             )
 

@@ -97,10 +97,6 @@ class Intent:
     cause: str  # why it has its status; empty while live
     closed_block: int | None
 
-    @property
-    def is_live(self) -> bool:
-        return self.status in ("intended", "live")
-
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -137,16 +133,6 @@ class MarginAt:
     block_number: int
     timestamp: int
     margin: MarginRow
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteAt:
-    """A quote with the block of the tick that used it."""
-
-    tick_id: int
-    block_number: int
-    timestamp: int
-    quote: QuoteRow
 
 
 @dataclass(frozen=True, slots=True)

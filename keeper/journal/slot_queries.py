@@ -7,9 +7,9 @@ from keeper.journal.lifecycle import CLOSED
 from keeper.journal.records import Intent
 from keeper.journal.rows import intent_from
 from keeper.journal.schema import INTENT_IS_LIVE, attempts, intents, meta
-from keeper.journal.slot_records import Exposure, Offer, Slot, SlotAttempt, Step
-from keeper.journal.slot_rows import read_attempts_of, read_offers, read_slots, read_steps, slots_by_id
-from keeper.journal.slot_schema import offers, slot_attempts, slot_intents, slots, steps
+from keeper.journal.slot_records import Exposure, Slot, SlotAttempt
+from keeper.journal.slot_rows import read_attempts_of, read_slots, slots_by_id
+from keeper.journal.slot_schema import slot_attempts, slot_intents, slots
 
 _IS_OPEN = slots.c.state.not_in(CLOSED)
 
@@ -64,19 +64,6 @@ class SlotQueries:
         """Return the attempts of a slot in the order in which they were stored; the chain takes one at most."""
         with self._database.reading() as connection:
             return read_attempts_of(connection, slot_attempts.c.slot_id == slot_id)
-
-    def offers_of(self, attempt_id: int) -> tuple[Offer, ...]:
-        """Return whom an attempt was handed to, oldest first; none proves that the bytes never left this keeper.
-
-        Imported bytes are the exception: who signed them may have offered them.
-        """
-        with self._database.reading() as connection:
-            return read_offers(connection, offers.c.attempt_id == attempt_id)
-
-    def steps_of(self, slot_id: int) -> tuple[Step, ...]:
-        """Return the history of a slot, oldest first."""
-        with self._database.reading() as connection:
-            return read_steps(connection, steps.c.slot_id == slot_id)
 
     def exposure(self, sender: str | None = None) -> Exposure:
         """Return the most that the open slots of one sender, or of all, can still cost, wei."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from keeper.abi import transaction_hash
-from keeper.journal.lifecycle import CLOSED, Change, SlotState, Standing
+from keeper.journal.lifecycle import CLOSED, SlotState, Standing
 from keeper.journal.records import require_checksum
 
 Purpose = Literal["call", "filler"]
@@ -165,14 +165,6 @@ class Answer:
     offer_id: int
     answer_class: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    id: int
-    slot_id: int
-    change: Change
-    at: Moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert,
 from keeper.errors import JournalError
 from keeper.journal.lifecycle import Change, IllegalStep, Standing, after
 from keeper.journal.schema import intents
-from keeper.journal.slot_records import Moment, Offer, Outcome, Slot, SlotAttempt, Step
+from keeper.journal.slot_records import Moment, Offer, Outcome, Slot, SlotAttempt
 from keeper.journal.slot_schema import offers, outcomes, slot_attempts, slot_intents, slots, steps
 
 _WRITER_LOCK = 0x6C656467  # any constant; PostgreSQL's advisory lock while one transaction writes the ledger
@@ -53,12 +53,6 @@ def read_offers(connection: Connection, where: ColumnElement[bool]) -> tuple[Off
     """Return offers, oldest first."""
     query = select(offers).where(where).order_by(offers.c.id)
     return tuple(Offer(**row) for row in connection.execute(query).mappings())
-
-
-def read_steps(connection: Connection, where: ColumnElement[bool]) -> tuple[Step, ...]:
-    """Return steps, oldest first."""
-    query = select(steps).where(where).order_by(steps.c.id)
-    return tuple(_step_from(row) for row in connection.execute(query).mappings())
 
 
 def intent_rows(connection: Connection, ids: Iterable[int]) -> dict[int, tuple[str, str]]:
@@ -175,9 +169,3 @@ def _slot_from(row: RowMapping, carried: Sequence[int]) -> Slot:
 
 def _attempt_from(row: RowMapping) -> SlotAttempt:
     return SlotAttempt(**{**row, "raw": bytes(row["raw"])})
-
-
-def _step_from(row: RowMapping) -> Step:
-    names = ("state", "cause", "tx_hash", "mined_number", "mined_hash", "gas_used", "gas_price")
-    change = Change(**{name: row[name] for name in names})
-    return Step(row["id"], row["slot_id"], change, Moment(row["block_number"], row["block_hash"], row["wall_ms"]))

@@ -164,14 +164,6 @@ def bumped(fee: int) -> int:
     return max(-(-fee * BUMP_NUMERATOR // BUMP_DENOMINATOR), fee + 1)
 
 
-def bumps_between(low: int, high: int) -> int:
-    """Return how many least bumps fit from `low` to `high`: the most replacements any cap lets one nonce have."""
-    count = 0
-    while (low := bumped(low)) <= high:
-        count += 1
-    return count
-
-
 def is_stuck(best: Offer, market: Market) -> bool:
     """Say whether the highest attempt of a nonce is out of the money: not includable, or below every recent tip."""
     least = min(market.tips, default=0)

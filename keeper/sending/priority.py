@@ -93,10 +93,6 @@ class SendingPolicy:
         return Fraction(job.value_at_risk * job.probability_ppm, job.gas * PPM)
 
 
-PROTOCOL: Final = SendingPolicy("protocol")
-PROFIT: Final = SendingPolicy("profit")
-
-
 def ordered(jobs: Sequence[Job], policy: SendingPolicy) -> tuple[Job, ...]:
     """Return the jobs in the order of sending. Equal ones keep their order.
 

@@ -61,10 +61,6 @@ class Quarantine:
         entry = Entry(subject, cause, strikes, now + rule.stay(strikes), value_at_risk)
         return replace(self, entries={**self.entries, (subject, cause): entry})
 
-    def cleared(self, subject: str) -> "Quarantine":
-        """Return the state after `subject` succeeded or changed: nothing is held against it."""
-        return replace(self, entries={key: entry for key, entry in self.entries.items() if key[0] != subject})
-
     def pruned(self, now: int) -> "Quarantine":
         """Return the state without what has been forgotten, so that it does not grow."""
         kept = {key: entry for key, entry in self.entries.items() if now < entry.until + self.rule.forgotten_s}

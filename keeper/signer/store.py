@@ -1,10 +1,9 @@
 """What the signer remembers, row by row. Every function works inside the caller's transaction."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, RowMapping, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from keeper.signer.records import NONE_FINAL, Lane, Refusal, SignedBytes, SignRequest
@@ -104,10 +103,6 @@ def decide(connection: Connection, of: Lane, time_ms: int, subject: str, refused
     rule, reason = (refused.rule, refused.reason) if refused else ("allowed", why)
     fields = {"time_ms": time_ms, "chain_id": of.chain_id, "address": of.address, "subject": subject[:200]}
     connection.execute(insert(decisions).values(**fields, allowed=refused is None, rule=rule, reason=reason))
-
-
-def recent_decisions(connection: Connection, limit: int) -> Sequence[Row[Any]]:
-    return connection.execute(select(decisions).order_by(decisions.c.id.desc()).limit(limit)).all()
 
 
 def _of(of: Lane) -> ColumnElement[bool]:

@@ -25,6 +25,7 @@ from keeper.journal.records import Intent, Volatility
 from keeper.loop import Tick, tick
 from keeper.plans import SetParameters
 from keeper.rpc import Rpc
+from tests.ledger_world import trails_of
 
 PASSWORD = "correct horse battery staple"
 KEY: LocalAccount = Account.from_key("0x" + "4b" * 32)
@@ -163,8 +164,8 @@ def test_the_keeper_works_on_a_fork_and_the_first_chain_is_untouched(
         replay(fork.url, world, CRASH, block_seconds=0.0, on_block=lambda _: turn(app))
         events = liquidations(forked, world, before.number)
         decided = {account: intents(app, account) for account in world.accounts}
-        won = {i.id: [t.winner for t in app.journal.trails_of(i.id)] for d in decided.values() for i in d}
-        sent = {i.id: {t.slot.state for t in app.journal.trails_of(i.id)} for d in decided.values() for i in d}
+        won = {i.id: [t.winner for t in trails_of(app.journal, i)] for d in decided.values() for i in d}
+        sent = {i.id: {t.slot.state for t in trails_of(app.journal, i)} for d in decided.values() for i in d}
         assert not liquidatable(forked, world)
         assert positions(forked, world) != held
     assert len({account for account, _ in events}) >= 12
@@ -243,7 +244,7 @@ def test_when_somebody_else_was_first_the_journal_says_it_failed(
     reverted = {
         account
         for account in taken
-        for trail in app.journal.trails_of(intents(app, account)[-1].id)
+        for trail in trails_of(app.journal, intents(app, account)[-1])
         if not succeeded(rpc, trail.attempts[0].tx_hash)
     }
     assert reverted and reverted <= set(taken)
@@ -252,7 +253,7 @@ def test_when_somebody_else_was_first_the_journal_says_it_failed(
         first = intents(app, account)[-1]
         assert first.status == "failed"
         assert first.cause is not None and first.cause.startswith("reverted; taken by somebody else; cost ")
-        assert [t.slot.state for t in app.journal.trails_of(first.id)] == ["final"]
+        assert [t.slot.state for t in trails_of(app.journal, first)] == ["final"]
     events = {account for account, _ in liquidations(rpc, fallen, 0)}
     assert not events & reverted
 

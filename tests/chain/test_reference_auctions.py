@@ -36,6 +36,7 @@ from keeper.plans import ANY_SEQUENCE, EndAuction, StartAuction
 from keeper.rpc import Rpc
 from keeper.twin.records import Instrument
 from keeper.venues.portfolio import account_id
+from tests.ledger_world import trails_of
 
 PASSWORD = "correct horse battery staple"
 MAKERS = (named(MAKER), named(MAKER, 1))
@@ -120,7 +121,7 @@ class Keeper:
             a.tx_hash
             for name in self.names
             for i in self.intents(name)
-            for trail in self.app.journal.trails_of(i.id)
+            for trail in trails_of(self.app.journal, i)
             for a in trail.attempts
         }
 
@@ -182,7 +183,7 @@ def test_what_one_transaction_has_no_room_for_waits_and_is_not_counted_as_done(k
     started = [name for name in keeper.names if keeper.intents(name)[0].status == "live"]
     assert sorted(started) == sorted(worst[:3])
     assert [keeper.intents(name)[0].status for name in worst[3:]] == ["refused"] * 3
-    (sent,) = {t.slot for name in started for t in keeper.app.journal.trails_of(keeper.intents(name)[0].id)}
+    (sent,) = {t.slot for name in started for t in trails_of(keeper.app.journal, keeper.intents(name)[0])}
     assert sent.gas <= 6_000_000
     keeper.mine()
     assert keeper.events("AuctionStarted") == worst[:3]

@@ -14,7 +14,7 @@ from keeper.errors import JournalError
 from keeper.journal import Journal
 from keeper.journal.lifecycle import fold
 from keeper.journal.slot_records import Answer, Closing, Mined, NewOffer, Outcome
-from tests.ledger_world import KEY, NO_CAP, call, dump, intend, moment, opened, signed
+from tests.ledger_world import KEY, NO_CAP, call, dump, history_of, intend, moment, opened, signed
 from tests.postgres_server import Private, private
 
 
@@ -67,7 +67,7 @@ def test_every_step_that_returned_survives_a_kill_of_the_server(
             found = answered(lambda: dump(journal))
             assert found == before
             for slot in journal.slots_from(KEY, 0):
-                assert fold(step.change for step in journal.steps_of(slot.id)) == slot.standing
+                assert fold(history_of(journal, slot.id)) == slot.standing
         assert [slot.state for slot in journal.slots_from(KEY, 0)] == ["final"]
 
 

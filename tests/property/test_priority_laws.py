@@ -3,8 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeper.sending.priority import PROFIT, PROTOCOL, RANKS, Job, SendingPolicy, ordered
+from keeper.sending.priority import RANKS, Job, SendingPolicy, ordered
 from keeper.sending.quarantine import Quarantine, QuarantineRule
+
+PROTOCOL, PROFIT = SendingPolicy("protocol"), SendingPolicy("profit")
 
 
 @st.composite

@@ -11,7 +11,6 @@ from keeper.sending.fees import (
     Need,
     Offer,
     bumped,
-    bumps_between,
     curve_tip,
     is_stuck,
     offer,
@@ -119,7 +118,7 @@ def test_one_replacement_reaches_a_market_that_many_least_bumps_would_not() -> N
     """F21: at an eighth a block the market twenty times higher is 26 blocks away, the deadline is 3."""
     first = taken(offer(MARKET, Need(200_000, ETHER // 100, 6), CAPS))
     market = Market(20 * MARKET.base_fee, (40 * GWEI,))
-    assert bumps_between(first.max_fee, market.base_fee) > 3
+    assert first.max_fee * (9 / 8) ** 3 < market.base_fee
     second = taken(replacement(market, Need(200_000, ETHER // 100, 3, attempts=1), CAPS, (first,)))
     assert second.includable(market.base_fee)
     assert not is_stuck(second, market)

@@ -24,7 +24,7 @@ from keeper.journal import Journal, MarginRow, QuoteRow, TickRecord, Volatility,
 from keeper.journal.schema import METADATA
 from keeper.journal.slot_records import Closing, Mined, NewSlotAttempt, Outcome, Release
 from keeper.plans import Held, Liquidate, SetParameters
-from tests.ledger_world import FEE, GAS, KEY, NO_CAP, call, moment, opened, signed
+from tests.ledger_world import FEE, GAS, KEY, NO_CAP, call, moment, opened, signed, trails_of
 
 UINT256_MAX = 2**256 - 1
 INT256_MIN = -(2**255)
@@ -206,7 +206,7 @@ def test_a_reorged_block_of_the_same_number_is_another_tick(journal):
     intended(journal, 1)
     assert journal.intend(tick(1, fork="b"), [plan()]) == ()
     assert journal.counts().ticks == 2
-    assert journal.tick_at(1).block == block(1, fork="b")
+    assert journal.last_tick().block == block(1, fork="b")
 
 
 def test_two_connections_cannot_both_intend_one_effect(url):
@@ -278,7 +278,7 @@ def test_an_intent_runs_from_intended_to_achieved_and_its_decision_tells_all_of_
     assert trail.attempts == (first, second)
     assert trail.winner == second
     assert [trail.fate(one) for one in trail.attempts] == ["not taken", "final"]
-    assert journal.trails_of(intent.id) == decision.trails
+    assert trails_of(journal, intent) == decision.trails
     assert (decision.older, decision.hold) == ((), None)
 
 
@@ -309,7 +309,7 @@ def test_an_intent_closes_only_when_nothing_of_it_can_land(journal):
 def test_one_transaction_may_carry_several_intents_and_each_ends_by_itself(journal):
     first, second = journal.intend(tick(1), [plan(), plan(BOB)])
     attempt = stored(journal, first, second)
-    assert journal.trails_of(first.id) == journal.trails_of(second.id)
+    assert trails_of(journal, first) == trails_of(journal, second)
     assert journal.counts().attempts == 1
     ended(journal, attempt, {first: "achieved", second: "failed"}, at=9)
     assert (journal.failed_since(9), journal.failed_since(10)) == ({second.plan.effect}, frozenset())
@@ -349,14 +349,20 @@ def quote(answer, updated_at, status="good"):
     return QuoteRow(FEED, "ETH", answer, 8, updated_at, 0, status)
 
 
+def quotes_of(journal, feed):
+    """Return block and answer of a feed's quotes, by tick, as the tables have them."""
+    query = (
+        "SELECT block_number, answer FROM quotes JOIN ticks ON ticks.id = tick_id WHERE feed = :feed ORDER BY tick_id"
+    )
+    with journal._database.reading() as connection:
+        return [tuple(row) for row in connection.execute(sa.text(query), {"feed": feed})]
+
+
 def test_quotes_by_tick_and_rounds_by_update(journal):
     journal.intend(tick(1, quotes=[quote(100, 900)]), [])
     journal.intend(tick(2, quotes=[quote(100, 900, "bad")]), [])
     journal.intend(tick(3, quotes=[quote(101, 950), QuoteRow("g", "X", 0, 8, 950, 0, "bad")]), [])
-    assert [(q.block_number, q.quote.answer) for q in journal.quotes_of(FEED, block(2).timestamp)] == [
-        (2, 100),
-        (3, 101),
-    ]
+    assert quotes_of(journal, FEED) == [(1, "100"), (2, "100"), (3, "101")]
     assert [(r.updated_at, r.answer, r.status) for r in journal.rounds_of(FEED, 0)] == [
         (900, 100, "good"),
         (950, 101, "good"),
@@ -414,7 +420,7 @@ def test_prune_keeps_the_ledger_and_what_explains_it(journal):
     assert [len(trail.attempts) for trail in decision.trails] == [1]
     assert [at.block_number for at in journal.history(ALICE, 100)] == [130, 129, 128, 2]
     assert [at.block_number for at in journal.history(BOB, 100)] == [130, 129, 128]
-    assert [at.block_number for at in journal.quotes_of(FEED, 0)] == [2, 128, 129, 130]
+    assert [number for number, _ in quotes_of(journal, FEED)] == [2, 128, 129, 130]
     assert len(journal.rounds_of(FEED, 0)) == 130
     with pytest.raises(ValueError, match="at least 1"):
         journal.prune(0)

@@ -7,7 +7,21 @@ from keeper.journal import TickRecord
 from keeper.journal.lifecycle import fold
 from keeper.journal.slot_records import Answer, Closing, Mined, NewOffer, Outcome, Release, filler
 from keeper.plans import Liquidate
-from tests.ledger_world import FEE, GAS, KEY, NO_CAP, OTHER, account, call, file_url, intend, moment, opened, signed
+from tests.ledger_world import (
+    FEE,
+    GAS,
+    KEY,
+    NO_CAP,
+    OTHER,
+    account,
+    call,
+    file_url,
+    history_of,
+    intend,
+    moment,
+    opened,
+    signed,
+)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -142,9 +156,9 @@ def test_a_block_that_leaves_the_chain_takes_its_cost_along_and_another_one_brin
     charged(journal, slot, attempt, 7, 40_000, 8)
     journal.final([Closing(slot.id, attempt.tx_hash, {slot.intents[0]: Outcome("achieved", "done")})], moment(9))
     assert [one.wei for one in journal.spends(KEY, 0)] == [320_000]
-    costs = [(step.change.gas_used, step.change.gas_price) for step in journal.steps_of(slot.id)]
+    costs = [(change.gas_used, change.gas_price) for change in history_of(journal, slot.id)]
     assert [cost for cost in costs if cost != (None, None)] == [(30_000, 7), (40_000, 8)]
-    assert fold(step.change for step in journal.steps_of(slot.id)) == journal.slot(slot.id).standing
+    assert fold(history_of(journal, slot.id)) == journal.slot(slot.id).standing
 
 
 def test_what_intents_share_is_charged_to_each_of_them_in_equal_parts(journal):

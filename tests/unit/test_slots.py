@@ -31,8 +31,10 @@ from tests.ledger_world import (
     call,
     dump,
     file_url,
+    history_of,
     intend,
     moment,
+    offers_of,
     opened,
     signed,
 )
@@ -282,19 +284,19 @@ def test_the_worst_case_of_all_open_slots_stays_below_the_cap(journal):
 def test_an_offer_is_written_before_its_answer_and_answered_once(journal):
     (slot,) = reserved(journal)
     (attempt,) = journal.stored([signed(slot)], moment(), exposure_cap=NO_CAP)
-    assert journal.offers_of(attempt.id) == ()
+    assert offers_of(journal, attempt.id) == ()
     one, two = journal.offering([NewOffer(attempt.id, "a"), NewOffer(attempt.id, "b")], moment(3, 1_000))
     assert (one.endpoint, one.block_number, one.wall_ms, one.answer_class) == ("a", 3, 1_000, None)
     assert journal.slot(slot.id).state == "offered"
     journal.answered([Answer(two.id, "ACCEPTED", "0x1\x00" + "x" * 9_999)], 1_250)
-    found = journal.offers_of(attempt.id)
+    found = offers_of(journal, attempt.id)
     assert found[0] == one
     assert (found[1].answer_class, len(found[1].answer_text), found[1].answered_ms) == ("ACCEPTED", 500, 1_250)
     with pytest.raises(JournalError, match="waiting for its one answer"):
         journal.answered([Answer(one.id, "UNKNOWN", ""), Answer(two.id, "UNKNOWN", "")], 2_000)
-    assert journal.offers_of(attempt.id) == found
+    assert offers_of(journal, attempt.id) == found
     journal.offering([NewOffer(attempt.id, "a")], moment(4))
-    assert [offer.endpoint for offer in journal.offers_of(attempt.id)] == ["a", "b", "a"]
+    assert [offer.endpoint for offer in offers_of(journal, attempt.id)] == ["a", "b", "a"]
 
 
 def test_only_stored_bytes_of_a_nonce_that_waits_are_offered(journal):
@@ -357,7 +359,7 @@ def test_a_reorg_of_the_same_height_swaps_the_winner(journal):
     mine(journal, slot, bump.tx_hash, fork="c")
     standing = journal.slot(slot.id).standing
     assert (standing.winner_hash, standing.mined_hash) == (bump.tx_hash, f"0xc{5:063d}")
-    assert [step.change.state for step in journal.steps_of(slot.id)].count("mined") == 2
+    assert [change.state for change in history_of(journal, slot.id)].count("mined") == 2
 
 
 def test_an_orphaned_slot_keeps_its_nonce_and_its_bytes_are_offered_again(journal):
@@ -369,7 +371,7 @@ def test_an_orphaned_slot_keeps_its_nonce_and_its_bytes_are_offered_again(journa
     assert journal.live_attempts() == (attempt,)
     journal.offering([NewOffer(attempt.id, "a")], moment(6))
     mine(journal, slot, attempt.tx_hash, number=7)
-    states = [step.change.state for step in journal.steps_of(slot.id)]
+    states = [change.state for change in history_of(journal, slot.id)]
     assert states == ["reserved", "signed", "offered", "mined", "orphaned", "offered", "mined"]
 
 
@@ -486,12 +488,12 @@ def test_the_database_itself_keeps_the_rules(journal, statement):
 def test_reopening_finds_everything_and_the_same_ledger_id(url):
     with opened(url) as journal:
         slot, attempt = offered(journal)
-        ledger_id, steps = journal.ledger_id, journal.steps_of(slot.id)
+        ledger_id, steps = journal.ledger_id, history_of(journal, slot.id)
     with opened(url) as journal:
         assert (journal.slot(slot.id), journal.siblings(slot.id)) == (slot, (attempt,))
-        assert (journal.ledger_id, journal.steps_of(slot.id)) == (ledger_id, steps)
+        assert (journal.ledger_id, history_of(journal, slot.id)) == (ledger_id, steps)
         assert len(bytes.fromhex(ledger_id)) == 16
-        assert fold(step.change for step in steps) == slot.standing
+        assert fold(steps) == slot.standing
 
 
 def test_every_journal_has_its_own_ledger_id():
@@ -506,7 +508,7 @@ def test_a_locked_database_stops_before_anything_is_offered(tmp_path):
 
 def stops_while_locked(journal, tmp_path):
     _, attempt = offered(journal)
-    before = journal.offers_of(attempt.id)
+    before = offers_of(journal, attempt.id)
     other = sqlite3.connect(tmp_path / "keeper.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with journal._database.reading() as connection:
@@ -515,5 +517,5 @@ def stops_while_locked(journal, tmp_path):
         journal.offering([NewOffer(attempt.id, "a")], moment())
     other.execute("ROLLBACK")
     other.close()
-    assert journal.offers_of(attempt.id) == before
+    assert offers_of(journal, attempt.id) == before
     assert len(journal.offering([NewOffer(attempt.id, "a")], moment())) == 1

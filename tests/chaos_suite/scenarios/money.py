@@ -8,7 +8,7 @@ from keeper.abi import interface
 from keeper.demo.transactions import GWEI
 from keeper.rpc import answered
 from keeper.sending.limits import BalanceState, BalanceWatch
-from keeper.sending.priority import PROFIT
+from keeper.sending.priority import SendingPolicy
 from tests.chain.lane_world import ETHER, LaneKeeper
 from tests.chaos_suite.interrupted import finish
 from tests.chaos_suite.judge import kept_once
@@ -168,7 +168,7 @@ def insolvent(*, protected: bool) -> Run:
         stage.mine(base_fee=rng.randint(1, 50) * GWEI)
         broke, a_tick = _insolvent(stage), rng.randint(20, ENDANGERED)
         hit(len(broke) > 0, "expected accounts worth less than nothing, found none")
-        greedy = stage.keeper(most=a_tick, rules=replace(stage.site.rules, policy=PROFIT))
+        greedy = stage.keeper(most=a_tick, rules=replace(stage.site.rules, policy=SendingPolicy("profit")))
         if not protected:
             greedy.lane.fleet.home.issue._rules = stage.site.rules  # type: ignore[attr-defined]
         stage.tick(greedy)
