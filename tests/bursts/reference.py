@@ -7,7 +7,7 @@ from pathlib import Path
 
 from eth_account.signers.local import LocalAccount
 
-from keeper.abi import interface
+from keeper.abi import interface, uint_at
 from keeper.chain import Block
 from keeper.chaos import ChaosProxy
 from keeper.demo.transactions import FUNDS, Batch
@@ -77,14 +77,17 @@ class ReferenceBurst:
         return proxy.mine(timestamp=market.at)
 
     def effects(self, since: int) -> dict[str, int]:
+        """Return accounts by kind of event; an end counts where a take has restored the buffer and so made it."""
         auctions = interface("reference/Auctions")
-        table = {auctions.event(name).topic: name for name in ("AuctionStarted", "Taken")}
+        table = {auctions.event(name).topic: name for name in ("AuctionStarted", "Taken", "AuctionEnded")}
         found: dict[str, set[str]] = {name: set() for name in table.values()}
         where = [self.market.manifest.contracts.auctions]
         head = self.rpc.block().number
         for log in self.rpc.logs(where, list(table), since + 1, head) if head > since else ():
             (account,) = self.market.venue.introduced([log])
-            found[table[log.topics[0]]].add(account)
+            name = table[log.topics[0]]
+            if name != "AuctionEnded" or uint_at(log.data):  # its one word: byTake
+                found[name].add(account)
         return {name: len(accounts.intersection(self.accounts)) for name, accounts in found.items()}
 
     def endangered(self) -> int:

@@ -12,7 +12,7 @@ def test_twenty_auctions_are_started_in_one_block_and_taken_in_the_next() -> Non
     with reference_burst(SIZE) as burst:
         found = run(burst, seed=1)
     assert_done(found)
-    assert found.effects == {"AuctionStarted": SIZE, "Taken": SIZE}
+    assert found.effects == {"AuctionStarted": SIZE, "Taken": SIZE, "AuctionEnded": SIZE}
     assert found.mined == found.raw == SIZE + 1  # one transaction starts them all
 
 
