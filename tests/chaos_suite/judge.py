@@ -1,6 +1,6 @@
 """Criteria that most scenarios share, and the protections that most switch off."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from tests.chain.lane_world import LaneKeeper
@@ -19,23 +19,38 @@ def kept_once(stage: Stage, keeper: LaneKeeper, accounts: int) -> Counted:
 
 
 def accounted(stage: Stage, keeper: LaneKeeper, foreign: Collection[str] = ()) -> Counted:
-    """Require that the ledger says what the chain says, and that the caps held; `foreign` as of Stage.nonces."""
+    """Require that the ledger says what the chain says, costs included; `foreign` as of Stage.nonces."""
     wrong = stage.nonces(keeper, foreign)
     require(not wrong, wrong)
     differs = stage.unfulfilled(keeper)
     require(not differs, f"expected each promise kept once, found {differs}")
     still = keeper.app.journal.open_slots(stage.site.address)
     require(not still, f"expected no open nonce, found {[slot.nonce for slot in still]}")
-    spent, cap = stage.spent(), stage.site.rules.exposure_cap
-    require(spent <= cap, f"expected at most {cap} wei spent, found {spent}")
+    ours = [one for one in stage.sent() if one.tx_hash not in foreign]
+    booked, charged = costs(keeper), {one.tx_hash: one.cost for one in ours}
+    require(
+        booked == charged,
+        f"expected the ledger's costs to be the chain's, found them differ: {_differ(booked, charged)}",
+    )
     return {
         "liquidated": len(stage.effects(stage.site.address)),
         "transactions": len(stage.sent()),
         "reverted": stage.reverted(),
         "nonce_errors": stage.nonce_errors(),
-        "spent_wei": str(spent),
-        "cap_wei": str(cap),
+        "spent_wei": str(stage.spent()),
     }
+
+
+def costs(keeper: LaneKeeper) -> dict[str, int]:
+    """Return what the ledger says each transaction that stands in a block was charged, wei by hash."""
+    rows = keeper.rows("SELECT winner_hash, gas_used, gas_price FROM slots WHERE gas_used IS NOT NULL")
+    return {tx_hash: int(used) * int(price) for tx_hash, used, price in rows}
+
+
+def _differ(booked: Mapping[str, int], charged: Mapping[str, int]) -> str:
+    """Return the first few hashes whose cost is not the same in both, with both, wei."""
+    names = sorted(name for name in booked.keys() | charged.keys() if booked.get(name) != charged.get(name))
+    return ", ".join(f"{name} booked {booked.get(name)}, charged {charged.get(name)}" for name in names[:3])
 
 
 class _NoRescue:

@@ -68,7 +68,7 @@ def drops(*, protected: bool) -> Run:
     """T2: the same, but the node deletes what the base fee has left behind and tells nobody (Anvil's own pool)."""
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        calm, count = rng.randint(GWEI // 10, GWEI), rng.randint(5, ENDANGERED)
+        calm, count = rng.randint(GWEI // 10, GWEI), ENDANGERED
         keeper = _sent_at(stage, calm, count, protected=protected)
         sent = {tx.hash: tx.nonce for tx in stage.offered()}
         fee = round(calm * rng.uniform(LEAST_STEP, SPIKE))

@@ -43,11 +43,12 @@ def always_reverts(*, protected: bool) -> Run:
             require("USD at risk stay undone" in told, "expected an alert with what stays undone, found none")
             undone = float(str(keeper.lane.status()["undone_usd"]))
             require(undone > 0, f"expected the exposure of those left alone, found {undone}")
+            left = ENDANGERED - len(stage.effects())
             token.turn("behave")
             blocks = _until_done(stage, keeper)
         return _ended(stage, keeper, token) | {
             "reverted_by_hostile": reverted,
-            "undone_usd": round(undone, 2),
+            "left_alone_at_first": left,
             "blocks_after_it_behaved": blocks,
         }
 

@@ -82,7 +82,7 @@ def unwritable(*, protected: bool) -> Run:
     """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        kind, count = rng.choice(("full", "locked")), rng.randint(20, ENDANGERED)
+        kind, count = rng.choice(("full", "locked")), ENDANGERED
         method, when = rng.choice(POINTS) if protected else ("stored", "before")
         disk = Disk(stage, kind)
         keeper = _keeper(stage, disk, method, when, count, protected=protected)

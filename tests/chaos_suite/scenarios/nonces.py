@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from keeper.chaos import Drop, Error, Fault, sends
 from keeper.chaos.requests import Request
+from keeper.demo.transactions import GWEI
 from tests.chaos_suite.judge import kept_once, without_rescue
 from tests.chaos_suite.scenario import Failed, Figures, Run, hit, require
 from tests.chaos_suite.stage import Stage
@@ -34,7 +35,8 @@ def stuck_head(*, protected: bool) -> Run:
     """T3: the lowest nonce's bytes are swallowed with forty-nine behind it."""
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        count, head = rng.randint(20, ENDANGERED), stage.first_nonce
+        stage.mine(base_fee=rng.randint(GWEI // 10, 20 * GWEI))
+        count, head = ENDANGERED, stage.first_nonce
         keeper = stage.keeper(most=count)
         if not protected:
             without_rescue(keeper)
@@ -73,7 +75,7 @@ def gap(*, protected: bool) -> Run:
     """T4: the node refuses some nonces of a burst for reasons of its own; all behind them are queued."""
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        count = rng.randint(10, ENDANGERED)
+        count = ENDANGERED
         keeper = stage.keeper(most=count)
         if not protected:
             without_rescue(keeper)

@@ -5,9 +5,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from keeper.demo.transactions import GWEI
 from keeper.journal import Journal
 from tests.chain.lane_world import LaneKeeper
-from tests.chaos_suite.judge import Deaf, kept_once
+from tests.chaos_suite.judge import Deaf, costs, kept_once
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.stage import Stage
 from tests.chaos_suite.world import ENDANGERED
@@ -33,10 +34,12 @@ def removed(*, protected: bool) -> Run:
     """T5: a reorg of depth three removes confirmed liquidations, and their bytes are in no pool."""
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        confirmations, count = rng.choice((1, DEEPER)), rng.randint(5, ENDANGERED)
+        stage.mine(base_fee=rng.randint(GWEI // 10, 20 * GWEI))
+        confirmations, count = rng.choice((1, DEEPER)), ENDANGERED
         ledger = (lambda journal: journal) if protected else (lambda journal: Deaf(journal, "orphaned"))
         keeper = _mined_three_deep(stage, count, confirmations, ledger=ledger)
-        gone = {one.nonce for one in stage.sent()}
+        gone, spent = {one.nonce for one in stage.sent()}, stage.spent()
+        hit(spent > 0 and sum(costs(keeper).values()) == spent, f"expected {spent} wei booked before the reorg")
         stage.proxy.reorg(DEPTH, put_back=False)
         hit(not stage.sent(), f"expected no transaction left on the chain, found {len(stage.sent())}")
         since = stage.now()
@@ -45,6 +48,8 @@ def removed(*, protected: bool) -> Run:
         require(states == Counter(offered=count), f"expected {count} pending again, found {states}")
         claimed = keeper.intents()["achieved"]
         require(not claimed, f"expected no effect counted any more, found {claimed}")
+        booked = sum(costs(keeper).values())
+        require(booked == 0, f"expected what it cost taken back with its block, found {booked} wei of {spent} booked")
         again = {tx.nonce for tx in stage.offered(since)}  # the head of line may get a dearer sibling at once
         require(gone <= again, f"expected {len(gone)} sent again, found {len(gone & again)}")
         stage.settle(keeper)
@@ -65,7 +70,7 @@ def _require_both_written(keeper: LaneKeeper) -> None:
 
 
 class FirstPlace:
-    """A ledger that keeps the first block it was told of."""
+    """A ledger that keeps the first block it was told of, whatever the chain says later."""
 
     def __init__(self, ledger: Journal) -> None:
         self._ledger = ledger
@@ -87,7 +92,7 @@ def moved(*, protected: bool) -> Run:
     """T6: a reorg of depth three mines the same bytes in other blocks."""
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        count = rng.randint(5, ENDANGERED)
+        count = ENDANGERED
         ledger = (lambda journal: journal) if protected else FirstPlace
         keeper = _mined_three_deep(stage, count, DEEPER, ledger=ledger)
         before = {one.tx_hash: one.block for one in stage.sent()}

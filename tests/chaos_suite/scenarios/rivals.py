@@ -9,7 +9,7 @@ from keeper.demo.transactions import GWEI
 from keeper.journal.slot_records import Outcome
 from keeper.rpc import Rpc
 from tests.chain.lane_world import LaneKeeper
-from tests.chaos_suite.judge import accounted
+from tests.chaos_suite.judge import accounted, costs
 from tests.chaos_suite.rival import RIVAL
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.stage import Stage
@@ -47,7 +47,7 @@ def outbid(*, protected: bool) -> Run:
     """T10: a competitor with another key and a higher tip takes some of the accounts in the same block."""
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        count = rng.randint(10, ENDANGERED)
+        count = ENDANGERED
         keeper = stage.keeper(most=count, ledger=(lambda journal: journal) if protected else Optimist)
         seen = stage.tick(keeper)
         assert seen is not None, stage.errors
@@ -121,10 +121,12 @@ def _require_closed(stage: Stage, keeper: LaneKeeper) -> None:
         "LEFT JOIN outcomes o ON o.intent_id = i.id"
     )
     found = {tx_hash: (intent, subject, status, cause) for tx_hash, intent, subject, status, cause in rows}
-    accounts = [found[tx_hash][1] for tx_hash in failed]
+    accounts, booked = [found[tx_hash][1] for tx_hash in failed], costs(keeper)
     require(len(set(accounts)) == len(accounts), f"expected one revert a job, found {len(accounts)}")
     for tx_hash, one in failed.items():
         _, subject, status, cause = found[tx_hash]
         require(status == "failed", f"{subject}: expected its job closed as failed, found {status}")
         require("taken" in str(cause), f"{subject}: expected its job closed as taken, found {cause!r}")
-        require(str(one.cost) in str(cause), f"{subject}: expected {one.cost} wei booked, found {cause!r}")
+        require(
+            booked.get(tx_hash) == one.cost, f"{subject}: expected {one.cost} wei booked, found {booked.get(tx_hash)}"
+        )
