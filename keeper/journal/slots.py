@@ -64,15 +64,17 @@ class Slots:
         """Store signed bytes; once this returns they survive a crash and may be offered.
 
         `exposure_cap` (wei): most that all open slots of all senders may cost at worst, these included; equality is
-        allowed. Raises JournalError beyond it, for a closed or mined slot, and for a kind that does not fit the slot.
+        allowed, and so is what adds nothing. Raises JournalError for what leads beyond it, for a closed or mined slot,
+        and for a kind that does not fit the slot.
         """
         with self._database.writing() as connection:
             lock_ledger(connection)
             found = slots_by_id(connection, (new.slot_id for new in signed))
             for slot in found.values():
                 _require_state(slot, STORABLE, "no more bytes can be of use")
+            before = exposure_of(connection).total
             stored = _store(connection, found, signed, at, imported=False)
-            _require_below(connection, exposure_cap)
+            _require_below(connection, max(exposure_cap, before))
             return stored
 
     def imported(self, signed: Sequence[NewSlotAttempt], at: Moment) -> tuple[SlotAttempt, ...]:

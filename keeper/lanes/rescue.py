@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keeper.chain import Block
-from keeper.journal.slot_records import AttemptKind, Slot, SlotAttempt
+from keeper.journal.slot_records import CALLS, AttemptKind, Slot, SlotAttempt
 from keeper.lanes.alarms import Alarms
 from keeper.lanes.books import used
 from keeper.lanes.offering import Desk
 from keeper.lanes.ports import Ledger, Signer
 from keeper.lanes.replies import Said, alarm, one_in_flight, wants_cancel, wants_sibling
 from keeper.lanes.rules import LaneRules
-from keeper.lanes.signing import Wanted, signed_and_stored
+from keeper.lanes.signing import SELF_TRANSFER_GAS, Wanted, signed_and_stored
 from keeper.sending.fees import Hold, Market, Need, Offer, is_stuck, replacement
 from keeper.sending.limits import Ask, permit
 from keeper.stages import Stages
@@ -139,7 +139,7 @@ class Rescue:
         stuck = is_stuck(one.best, market) if block.number >= since else not one.best.includable(market.base_fee)
         if not (cancels or overdue or wants_sibling(one.said, one.kinds) or stuck):
             return None
-        fees = replacement(market, self._need(one, behind, block), self._rules.fees, one.fees)
+        fees = replacement(market, self._need(one, kind, behind, block), self._rules.fees, one.fees)
         if isinstance(fees, Hold):
             log.warning(
                 "nonce %d waits: %s, %d wanted, %d allowed", one.slot.nonce, fees.why, fees.needed, fees.allowed
@@ -155,11 +155,13 @@ class Rescue:
         unwanted = one.unwanted or one.is_cancelled or wants_cancel(one.said, one.kinds)
         return "cancel" if unwanted else "replacement"
 
-    def _need(self, one: Waiting, behind: Sequence[Waiting], block: Block) -> Need:
+    def _need(self, one: Waiting, kind: AttemptKind, behind: Sequence[Waiting], block: Block) -> Need:
+        """Return what hangs on the sibling; a cancel is priced by its own gas and rests on nothing its call earns."""
         return Need(
-            gas=one.slot.gas,
+            gas=one.slot.gas if kind in CALLS else SELF_TRANSFER_GAS,
             value_at_risk=sum(other.stake.per_block for other in behind),
             blocks_left=one.slot.deadline_block - block.number,
             attempts=len(one.siblings),
-            worth=None if one.unwanted else one.stake.worth,
+            worth=one.stake.worth if kind in CALLS else None,
+            is_cancel=kind == "cancel",
         )

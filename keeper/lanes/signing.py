@@ -80,7 +80,9 @@ def signed_and_stored(
 def _beyond_cap(
     wanted: Sequence[Wanted], ledger: Ledger, exposure_cap: int
 ) -> tuple[tuple[Wanted, ...], dict[int, Refusal]]:
-    """Return what fits the cap, in order, and the rest refused. A sibling adds what it is dearer than its others."""
+    """Return what fits the cap, in order, and the rest refused. A sibling adds what it is dearer than its others;
+    what adds nothing fits whatever is open, as a cancel after the cap was lowered.
+    """
     fitting: list[Wanted] = []
     refused: dict[int, Refusal] = {}
     held = ledger.exposure().total if wanted else 0
@@ -88,7 +90,7 @@ def _beyond_cap(
         siblings = ledger.siblings(one.slot.id) if one.ordinal else ()
         dearest = max((sibling.gas * sibling.max_fee for sibling in siblings), default=0)
         added = max(one.gas * one.fees.max_fee - dearest, 0)
-        if held + added > exposure_cap:
+        if added and held + added > exposure_cap:
             reason = f"expected open nonces to cost at most {exposure_cap} wei, found {held + added}; wait or raise it"
             refused[one.slot.id] = Refusal("exposure", reason)
         else:

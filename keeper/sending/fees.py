@@ -75,6 +75,7 @@ class Need:
     blocks_left: int  # to the deadline; 0 or less: now or too late
     attempts: int = 0  # signed so far for this nonce
     worth: int | None = None  # wei the job is worth; None: not stated, so no share of it binds
+    is_cancel: bool = False  # one attempt beyond the bumps is kept for it
 
     def __post_init__(self) -> None:
         if self.gas <= 0 or self.value_at_risk < 0 or self.attempts < 0:
@@ -91,7 +92,7 @@ class Caps:
     tip_ceiling: int  # wei per gas, of what the replacement rule demands; at least `tip`
     spend: int  # wei, worst case of one transaction: gas limit times max fee
     share_ppm: int = PPM  # of the job's worth
-    bumps: int = 16  # replacements of one nonce
+    bumps: int = 16  # replacements of one nonce; a cancel may be one more
 
     def __post_init__(self) -> None:
         if not 0 <= self.tip <= self.tip_ceiling or min(self.max_fee, self.spend, self.share_ppm, self.bumps) < 0:
@@ -135,8 +136,9 @@ def replacement(market: Market, need: Need, caps: Caps, siblings: Sequence[Offer
     """
     if not siblings:
         raise ValueError("expected the stored siblings of the nonce, found none; a first attempt takes offer()")
-    if need.attempts > caps.bumps:
-        return Hold("no bump left", need.attempts, caps.bumps)
+    bumps = caps.bumps + need.is_cancel
+    if need.attempts > bumps:
+        return Hold("no bump left", need.attempts, bumps)
     least = Offer(bumped(max(s.max_fee for s in siblings)), bumped(max(s.tip for s in siblings)))
     cap = caps.per_gas(need)
     if least.max_fee > cap:

@@ -119,6 +119,10 @@ class World:
         outlets = endpoints(self.nodes, lambda: self.desk.clocks.steady, AGREEING)
         return Keeper(file_url(self.folder), self.head, outlets, self.desk, self._tap, self._lost)
 
+    def restart_keeper(self) -> None:
+        self.keeper.die()
+        self.keeper = self._started()
+
     def _tap(self, name: str, done: bool) -> None:
         if done and name in WRITES:
             self.reader.check()
