@@ -45,12 +45,15 @@ class Desk:
     def offer(self, attempts: Sequence[SlotAttempt], block: Block) -> None:
         """Offer attempts to every usable endpoint, or to the relays those that are private at `block`.
 
+        Where fewer than make a fact are usable, those that asked to be left alone are offered to as well: the only one
+        that has the bytes might keep them to itself.
         Those below them go to the relays too, for none can be mined before. An answer proves nothing about the bytes;
         it is noted.
         """
         berths = self.berths()
         shown, parcel = shown_at(attempts, berths, block.number), parcel_at(berths, block.number)
-        names, relays = self._outlets.usable(urgent=True), self._private.relay.usable() if self._private else ()
+        names = self._outlets.usable(urgent=True, least=self._outlets.needed)
+        relays = self._private.relay.usable() if self._private else ()
         pairs = [NewOffer(attempt.id, name) for name in names for attempt in shown]
         pairs += [NewOffer(attempt.id, name) for name in relays for attempt in parcel]
         noted = self._ledger.offering(pairs, moment(block)) if pairs else ()

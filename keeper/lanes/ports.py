@@ -74,6 +74,9 @@ class Signer(Protocol):
 class Outlets(Protocol):
     """Where signed bytes go."""
 
+    needed: int
+    """How many of them must say the same before anything grave follows."""
+
     @property
     def tally(self) -> Tally: ...
     def usable(self, *, urgent: bool, least: int = 1) -> tuple[str, ...]: ...

@@ -137,3 +137,14 @@ def test_a_database_restored_from_an_old_backup_stops_with_the_command_to_run(wo
     mined(world, 2, [5])
     assert all("keeper signer reconcile" in said for said in world.said[-2:])
     assert world.reader.offers_seen == sent
+
+
+def test_new_bytes_reach_more_than_the_one_endpoint_that_is_not_resting(world: World) -> None:
+    """T13: two honest ones asked to be left alone, and the third swallows what it is offered."""
+    world.block([])
+    for name in "ab":
+        world.keeper.lane._outlets._real.health(name).busy("429", 300.0)  # type: ignore[attr-defined]
+    world.nodes[2].sends = "swallow"
+    world.block([1])
+    mined(world, 1, [])
+    assert len(world.chain.landed()) == 1
