@@ -83,7 +83,7 @@ class Fates:
                         f"{slot.standing.winner_hash}; note the block first"
                     )
                 kind = kinds[slot.id][item.winner].kind
-                endings.append(_outcomes(connection, slot, item, carried=kind in CALLS))
+                endings.append(_outcomes(slot, item, carried=kind in CALLS))
                 changes.append((slot.id, slot.standing, Change("final", f"{kind} is final", item.winner)))
             steps = advance(connection, changes, at)
             ended = [(step, *pair) for step, pairs in zip(steps, endings, strict=True) for pair in pairs]
@@ -106,7 +106,7 @@ class Fates:
             ]
             steps = advance(connection, changes, at)
             for item, step in zip(losses, steps, strict=True):
-                ended = [(step, i, Outcome("lost", item.cause)) for i in _live(connection, held[item.slot_id])]
+                ended = [(step, i, Outcome("lost", item.cause)) for i in held[item.slot_id].intents]
                 end_intents(connection, ended, block_number=at.block_number)
 
     def released(self, releases: Sequence[Release], watermark: int, at: Moment) -> None:
@@ -153,10 +153,12 @@ def _live(connection: Connection, slot: Slot) -> list[int]:
     return [intent for intent in slot.intents if rows[intent][0] in ("intended", "live")]
 
 
-def _outcomes(connection: Connection, slot: Slot, item: Closing, *, carried: bool) -> list[tuple[int, Outcome]]:
-    """Return how each live intent ends; `carried`: the winner carries the slot's call."""
-    live = _live(connection, slot)
-    expected = set(live) if carried else set()
+def _outcomes(slot: Slot, item: Closing, *, carried: bool) -> list[tuple[int, Outcome]]:
+    """Return how each intent ends; `carried`: the winner carries the slot's call.
+
+    One that stayed closed when the slot opened again is told anew: its old label was that of another hash.
+    """
+    expected = set(slot.intents) if carried else set()
     said = {outcome.status for outcome in item.outcomes.values()}
     if set(item.outcomes) != expected or not said <= {"achieved", "failed"}:
         raise JournalError(
@@ -165,7 +167,7 @@ def _outcomes(connection: Connection, slot: Slot, item: Closing, *, carried: boo
         )
     if carried:
         return sorted(item.outcomes.items())
-    return [(intent, Outcome("cancelled", f"its cancel {item.winner} was mined")) for intent in live]
+    return [(intent, Outcome("cancelled", f"its cancel {item.winner} was mined")) for intent in slot.intents]
 
 
 def _require_loss(slot: Slot, item: Loss, siblings: dict[str, SlotAttempt]) -> None:

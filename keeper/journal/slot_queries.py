@@ -1,5 +1,7 @@
 """Questions to the transaction ledger; none of them changes anything."""
 
+from collections.abc import Collection
+
 from sqlalchemy import Connection, select
 
 from keeper.journal.database import Database
@@ -9,7 +11,7 @@ from keeper.journal.rows import intent_from
 from keeper.journal.schema import INTENT_IS_LIVE, attempts, intents, meta
 from keeper.journal.slot_records import Exposure, Slot, SlotAttempt
 from keeper.journal.slot_rows import read_attempts_of, read_slots, slots_by_id
-from keeper.journal.slot_schema import slot_attempts, slot_intents, slots
+from keeper.journal.slot_schema import slot_attempts, slot_intents, slots, steps
 
 _IS_OPEN = slots.c.state.not_in(CLOSED)
 
@@ -42,11 +44,16 @@ class SlotQueries:
         with self._database.reading() as connection:
             return read_slots(connection, (slots.c.sender == sender) & (slots.c.nonce >= nonce))
 
-    def final_since(self, sender: str, block_number: int) -> tuple[Slot, ...]:
-        """Return a sender's final slots that were mined in a block above `block_number`, by nonce."""
-        recent = (slots.c.state == "final") & (slots.c.mined_number > block_number)
+    def closed_since(self, sender: str, block_number: int) -> tuple[Slot, ...]:
+        """Return a sender's slots that a reorg down to `block_number` would open again, by nonce.
+
+        Those final whose block is above it, and those lost that were found lost above it.
+        """
+        noted = select(steps.c.slot_id).where(steps.c.state == "lost", steps.c.block_number > block_number)
+        final = (slots.c.state == "final") & (slots.c.mined_number > block_number)
+        lost = (slots.c.state == "lost") & slots.c.id.in_(noted)
         with self._database.reading() as connection:
-            return read_slots(connection, (slots.c.sender == sender) & recent)
+            return read_slots(connection, (slots.c.sender == sender) & (final | lost))
 
     def highest_nonce(self, sender: str) -> int | None:
         """Return the highest nonce with a slot that is not released, None if there is none."""
@@ -64,6 +71,18 @@ class SlotQueries:
         """Return the attempts of a slot in the order in which they were stored; the chain takes one at most."""
         with self._database.reading() as connection:
             return read_attempts_of(connection, slot_attempts.c.slot_id == slot_id)
+
+    def siblings_of(self, slot_ids: Collection[int]) -> tuple[SlotAttempt, ...]:
+        """Return the attempts of these slots, siblings together in the order in which they were stored."""
+        with self._database.reading() as connection:
+            return read_attempts_of(connection, slot_attempts.c.slot_id.in_(slot_ids))
+
+    def intents_of(self, slot_ids: Collection[int]) -> tuple[Intent, ...]:
+        """Return the intents that these slots carry, live or closed, oldest first."""
+        carried = select(slot_intents.c.intent_id).where(slot_intents.c.slot_id.in_(slot_ids))
+        with self._database.reading() as connection:
+            query = select(intents).where(intents.c.id.in_(carried)).order_by(intents.c.id)
+            return tuple(intent_from(row) for row in connection.execute(query).mappings())
 
     def exposure(self, sender: str | None = None) -> Exposure:
         """Return the most that the open slots of one sender, or of all, can still cost, wei."""

@@ -191,8 +191,8 @@ class Mined:
 class Closing:
     """A slot whose mined sibling is final.
 
-    `outcomes` (intent → achieved or failed, as its own effect at finality says) covers every live intent of the slot if
-    the winner carries its call, and is empty if the winner is a cancel or a filler.
+    `outcomes` (intent → achieved or failed, as its own effect at finality says) covers every intent of the slot if the
+    winner carries its call, and is empty if the winner is a cancel or a filler.
     """
 
     slot_id: int

@@ -25,7 +25,7 @@ CALLERS_SHARE = 64
 LOST_DEPTH = 3
 """Blocks a nonce must have been used for before a slot without receipt is lost: receipts may lag the head."""
 AUDIT_DEPTH = 64
-"""Blocks whose final slots are looked at again: two epochs, after which Ethereum itself calls them final."""
+"""Blocks whose final and lost slots are looked at again: two epochs, after which Ethereum itself calls them final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,30 +110,30 @@ class Watch:
     # --- ends --------------------------------------------------------------------------------------
 
     def _close_final(self, found: Sequence[Found], block: Block) -> bool:
-        live = {intent.id: intent for intent in self._ledger.live_intents()}
-        closings = []
+        deep = []
         for one in found:
             if len(one.receipts) == 1 and one.slot.state != "reserved":
                 (receipt,) = one.receipts
                 if receipt.block_number + self._confirmations <= block.number:
-                    closings.append(Closing(one.slot.id, receipt.tx_hash, self._outcomes(one, receipt, live)))
+                    deep.append((one, receipt))
+        carried = {intent.id: intent for intent in self._ledger.intents_of([one.slot.id for one, _ in deep])}
+        closings = [Closing(o.slot.id, r.tx_hash, self._outcomes(o, r, carried)) for o, r in deep]
         if closings:
             self._ledger.final(closings, moment(block))
         return bool(closings)
 
-    def _outcomes(self, one: Found, receipt: Receipt, live: Mapping[int, Intent]) -> dict[int, Outcome]:
-        """Return how each live intent of the slot ended, from its own effect in the receipt; none for a cancel."""
+    def _outcomes(self, one: Found, receipt: Receipt, carried: Mapping[int, Intent]) -> dict[int, Outcome]:
+        """Return how each intent of the slot ended, from its own effect in the receipt; none for a cancel."""
         (winner,) = (attempt for attempt in one.siblings if attempt.tx_hash == receipt.tx_hash)
         if winner.kind not in CALLS:
             return {}
         outcomes = {}
         for intent_id in one.slot.intents:
-            if intent_id in live:
-                plan = live[intent_id].plan
-                effect = self._venue.confirm(plan, receipt)
-                summary = effect.summary if receipt.succeeded else self._why(plan, one.slot, winner, receipt)
-                outcomes[intent_id] = Outcome("achieved" if effect.achieved else "failed", summary)
-                log.info("%s: %s", plan.effect, summary)
+            plan = carried[intent_id].plan
+            effect = self._venue.confirm(plan, receipt)
+            summary = effect.summary if receipt.succeeded else self._why(plan, one.slot, winner, receipt)
+            outcomes[intent_id] = Outcome("achieved" if effect.achieved else "failed", summary)
+            log.info("%s: %s", plan.effect, summary)
         return outcomes
 
     def _why(self, plan: Plan, slot: Slot, winner: SlotAttempt, receipt: Receipt) -> str:
@@ -183,19 +183,44 @@ class Watch:
     # --- audit -------------------------------------------------------------------------------------
 
     def _audit(self, block: Block) -> None:
-        """Reopen final slots whose block left the chain: a reorg deeper than `confirmations`.
+        """Open closed slots again that a reorg deeper than `confirmations` has taken the ground from."""
+        closed = self._ledger.closed_since(self._signer.address, block.number - AUDIT_DEPTH)
+        gone = [
+            *self._without_block([slot for slot in closed if slot.state == "final"]),
+            *self._not_lost([slot for slot in closed if slot.state == "lost"], block),
+        ]
+        if gone:
+            log.error("%d closed transactions are open again: a reorg deeper than finality", len(gone))
+            rivalled = self._ledger.orphaned(gone, "a reorg deeper than finality", moment(block))
+            if rivalled:
+                log.error("effects of intents %s are carried by later ones by now; the older bytes may land", rivalled)
+
+    def _without_block(self, final: Sequence[Slot]) -> list[int]:
+        """Return the slots whose block left the chain.
 
         Their block is compared, not the nonce count alone: another sibling may have taken the nonce meanwhile.
         """
-        closed = self._ledger.final_since(self._signer.address, block.number - AUDIT_DEPTH)
-        if not closed:
-            return
-        heights = sorted({slot.standing.mined_number or 0 for slot in closed})
+        heights = sorted({slot.standing.mined_number or 0 for slot in final})
         headers = dict(zip(heights, self._facts.headers(heights), strict=True))
-        gone = [slot.id for slot in closed if _left_the_chain(slot, headers[slot.standing.mined_number or 0])]
-        if gone:
-            log.error("%d final transactions left the chain", len(gone))
-            self._ledger.orphaned(gone, "a reorg deeper than finality", moment(block))
+        return [slot.id for slot in final if _left_the_chain(slot, headers[slot.standing.mined_number or 0])]
+
+    def _not_lost(self, lost: Sequence[Slot], block: Block) -> list[int]:
+        """Return the slots whose nonce no stranger has any more: nobody used it, or a sibling did.
+
+        The count at `block` does not tell who used a nonce, and a receipt may lag: either is enough.
+        """
+        if not lost:
+            return []
+        count = self._facts.nonce(self._signer.address, block)
+        free = {s.id for s in lost if isinstance(count, Agreed) and count.answer <= s.nonce}
+        attempts = self._ledger.siblings_of([slot.id for slot in lost])
+        receipts = self._facts.receipts([attempt.tx_hash for attempt in attempts])
+        ours = {a.slot_id for a, reading in zip(attempts, receipts, strict=True) if _is_mined(reading, block)}
+        return [slot.id for slot in lost if slot.id in free | ours]
+
+
+def _is_mined(reading: Reading[Receipt | None], block: Block) -> bool:
+    return isinstance(reading, Agreed) and reading.answer is not None and reading.answer.block_number <= block.number
 
 
 def _left_the_chain(slot: Slot, header: Reading[Block]) -> bool:

@@ -106,10 +106,10 @@ def _uncapped() -> ExitStack:
 
 
 def _labelled_as_meant() -> ExitStack:
-    def hopeful(_watch: object, one: watch.Found, _receipt: object, live: Any) -> dict[int, Outcome]:
-        return {intent: Outcome("achieved", "so it was meant") for intent in one.slot.intents if intent in live}
+    def hopeful(_watch: object, one: watch.Found, _receipt: object, _carried: object) -> dict[int, Outcome]:
+        return {intent: Outcome("achieved", "so it was meant") for intent in one.slot.intents}
 
-    def unasked(_connection: object, _slot: Slot, item: Closing, **_: object) -> list[tuple[int, Outcome]]:
+    def unasked(_slot: Slot, item: Closing, **_: object) -> list[tuple[int, Outcome]]:
         return sorted(item.outcomes.items())
 
     return _patched(
@@ -137,6 +137,14 @@ def _rows_beside_steps() -> ExitStack:
     return _patched(mock.patch.object(slot_rows, "_standing_cells", careless))
 
 
+# --- the end: nobody asks again what became of a closed slot --------------------------------------------------
+
+
+def _lost_for_ever() -> ExitStack:
+    """What was lost to a stranger stays lost, whatever a deep reorg makes of the stranger."""
+    return _patched(mock.patch.object(watch.Watch, "_not_lost", lambda *_: []))
+
+
 FAULTS: dict[str, tuple[str, Callable[[], ExitStack]]] = {
     "two live intents of one effect": ("I1", _one_effect_twice),
     "a replacement with another call": ("I2", _another_call),
@@ -147,5 +155,6 @@ FAULTS: dict[str, tuple[str, Callable[[], ExitStack]]] = {
     "labelled as it was meant": ("I6", _labelled_as_meant),
     "one endpoint believed": ("I6", _one_endpoint_believed),
     "rows written beside their steps": ("I7", _rows_beside_steps),
+    "lost and never looked at again": ("end", _lost_for_ever),
 }
 """What is broken → the invariant that must fall, and how to break it."""

@@ -208,6 +208,7 @@ class Reader:
         self._require("end", not still, f"slots still open: {still}")
         live = self.rows("SELECT id, status FROM intents WHERE status IN ('intended', 'live')")
         self._require("end", not live, f"intents still live: {live}")
+        self._effects()
         kept = {
             n: (s, w) for n, s, w in self.rows("SELECT nonce, state, winner_hash FROM slots WHERE state <> 'released'")
         }
@@ -217,3 +218,11 @@ class Reader:
             right = ("final", one.tx.tx_hash) if ours else ("lost", None)
             self._require("end", found == right, f"nonce {one.tx.nonce}: the chain has {one.tx.tx_hash}, we {found}")
         self._require("end", not kept, f"slots of nonces that nobody used: {kept}")
+
+    def _effects(self) -> None:
+        """I1: what was done to an account is what the ledger says was achieved there, as often."""
+        done = Counter(a for one in self._chain.landed() if one.succeeded for a in one.tx.accounts)
+        told = Counter(
+            int(subject, 16) for (subject,) in self.rows("SELECT subject FROM intents WHERE status = 'achieved'")
+        )
+        self._require("I1", done == told, f"done on the chain {dict(done)}, achieved {dict(told)}")

@@ -88,6 +88,15 @@ class Ledger(RuleBasedStateMachine):
         if choice.random() < 0.3:
             self.world.stranger(choice)
 
+    @rule(choice=PICK, accounts=st.lists(st.integers(0, 5), min_size=1, max_size=3))
+    def stranger_undone(self, choice: random.Random, accounts: list[int]) -> None:
+        """A stranger's nonce is final and its effects are planned anew; then a deep reorg lets anybody have it."""
+        self.world.stranger(choice)
+        for planned in ([], [], [], [], accounts):
+            self.block(choice, planned)
+        self.world.chain.reorg(choice.choice((4, 5)), choice, 4)
+        self.blocks(choice)
+
     @rule()
     def rival(self) -> None:
         self.world.rival_ledger()
