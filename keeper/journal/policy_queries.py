@@ -17,6 +17,10 @@ from keeper.journal.slot_schema import offers, slot_attempts, slot_intents, slot
 
 SIMULATED = "simulation: "
 """How a cause begins where the intent's own call failed in simulation; a node that could not say is nobody's fault."""
+HAS_THEM = frozenset({"ACCEPTED", "ALREADY_KNOWN"})
+"""Answers of an endpoint that has the bytes it was offered."""
+SAYS_NOTHING = frozenset({"NODE_UNAVAILABLE", "UNKNOWN"})
+"""Answers that say nothing about the bytes: no connection, a time-out, words no fact knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,10 @@ class PolicyQueries:
             )
 
     def last_answers(self, attempt_ids: Collection[int]) -> dict[int, dict[str, str]]:
-        """Return attempt → endpoint → class of what it last said of it. Who never answered is left out."""
+        """Return attempt → endpoint → class of what it last said of it. Who never answered is left out.
+
+        An endpoint that said it has the bytes is not out of that word by silence or by what nobody understands.
+        """
         query = (
             select(offers.c.attempt_id, offers.c.endpoint, offers.c.answer_class)
             .where(offers.c.attempt_id.in_(list(attempt_ids)), offers.c.answer_class.is_not(None))
@@ -133,7 +140,9 @@ class PolicyQueries:
         said: dict[int, dict[str, str]] = {}
         with self._database.reading() as connection:
             for attempt_id, endpoint, answer in connection.execute(query):
-                said.setdefault(attempt_id, {})[endpoint] = answer
+                before = said.setdefault(attempt_id, {})
+                if not (answer in SAYS_NOTHING and before.get(endpoint) in HAS_THEM):
+                    before[endpoint] = answer
         return said
 
     def gaps(self, sender: str, chain_count: int) -> tuple[int, ...]:

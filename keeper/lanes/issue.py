@@ -14,7 +14,7 @@ from keeper.lanes.choice import Priced, Purse, Room, carriers, choose
 from keeper.lanes.jobs import job_of, serving, stated
 from keeper.lanes.offering import Desk, moment
 from keeper.lanes.ports import Ledger, Signer
-from keeper.lanes.replies import judged, standstill
+from keeper.lanes.replies import standstill
 from keeper.lanes.rescue import Stake
 from keeper.lanes.rules import LaneRules
 from keeper.lanes.signing import SELF_TRANSFER_GAS, Wanted, signed_and_stored
@@ -212,8 +212,7 @@ class Issue:
         """Return why nothing new may be sent, by what endpoints last said of what waits; '' if it may."""
         newest = {a.slot_id: a.id for a in self._ledger.live_attempts(self._signer.address)}
         waiting = {s.id for s in self._ledger.open_slots(self._signer.address) if s.state not in ("mined", "reserved")}
-        said = self._ledger.last_answers([newest[i] for i in waiting & newest.keys()])
-        return standstill([judged(last) for last in said.values()])
+        return standstill(self._desk.said([newest[i] for i in waiting & newest.keys()]).values())
 
     # --- nonces and bytes --------------------------------------------------------------------------
 

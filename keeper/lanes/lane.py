@@ -20,7 +20,7 @@ from keeper.lanes.offering import Desk
 from keeper.lanes.ports import Facts, Ledger, Outlets, Signer
 from keeper.lanes.privacy import Private
 from keeper.lanes.recover import recover
-from keeper.lanes.replies import Said, judged, wants_simulation
+from keeper.lanes.replies import Said, wants_simulation
 from keeper.lanes.rescue import Rescue, Stake, Waiting
 from keeper.lanes.rules import LaneRules
 from keeper.lanes.simulate import Simulation
@@ -61,9 +61,9 @@ class Lane:
         self._simulation = simulation
         self._patience = rules.patience
         self._watch = Watch(ledger, facts, venue, signer, rules.confirmations)
-        desk = Desk(ledger, outlets, signer.address, private)
-        self._rescue = Rescue(ledger, desk, signer, rules, alarms)
-        self.issue = Issue(ledger, desk, signer, venue, rpc, rules, alarms)
+        self._desk = Desk(ledger, outlets, signer.address, private)
+        self._rescue = Rescue(ledger, self._desk, signer, rules, alarms)
+        self.issue = Issue(ledger, self._desk, signer, venue, rpc, rules, alarms)
         self.is_seated = False
         self._is_stuck = False
         self._unsigned_until = 0  # block
@@ -144,10 +144,9 @@ class Lane:
             if attempt.slot_id in siblings:
                 siblings[attempt.slot_id].append(attempt)
         newest = {slot.id: siblings[slot.id][-1].id for slot in self.waiting}
-        answers = self._ledger.last_answers(list(newest.values()))
+        said = self._desk.said(list(newest.values()))
         return [
-            self._judged(slot, tuple(siblings[slot.id]), live, judged(answers.get(newest[slot.id], {})), block)
-            for slot in self.waiting
+            self._judged(slot, tuple(siblings[slot.id]), live, said[newest[slot.id]], block) for slot in self.waiting
         ]
 
     def _judged(

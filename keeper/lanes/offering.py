@@ -3,12 +3,13 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from keeper.chain import Block
 from keeper.journal.slot_records import Answer, Moment, NewOffer, Offer, SlotAttempt
 from keeper.lanes.ports import Ledger, Outlets
 from keeper.lanes.privacy import Berth, Private, moored, parcel_at, shown_at, uncovered_at
+from keeper.lanes.replies import Said, judged
 from keeper.plans import Plan
 from keeper.sending.answers import ACTIONS, AnswerClass
 from keeper.submit.endpoints import Offered
@@ -41,6 +42,11 @@ class Desk:
     def berths(self) -> tuple[Berth, ...]:
         """Return the waiting slots with the block from which each is public; none where nothing is ever private."""
         return () if self._private is None else moored(self._ledger, self._sender, self._private)
+
+    def said(self, attempts: Collection[int]) -> dict[int, Said]:
+        """Return what endpoints last said of each of these attempts, judged; nothing is left out."""
+        last = self._ledger.last_answers(attempts)
+        return {attempt: judged(last.get(attempt, {}), self._outlets.needed) for attempt in attempts}
 
     def offer(self, attempts: Sequence[SlotAttempt], block: Block) -> None:
         """Offer attempts to every usable endpoint, or to the relays those that are private at `block`.

@@ -1,9 +1,11 @@
 """What follows from what endpoints last said of the newest bytes of each waiting nonce. Pure.
 
-Only bytes that no endpoint says it has are judged: where one took them, what another says is its own affair, and a
-single lying endpoint stops nothing. No answer frees a nonce.
+Only bytes that no endpoint says it has are judged: where one took them, what another says is its own affair. What ends
+a call or stops the key must be said by as many as make a fact, for the others may be out of reach: a single lying
+endpoint stops nothing. No answer frees a nonce.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -18,15 +20,21 @@ STANDSTILL: Final[Mapping[Step, str]] = {
     Step.ONE_IN_FLIGHT: "endpoints take one transaction of this key at a time: it is a delegated account",
 }
 """Steps after which nothing new is sent while such an answer is the last word on a waiting nonce."""
+GRAVE: Final = frozenset({Step.CANCEL, Step.REBUILD, *STANDSTILL})
+"""Steps that one endpoint alone does not cause: they end a call, or stop the key."""
 
 
-def judged(last: Mapping[str, str]) -> Said:
+def judged(last: Mapping[str, str], needed: int) -> Said:
     """Return the classes that endpoints (name → class) gave bytes that none of them has, none where one has them.
 
-    Relays are not asked: what one says of bytes it was given proves nothing.
+    A class with a grave step counts where at least `needed` gave one with the same step. Relays are not asked: what one
+    says of bytes it was given proves nothing.
     """
-    said = frozenset(AnswerClass(said) for name, said in last.items() if not is_relay(name))
-    return frozenset() if any(ACTIONS[one].live is Liveness.HERE for one in said) else said
+    said = [AnswerClass(said) for name, said in last.items() if not is_relay(name)]
+    if any(ACTIONS[one].live is Liveness.HERE for one in said):
+        return frozenset()
+    by = Counter(ACTIONS[one].step for one in said)
+    return frozenset(one for one in said if (step := ACTIONS[one].step) not in GRAVE or by[step] >= needed)
 
 
 def wants_sibling(said: Said, kinds: Collection[str]) -> bool:

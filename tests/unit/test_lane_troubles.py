@@ -148,3 +148,24 @@ def test_new_bytes_reach_more_than_the_one_endpoint_that_is_not_resting(world: W
     world.block([1])
     mined(world, 1, [])
     assert len(world.chain.landed()) == 1
+
+
+class StuckForEver(random.Random):
+    """Picks the refusal after which bytes are given up."""
+
+    def choice(self, _seq: object) -> tuple[int, str]:  # type: ignore[override]
+        return -32000, "not enough keccak counters to continue the execution"
+
+
+@pytest.mark.parametrize("had_them", [True, False])
+def test_one_liar_cancels_nothing_while_the_others_are_out_of_reach(world: World, had_them: bool) -> None:
+    """F22: whether they took the bytes before they fell silent or never answered at all."""
+    if not had_them:
+        world.nodes[0].sends = world.nodes[1].sends = "unreachable"
+    world.block([1])
+    world.nodes[0].sends = world.nodes[1].sends = "unreachable"
+    world.nodes[2].sends, world.nodes[2].choice = "refuse", StuckForEver()
+    for _ in range(2):
+        world.chain.mine(random.Random(1), most=0)
+        world.block([])
+    assert ("cancel",) not in world.reader.rows("SELECT kind FROM slot_attempts")

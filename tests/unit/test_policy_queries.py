@@ -114,6 +114,20 @@ def test_the_last_answer_of_each_endpoint_counts(journal):
     assert journal.last_answers([attempt.id, 99]) == {attempt.id: {"a": "ACCEPTED", "b": "NONCE_GAP"}}
 
 
+@pytest.mark.parametrize("later", ["NODE_UNAVAILABLE", "UNKNOWN"])
+def test_silence_takes_back_no_word_of_having_the_bytes_and_a_later_word_does(journal, later):
+    (slot,) = sent(journal, 3, intend(journal, 3, [1]))
+    (attempt,) = journal.siblings(slot.id)
+
+    def say(answer):
+        (offer,) = journal.offering([NewOffer(attempt.id, "a")], moment(4))
+        journal.answered([Answer(offer.id, answer, "")], 1)
+        return journal.last_answers([attempt.id])[attempt.id]["a"]
+
+    assert [say(one) for one in ("ACCEPTED", later, later)] == ["ACCEPTED"] * 3
+    assert [say(one) for one in ("UNDERPRICED", later)] == ["UNDERPRICED", later]
+
+
 def test_a_gap_is_a_released_nonce_below_a_held_one(journal):
     slots = journal.reserve([call(i.id) for i in intend(journal, 1, [1, 2, 3])], 5, moment(1))
     assert journal.gaps(KEY, 5) == ()
