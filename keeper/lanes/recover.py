@@ -8,11 +8,11 @@ import logging
 
 from keeper.chain import Block
 from keeper.errors import ChainError, SigningRefused
-from keeper.journal.lifecycle import CLOSED
 from keeper.journal.reconcile import SignerRecord, SignerView, Stop, reconcile, view_of
 from keeper.journal.slot_records import Release, Slot, SlotAttempt
 from keeper.lanes.offering import moment
 from keeper.lanes.ports import Facts, Ledger, Signer
+from keeper.lanes.watch import AUDIT_DEPTH
 from keeper.signer.records import NONE_FINAL, Grant, LedgerState, SignedBytes
 from keeper.submit.agreement import Agreed
 from keeper.submit.raw import fees_in
@@ -27,16 +27,16 @@ def recover(ledger: Ledger, signer: Signer, facts: Facts, block: Block) -> Grant
         raise ChainError(f"nonce count of {signer.address}: {count}; start again when the endpoints agree")
     slots = ledger.slots_from(signer.address, 0)
     attempts = tuple(attempt for slot in slots for attempt in ledger.siblings(slot.id))
-    grant = signer.hello(_state(ledger, signer.address, slots, attempts, count.answer))
+    grant = signer.hello(_state(ledger, signer.address, slots, attempts, count.answer, block))
     _import(ledger, signer, slots, attempts, count.answer, grant, block)
     _release(ledger, signer.address, grant.watermark, block)
     return grant
 
 
 def _state(
-    ledger: Ledger, sender: str, slots: tuple[Slot, ...], attempts: tuple[SlotAttempt, ...], count: int
+    ledger: Ledger, sender: str, slots: tuple[Slot, ...], attempts: tuple[SlotAttempt, ...], count: int, block: Block
 ) -> LedgerState:
-    final = _final(slots, count)
+    final = _final(slots, ledger.closed_since(sender, block.number - AUDIT_DEPTH), count)
     nonce_of = {slot.id: slot.nonce for slot in slots}
     stored = {slot.id: 0 for slot in slots}
     for attempt in attempts:
@@ -52,12 +52,12 @@ def _state(
     )
 
 
-def _final(slots: tuple[Slot, ...], count: int) -> int:
-    """Return the highest nonce up to which every slot is closed, NONE_FINAL if there is none."""
+def _final(slots: tuple[Slot, ...], audited: tuple[Slot, ...], count: int) -> int:
+    """Return the highest nonce up to which every slot is closed and beyond audit, NONE_FINAL if there is none."""
     if not slots:
         return NONE_FINAL
-    lowest_open = min((s.nonce for s in slots if s.state not in CLOSED), default=max(s.nonce for s in slots) + 1)
-    return min(lowest_open, count) - 1
+    held = (slot.nonce for slot in (*(s for s in slots if s.is_open), *audited))
+    return min(min(held, default=max(s.nonce for s in slots) + 1), count) - 1
 
 
 def _import(

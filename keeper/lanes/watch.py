@@ -15,6 +15,7 @@ from keeper.journal.slot_records import CALLS, Closing, Loss, Mined, Outcome, Sl
 from keeper.lanes.offering import moment
 from keeper.lanes.ports import Facts, Ledger, Signer
 from keeper.plans import Plan
+from keeper.signer.records import NONE_FINAL
 from keeper.submit.agreement import Agreed, Conflict, Reading
 from keeper.venues.base import Venue
 
@@ -48,7 +49,7 @@ class Found:
 
 
 class Watch:
-    """Brings the slots of one lane up to date with the chain. Holds no state."""
+    """Brings the slots of one lane up to date with the chain. Holds only what it last told the signer."""
 
     def __init__(self, ledger: Ledger, facts: Facts, venue: Venue, signer: Signer, confirmations: int) -> None:
         """`confirmations`: blocks on top of the mined one before an outcome is final."""
@@ -57,6 +58,7 @@ class Watch:
         self._venue = venue
         self._signer = signer
         self._confirmations = confirmations
+        self._told = NONE_FINAL  # highest nonce the signer was told to be final
 
     def settle(self, block: Block) -> tuple[Slot, ...]:
         """Note what happened up to `block`; return the slots whose bytes are still waited for, by nonce."""
@@ -66,9 +68,9 @@ class Watch:
             self._alarm(one)
         self._note_mined(found, block)
         self._note_orphaned(found, block)
-        closed = self._close_final(found, block) | self._close_lost(found, block)
-        if closed:
-            self._tell_final()
+        self._close_final(found, block)
+        self._close_lost(found, block)
+        self._tell_final(block)
         return tuple(
             slot for slot in self._ledger.open_slots(self._signer.address) if slot.state not in ("mined", "reserved")
         )
@@ -109,7 +111,7 @@ class Watch:
 
     # --- ends --------------------------------------------------------------------------------------
 
-    def _close_final(self, found: Sequence[Found], block: Block) -> bool:
+    def _close_final(self, found: Sequence[Found], block: Block) -> None:
         deep = []
         for one in found:
             if len(one.receipts) == 1 and one.slot.state != "reserved":
@@ -120,7 +122,6 @@ class Watch:
         closings = [Closing(o.slot.id, r.tx_hash, self._outcomes(o, r, carried)) for o, r in deep]
         if closings:
             self._ledger.final(closings, moment(block))
-        return bool(closings)
 
     def _outcomes(self, one: Found, receipt: Receipt, carried: Mapping[int, Intent]) -> dict[int, Outcome]:
         """Return how each intent of the slot ended, from its own effect in the receipt; none for a cancel."""
@@ -150,18 +151,18 @@ class Watch:
             log.warning("%s: whether it was taken is not known: %s", plan.effect, error)
             return False
 
-    def _close_lost(self, found: Sequence[Found], block: Block) -> bool:
+    def _close_lost(self, found: Sequence[Found], block: Block) -> None:
         """Close slots whose nonce a stranger's transaction used, once that is final and no sibling was found."""
         waiting = [one for one in found if one.slot.state != "mined" and one.is_absent]
         if not waiting:
-            return False
+            return
         depth = max(self._confirmations, LOST_DEPTH)
         (header,) = self._facts.headers([max(block.number - depth, 0)])
         if not isinstance(header, Agreed):
-            return False
+            return
         count = self._facts.nonce(self._signer.address, header.answer)
         if not isinstance(count, Agreed):
-            return False
+            return
         losses = []
         for one in waiting:
             if count.answer > one.slot.nonce:
@@ -170,15 +171,18 @@ class Watch:
                 losses.append(Loss(one.slot.id, count.answer, None, cause))
         if losses:
             self._ledger.lost(losses, moment(block))
-        return bool(losses)
 
-    def _tell_final(self) -> None:
-        """Tell the signer the highest nonce below which everything is final: it signs nothing for those again."""
-        slots = self._ledger.open_slots(self._signer.address)
-        highest = self._ledger.highest_nonce(self._signer.address)
-        lowest_open = min((slot.nonce for slot in slots), default=None if highest is None else highest + 1)
-        if lowest_open:
-            self._signer.final(lowest_open - 1)
+    def _tell_final(self, block: Block) -> None:
+        """Tell the signer the highest nonce up to which all is beyond audit: it signs nothing for those again.
+
+        Not earlier: what a reorg reopens must be replaced or cancelled.
+        """
+        sender = self._signer.address
+        highest = self._ledger.highest_nonce(sender)
+        held = (*self._ledger.open_slots(sender), *self._ledger.closed_since(sender, block.number - AUDIT_DEPTH))
+        lowest = min((slot.nonce for slot in held), default=NONE_FINAL + 1 if highest is None else highest + 1)
+        if lowest - 1 > self._told:
+            self._told = self._signer.final(lowest - 1)
 
     # --- audit -------------------------------------------------------------------------------------
 

@@ -10,12 +10,13 @@ from unittest import mock
 
 import pytest
 
-from keeper.lanes import watch
+from keeper.lanes import recover, watch
 from keeper.lanes.lane import Lane
 from keeper.submit.facts import Facts
 from tests.model.endpoints import Node
 from tests.model.reader import Broken
 from tests.model.world import World
+from tests.signer_desk import GWEI
 
 
 @pytest.fixture
@@ -52,6 +53,33 @@ def test_a_journal_that_could_not_be_written_after_a_signature_is_made_up_for(wo
         assert world.reader.rows("SELECT DISTINCT state FROM slots") == [("reserved",)]
         assert not world.chain.pool  # nothing was offered
         seen_through(world, is_protected=is_protected)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("depth", [watch.AUDIT_DEPTH, 2])
+def test_a_final_nonce_that_a_reorg_frees_can_still_be_cancelled(world: World, depth: int, is_restarted: bool) -> None:
+    """The signer learns what is final only where the audit ends; told as soon as slots close, it refuses for ever."""
+    with mock.patch.object(watch, "AUDIT_DEPTH", depth), mock.patch.object(recover, "AUDIT_DEPTH", depth):
+        mined(world, 1, [1])
+        mined(world, 4, [])
+        if is_restarted:
+            world.restart_keeper()
+            world.block([])
+    assert world.reader.rows("SELECT state FROM slots") == [("final",)]
+    world.chain.base_fee = 60 * GWEI  # above what was offered, below every cap
+    world.chain.reorg(5, random.Random(0))
+    mined(world, 30, [])
+    assert world.reader.rows("SELECT state FROM slots") == [("final" if depth > 2 else "offered",)]
+
+
+def test_what_is_beyond_audit_is_told_to_the_signer_once(world: World) -> None:
+    mined(world, 1, [1])
+    with mock.patch.object(watch.Watch, "_audit", autospec=True):  # sixty quick blocks
+        mined(world, watch.AUDIT_DEPTH, [])
+    (before,) = world.desk.service.orders.status()
+    mined(world, 2, [])
+    (after,) = world.desk.service.orders.status()
+    assert (before["final"], after["final"]) == (2, 3)
 
 
 @pytest.mark.parametrize("method", ["reserve", "sign", "stored", "offering", "answered", "mined", "final"])
