@@ -1,10 +1,10 @@
 """Criteria that most scenarios share, and the protections that most switch off."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from tests.chain.lane_world import LaneKeeper
-from tests.chaos_suite.scenario import require
+from tests.chaos_suite.scenario import Failed, hit, require
 from tests.chaos_suite.stage import Stage
 
 Counted = dict[str, int | float | str]
@@ -51,6 +51,16 @@ def _differ(booked: Mapping[str, int], charged: Mapping[str, int]) -> str:
     """Return the first few hashes whose cost is not the same in both, with both, wei."""
     names = sorted(name for name in booked.keys() | charged.keys() if booked.get(name) != charged.get(name))
     return ", ".join(f"{name} booked {booked.get(name)}, charged {charged.get(name)}" for name in names[:3])
+
+
+def must_fail(part: Callable[[], object], words: str) -> None:
+    """Raise Unhit unless a part of an unprotected run fails with these words."""
+    found = "nothing"
+    try:
+        part()
+    except Failed as failed:
+        found = str(failed)
+    hit(words in found, f"expected it to fail with {words!r}, found {found}")
 
 
 class _NoRescue:

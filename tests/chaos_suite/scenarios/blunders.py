@@ -4,9 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from keeper.chain import Receipt
+from keeper.chain import Block, Receipt
 from keeper.journal.slot_records import Answer, Loss, NewOffer, Offer, SlotAttempt
 from keeper.lanes.offering import moment
+from keeper.lanes.watch import Found
+from keeper.rpc import Rpc
 from keeper.submit.agreement import Agreed, Reading
 from keeper.submit.endpoints import Endpoint, Endpoints
 from keeper.submit.facts import Facts
@@ -80,9 +82,17 @@ def asks_one(stage: Stage, keeper: LaneKeeper, endpoint: str) -> None:
 
 
 def gives_up_unseen(stage: Stage, keeper: LaneKeeper, endpoint: str) -> None:
-    """Declare dead whatever the endpoint does not know right after it took it."""
-    ledger, rpc = keeper.app.journal, stage.rpc_of(endpoint)
-    attempts = {attempt.slot_id: attempt.tx_hash for attempt in ledger.live_attempts()}
-    waiting = [slot for slot in ledger.open_slots() if slot.state == "offered"]
-    unseen = [slot for slot in waiting if rpc.call("eth_getTransactionByHash", attempts[slot.id]) is None]
-    ledger.lost([_dead(slot) for slot in unseen], moment(stage.head()))
+    """Let the keeper take for dead whatever the endpoint does not know, however lately it took it."""
+    rpc = stage.rpc_of(endpoint)
+
+    def close_lost(found: Sequence[Found], block: Block) -> bool:
+        waiting = [one for one in found if one.slot.state == "offered"]
+        unseen = [one.slot for one in waiting if not any(_is_known(rpc, sibling) for sibling in one.siblings)]
+        keeper.app.journal.lost([_dead(slot) for slot in unseen], moment(block))
+        return bool(unseen)
+
+    keeper.lane.fleet.home._watch._close_lost = close_lost  # type: ignore[attr-defined]
+
+
+def _is_known(rpc: Rpc, attempt: SlotAttempt) -> bool:
+    return rpc.call("eth_getTransactionByHash", attempt.tx_hash) is not None

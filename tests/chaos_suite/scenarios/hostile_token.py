@@ -1,19 +1,22 @@
 """Accounts whose collateral fights back, and answers that are merely large: T22, T23."""
 
 import random
-import resource
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
 from keeper.chaos import Bloat, Match
 from keeper.chaos.transactions import PoolTx
+from keeper.lanes.rules import LaneRules
 from keeper.loop import Stages, look
 from keeper.rpc_http import MAX_RESPONSE_BYTES
 from keeper.sending.quarantine import QuarantineRule
-from tests.chain.lane_world import LaneKeeper
+from tests.chain.lane_world import GAS, LaneKeeper
 from tests.chaos_suite.hostile import Hostile, Mode, hostile, left_alone
-from tests.chaos_suite.judge import Counted, accounted
+from tests.chaos_suite.judge import Counted, accounted, must_fail
+from tests.chaos_suite.memory import forget_peak, held, peak
+from tests.chaos_suite.reader import METHOD, grown_by_reading
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.scenarios.outcome import CALM, strike, trader_of
 from tests.chaos_suite.stage import Stage
@@ -26,6 +29,9 @@ TURNS: tuple[Mode, ...] = ("burn gas", "return bomb", "revert bomb")
 SMALL, LARGE = 10, 80
 """MiB of an answer: below and above what the keeper reads of one."""
 TOO_LARGE = f"an answer larger than {MAX_RESPONSE_BYTES >> 20} MiB"
+MOST_READ = 2 * MAX_RESPONSE_BYTES
+UNCAPPED = 1 << 40
+HUGE_GAS = 30_000_000
 MOST_GROWTH = 900 << 20
 """Bytes of memory. The proxy shares the process and holds each answer some five times."""
 
@@ -56,30 +62,33 @@ def always_reverts(*, protected: bool) -> Run:
 
 
 def bombs(*, protected: bool) -> Run:
-    """T23: collateral that burns all gas or answers with megabytes, on the chain or when tried; large node answers."""
+    """T23: collateral that burns all gas or answers with megabytes, on the chain or when tried; large node answers.
+
+    Unprotected: an answer of any size is read, which must fail; then neither keeper nor signer cap a job's gas.
+    """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        with _quarantine(protected):
-            keeper, token = _beset(stage, rng, rng.randint(2, 4))
+        if not protected:
+            must_fail(lambda: _read(stage, cap=UNCAPPED), "more memory for one answer")
+        read = _read(stage)
+        with nullcontext() if protected else _without_gas_cap():
+            keeper, token = _beset(stage, rng, rng.randint(2, 4), None if protected else _without_rule(stage))
             mode, size, tried = rng.choice(TURNS), rng.randint(100_000, 10_000_000), rng.random() < 0.3
-            if not protected:
-                mode, tried = "burn gas", False
             token.turn(mode, size=size, when_tried=tried)
-            before = _peak()
+            forget_peak()
+            before = held()
             _attacked(stage, keeper, token)
             answers = _large_answers(stage, keeper)
-            grown = _peak() - before
+            grown = peak() - before
             require(grown <= MOST_GROWTH, f"expected at most {MOST_GROWTH} bytes more memory, found {grown}")
-            dearest = max(tx.gas for tx in stage.offered())
-            cap = stage.site.rules.gas
-            require(dearest <= cap, f"expected no gas limit above {cap}, found {dearest}")
             token.turn("behave")
             _until_done(stage, keeper)
         return _ended(stage, keeper, token) | {
             "mode": f"{mode}, {size} bytes{', when tried too' if tried else ''}",
-            "dearest_gas_limit": dearest,
+            "dearest_gas_limit": max(tx.gas for tx in stage.offered()),
             "large_answers": answers,
             "memory_growth_bytes": grown,
+            "memory_for_one_answer_bytes": read,
         }
 
     return run
@@ -89,10 +98,26 @@ def _quarantine(protected: bool) -> AbstractContextManager[Any]:
     return nullcontext() if protected else mock.patch("keeper.isolation.barred", lambda *_: {})
 
 
-def _beset(stage: Stage, rng: random.Random, count: int) -> tuple[LaneKeeper, Hostile]:
+def _without_rule(stage: Stage) -> LaneRules:
+    """Let the signer sign as much gas as a block may have a quarter of; return rules that allow it as well."""
+    process = stage.signing.process  # type: ignore[attr-defined]
+    text = process.config.read_text(encoding="utf-8")
+    stage.signing.hang_up()
+    process.stop()
+    process.config.write_text(text.replace(f"max_gas = {GAS}", f"max_gas = {HUGE_GAS}"), encoding="utf-8")
+    process.start()
+    return replace(stage.site.rules, gas=HUGE_GAS)
+
+
+def _without_gas_cap() -> AbstractContextManager[Any]:
+    """Let every transaction have all the gas that the rules allow."""
+    return mock.patch("keeper.lanes.simulate.gas_limit", lambda step, *_: step.gas)
+
+
+def _beset(stage: Stage, rng: random.Random, count: int, rules: LaneRules | None = None) -> tuple[LaneKeeper, Hostile]:
     """Return a keeper before its first block and the token that `count` of the endangered accounts hold."""
     stage.mine(base_fee=CALM)
-    keeper = stage.keeper()
+    keeper = stage.keeper(rules=rules)
     endangered = [plan.subject for plan in look(keeper.world.heads.newest(), keeper.world, Stages()).plans]
     hit(len(endangered) == ENDANGERED, f"expected {ENDANGERED} endangered accounts, found {len(endangered)}")
     return keeper, hostile(stage, rng.sample(endangered, count))
@@ -101,6 +126,7 @@ def _beset(stage: Stage, rng: random.Random, count: int) -> tuple[LaneKeeper, Ho
 def _attacked(stage: Stage, keeper: LaneKeeper, token: Hostile) -> None:
     """Let blocks pass until the hostile accounts are left alone, and as long as they must be."""
     stage.tick(keeper)
+    _require_gas_cap(stage)
     stage.mine(base_fee=CALM)
     others = set(stage.effects()) - set(token.holders)
     wanted = ENDANGERED - len(token.holders)
@@ -120,8 +146,14 @@ def _attacked(stage: Stage, keeper: LaneKeeper, token: Hostile) -> None:
     require(
         left_alone(keeper) <= set(token.holders), f"expected only the hostile left alone, found {left_alone(keeper)}"
     )
+    _require_gas_cap(stage)
     require(left <= left_alone(keeper), f"expected {sorted(left)} left alone, found {sorted(left_alone(keeper))}")
     stage.settle(keeper)
+
+
+def _require_gas_cap(stage: Stage) -> None:
+    dearest, cap = max(tx.gas for tx in stage.offered()), stage.site.rules.gas
+    require(dearest <= cap, f"expected no gas limit above {cap}, found {dearest}")
 
 
 def _about(stage: Stage, token: Hostile) -> list[PoolTx]:
@@ -157,9 +189,14 @@ def _large_answers(stage: Stage, keeper: LaneKeeper) -> int:
     return found
 
 
-def _peak() -> int:
-    """Return the most memory this process has held, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _read(stage: Stage, cap: int | None = None) -> int:
+    """Let a keeper's process read a large answer; return by how much it grew, bytes. `cap` instead of the keeper's."""
+    fault = strike(stage, Bloat(LARGE), Match(methods=(METHOD,)))
+    grown = grown_by_reading(stage.proxy.url, cap)
+    hit(stage.proxy.hits(fault) == 1, f"expected an answer of {LARGE} MiB, found {stage.proxy.hits(fault)}")
+    stage.proxy.remove(fault)
+    require(grown <= MOST_READ, f"expected at most {MOST_READ} bytes more memory for one answer, found {grown}")
+    return grown
 
 
 def _ended(stage: Stage, keeper: LaneKeeper, token: Hostile) -> Counted:

@@ -152,11 +152,11 @@ def unknown_after_accept(*, protected: bool) -> Run:
         ]
         stage.tick(keeper)
         hit(stage.proxy.hits(unknown[1]) == count, f"expected {count} accepted and forgotten by b")
-        if protected:
-            keeper.settle()
-        else:
+        if not protected:
             gives_up_unseen(stage, keeper, "b")
-            stage.tick(keeper)
+        keeper.settle()
+        states = keeper.slots()
+        require(dict(states) == {"offered": count}, f"expected {count} waited for as before, found {dict(states)}")
         signed = {nonce: len(found) for nonce, found in siblings(stage).items()}
         require(
             sorted(signed) == list(range(stage.first_nonce, stage.first_nonce + count)) and set(signed.values()) == {1},

@@ -5,18 +5,19 @@ import queue
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from keeper.chaos import ChaosProxy, Fault, Reset, Status, Truncate
-from keeper.errors import KeeperError
+from keeper.errors import ChainError, KeeperError
 from keeper.heads import Head, Heads
 from keeper.loop import Tick, run
 from tests.chain.lane_world import LaneKeeper
 from tests.chaos_suite.judge import accounted
+from tests.chaos_suite.memory import held
 from tests.chaos_suite.scenario import Failed, Figures, Run, hit, require
 from tests.chaos_suite.stage import PATIENCE_S, Stage
 
@@ -24,6 +25,9 @@ OUTAGES = 20
 SETTLED_AFTER = 5
 """Outages after which everything that is made once exists."""
 POLL_S = 0.01
+MOST_WATCHERS = 8
+MOST_GROWTH = 48 << 20
+"""Bytes from the sixth outage to the twentieth: a leak of four MiB an outage is found."""
 SLACK = 100
 """Of the keeper's objects: caches come and go, but a leak of a few an outage is found."""
 KINDS = (Reset(), Status(502), Status(503), Truncate(0.3))
@@ -33,7 +37,7 @@ KINDS = (Reset(), Status(502), Status(503), Truncate(0.3))
 class Counted:
     """Heads that count how often the loop was given each block."""
 
-    heads: Heads
+    heads: Any
     given: Counter[int] = field(default_factory=Counter)
 
     def follow(self) -> Iterator[Head]:
@@ -45,12 +49,32 @@ class Counted:
         return getattr(self.heads, name)
 
 
+class FollowedAnew:
+    """Heads whose follower subscribes once more after each error, without ending what it had: Morpho's watcher."""
+
+    def __init__(self, heads: Heads, again: Callable[[], None]) -> None:
+        self._heads, self._again = heads, again
+        self._polled = heads._new
+        heads._new = self._new  # type: ignore[method-assign]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._heads, name)
+
+    def _new(self) -> Head | None:
+        try:
+            return self._polled()
+        except ChainError:
+            self._again()
+            raise
+
+
 @dataclass
 class Running:
     """A keeper's loop in a thread of its own, and what it finished."""
 
     keeper: LaneKeeper
     heads: Counted
+    anew: bool  # on an error of the node
     done: "queue.SimpleQueue[int]" = field(default_factory=queue.SimpleQueue)
     errors: list[str] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
@@ -58,11 +82,16 @@ class Running:
     def watch(self) -> None:
         """Begin to follow the chain; what follows it already goes on."""
         app = self.keeper.app
-        heads = Counted(Heads(app.rpc, POLL_S, app.stop.wait, PATIENCE_S), self.heads.given)
+        polled = Heads(app.rpc, POLL_S, app.stop.wait, PATIENCE_S)
+        heads = Counted(FollowedAnew(polled, self._once_more) if self.anew else polled, self.heads.given)
         world = replace(self.keeper.world, heads=heads)
         thread = threading.Thread(target=run, args=(world, self._ticked, self._failed), name="loop")
         self.threads.append(thread)
         thread.start()
+
+    def _once_more(self) -> None:
+        if len(self.threads) < MOST_WATCHERS:
+            self.watch()
 
     def _ticked(self, tick: Tick) -> None:
         self.done.put(tick.head.block.number)
@@ -81,8 +110,8 @@ class Running:
 
 
 @contextmanager
-def _following(keeper: LaneKeeper) -> Iterator[Running]:
-    running = Running(keeper, Counted(keeper.world.heads))
+def _following(keeper: LaneKeeper, *, anew: bool) -> Iterator[Running]:
+    running = Running(keeper, Counted(keeper.world.heads), anew)
     running.watch()
     try:
         yield running
@@ -93,17 +122,18 @@ def _following(keeper: LaneKeeper) -> Iterator[Running]:
 
 
 def flapping(*, protected: bool) -> Run:
-    """T15: the node is gone for an instant, twenty times in a row. Unprotected, each outage leaves one more watcher."""
+    """T15: the node is gone for an instant, twenty times in a row.
+
+    Unprotected: after a failed poll the chain is followed anew, while what followed it goes on.
+    """
 
     def run_it(stage: Stage, rng: random.Random) -> Figures:
         keeper = stage.keeper(most=rng.randint(1, 3))
-        with _following(keeper) as running:
+        with _following(keeper, anew=not protected) as running:
             running.until(stage.start.number)
             hits, sizes = 0, []
             for outage in range(OUTAGES):
                 hits += _outage(stage.proxy, stage, rng)
-                if not protected:
-                    running.watch()
                 running.until(stage.mine().number)
                 _require_one_each(running.heads.given)
                 if outage in (SETTLED_AFTER, OUTAGES - 1):
@@ -117,6 +147,7 @@ def flapping(*, protected: bool) -> Run:
             "requests_met": hits,
             "blocks": len(running.heads.given),
             "most_handlers_a_block": max(running.heads.given.values()),
+            "memory_growth_bytes": sizes[-1].memory - sizes[0].memory,
             "objects_first": sizes[0].objects,
             "objects_last": sizes[-1].objects,
         }
@@ -146,6 +177,7 @@ class Held:
     objects: int  # of the keeper's own types, the proxy's left out
     threads: int
     files: int
+    memory: int  # bytes of the process, the proxy in it
 
 
 def _held() -> Held:
@@ -153,12 +185,14 @@ def _held() -> Held:
     kinds = Counter(str(type(thing).__module__) for thing in gc.get_objects())
     ours = sum(count for module, count in kinds.items() if module.startswith("keeper.") and "chaos" not in module)
     files = Path("/proc/self/fd")
-    return Held(ours, threading.active_count(), len(list(files.iterdir())) if files.exists() else 0)
+    return Held(ours, threading.active_count(), len(list(files.iterdir())) if files.exists() else 0, held())
 
 
 def _require_flat(sizes: list[Held]) -> None:
     first, last = sizes[0], sizes[-1]
     grown = f"{first.objects} to {last.objects} objects"
     require(last.objects <= first.objects + SLACK, f"expected memory flat, found {grown}")
+    more = last.memory - first.memory
+    require(more <= MOST_GROWTH, f"expected at most {MOST_GROWTH} bytes more memory, found {more}")
     require(last.threads <= first.threads, f"expected as many threads, found {first.threads} to {last.threads}")
     require(last.files <= first.files + 2, f"expected as many open files, found {first.files} to {last.files}")
