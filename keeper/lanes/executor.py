@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 TIP_BLOCKS = 5
 """Recent blocks whose median tips make the market."""
+LEAD, LEAD_S = 3, 120
+"""Blocks and seconds of block time by which one endpoint may well be the first to have a block."""
 
 
 class LaneExecutor:
@@ -52,6 +54,7 @@ class LaneExecutor:
         signer, '' for nothing."""
         self._rpc = rpc
         self._ledger = ledger
+        self._facts = facts
         self._stake = stake
         self._outlets = outlets
         self._alarm = alarm
@@ -66,11 +69,15 @@ class LaneExecutor:
         ]
         self.fleet = Fleet(lanes, self._alarms)
         self._block: Block | None = None  # the last one settled
+        self._is_astray = False  # the endpoint that is read from is far ahead of the others
 
     def settle(self, block: Block) -> int:
-        """Bring every slot up to date with the chain at `block` and see waiting ones through; return how many wait."""
+        """Bring every slot up to date with the chain at `block` and see waiting ones through; return how many wait.
+
+        Where too few endpoints have reached `block`, what they have reached is gone by: depths, deadlines, windows.
+        """
         self._alarms.begin()
-        self._block = block
+        self._block = block = self._reached(block)
         try:
             lanes = self.fleet.act(self.fleet.lanes, lambda lane: lane.recover(block))
         finally:  # a signer may have died and been started again just now
@@ -82,6 +89,18 @@ class LaneExecutor:
             market = self._market(block)
             self.fleet.act(late, lambda lane: lane.carry_on(market, block))
         return sum(len(lane.waiting) for lane in lanes)
+
+    def _reached(self, told: Block) -> Block:
+        """Return the block to go by: `told` by the endpoint that is read from, unless too few others are that far."""
+        reached = self._facts.probe(told) or told
+        self._is_astray = told.number - reached.number > LEAD or told.timestamp - reached.timestamp > LEAD_S
+        if self._is_astray:
+            self._alarms.tell(
+                f"chain.rpc_url: expected a head that others have reached, found block {told.number} at "
+                f"{told.timestamp} s where enough of chain.rpc_urls are at block {reached.number}, {reached.timestamp} "
+                "s, which is gone by; look at the endpoints"
+            )
+        return reached
 
     def status(self) -> dict[str, object]:
         """Return what an operator should see of sending; safe to call from another thread."""
@@ -112,7 +131,7 @@ class LaneExecutor:
         """Simulate, sign, store and offer new intents; each one ends with a nonce or closed with its cause."""
         if not intents:
             return
-        head = replace(head, block=self._rpc.block())  # a tick may outlast blocks; what counts is where it will land
+        head = replace(head, block=self._newest())  # a tick may outlast blocks; what counts is where it will land
         home, stakes = self.fleet.home, [self._stake(intent.plan) for intent in intents]
         intents = home.issue.by_priority(intents, stakes, head.block)
         with stage("simulate"):
@@ -125,6 +144,9 @@ class LaneExecutor:
             with stage("simulate"):
                 limits = {home.address: simulated.gas, **self._elsewhere(sound, head)}
             self.send(sound, self._market(head.block), head.block, limits, stage)
+
+    def _newest(self) -> Block:
+        return self._block if self._is_astray and self._block else self._rpc.block()
 
     def _elsewhere(self, intents: Sequence[Intent], head: Head) -> dict[str, Mapping[int, int]]:
         """Return, for each key but the home key, the gas limits of what succeeds from its address, behind what waits on

@@ -112,12 +112,12 @@ class Watch:
     # --- ends --------------------------------------------------------------------------------------
 
     def _close_final(self, found: Sequence[Found], block: Block) -> None:
-        deep = []
-        for one in found:
-            if len(one.receipts) == 1 and one.slot.state != "reserved":
-                (receipt,) = one.receipts
-                if receipt.block_number + self._confirmations <= block.number:
-                    deep.append((one, receipt))
+        """Close slots with enough blocks on top of theirs, where enough endpoints have the last of these."""
+        mined = [(one, one.receipts[0]) for one in found if len(one.receipts) == 1 and one.slot.state != "reserved"]
+        last = {one.slot.id: receipt.block_number + self._confirmations for one, receipt in mined}
+        heights = sorted({height for height in last.values() if height <= block.number})
+        headers = dict(zip(heights, self._facts.headers(heights), strict=True))
+        deep = [(one, r) for one, r in mined if isinstance(headers.get(last[one.slot.id]), Agreed)]
         carried = {intent.id: intent for intent in self._ledger.intents_of([one.slot.id for one, _ in deep])}
         closings = [Closing(o.slot.id, r.tx_hash, self._outcomes(o, r, carried)) for o, r in deep]
         if closings:

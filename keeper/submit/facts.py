@@ -72,21 +72,27 @@ class Facts:
         behind = {name: "does not have the block" for name, block in answers.items() if block is None}
         return agree(there, self._needed, {**behind, **faults})
 
-    def probe(self) -> int | None:
-        """Ask every endpoint, wrong ones too, for its newest block; return the height enough of them have reached.
+    def probe(self, told: Block) -> Block | None:
+        """Ask the endpoints for their newest blocks; return `told` if enough have reached its number and its time.
 
-        So one endpoint that tells of blocks nobody else has does not make the others lag. None: too few answered.
+        Else the newest of theirs that enough have: one endpoint that tells of blocks nobody else has, or of a time that
+        has not come, neither hurries us nor makes the others late. None: too few answered.
         """
         items: list[Item] = [("eth_getBlockByNumber", ("latest", False))]
-        answers, _ = self._read(items, lambda said: block_of(_table(said[0])), self._endpoints.names)
+        answers, _ = self._read(items, lambda said: block_of(_table(said[0])))
         for name, block in answers.items():
             self._endpoints.health(name).at_head(block.number)
-        heights = sorted((block.number for block in answers.values()), reverse=True)
-        if len(heights) < self._needed:
+        if len(answers) < self._needed:
             return None
+        rank = self._needed - 1
+        number = sorted((block.number for block in answers.values()), reverse=True)[rank]
+        timestamp = sorted((block.timestamp for block in answers.values()), reverse=True)[rank]
         for name in self._endpoints.names:
-            self._endpoints.health(name).lags_behind(heights[self._needed - 1])
-        return heights[self._needed - 1]
+            self._endpoints.health(name).lags_behind(number)
+        there = [one for one in (told, *answers.values()) if one.number <= number and one.timestamp <= timestamp]
+        if told in there:
+            return told
+        return max(there, key=lambda one: one.number, default=None)
 
     # --- asking ------------------------------------------------------------------------------------
 

@@ -77,6 +77,6 @@ def test_what_a_reorg_took_away_is_no_fact_any_more(node: Anvil, rpc: Rpc) -> No
 
 def test_a_node_of_another_chain_states_no_facts(node: Anvil, rpc: Rpc) -> None:
     endpoints, facts = pool(node, rpc.chain_id() + 1)
-    assert facts.probe() is None
+    assert facts.probe(rpc.block()) is None
     assert [view.wrong_chain for view in endpoints.views()] == [rpc.chain_id()] * 2
     assert endpoints.usable(urgent=True) == ()

@@ -92,7 +92,7 @@ class Node:
             case "eth_chainId":
                 return hex(CHAIN + (self.reads == "other chain"))
             case "eth_getBlockByNumber":
-                return model.header(links, int(params[0], 16))
+                return model.header(links, len(links) - 1 if params[0] == "latest" else int(params[0], 16))
             case "eth_getTransactionCount":
                 found = model.nonce_at(links, params[1]["blockHash"])
                 if self.reads == "nonce back" and isinstance(found, str):

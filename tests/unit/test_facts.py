@@ -8,6 +8,7 @@ import pytest
 
 from keeper.chain import Block
 from keeper.rpc import Rpc
+from keeper.rpc_records import block_of
 from keeper.submit.agreement import Agreed, Conflict, Unanswered, agree, agree_or_lag
 from keeper.submit.endpoints import Endpoint, Endpoints
 from keeper.submit.facts import Facts
@@ -199,7 +200,7 @@ def test_another_chain_behind_the_same_url_is_found_left_out_and_taken_back(node
     assert endpoints.views()[0].wrong_chain == 1
     assert endpoints.usable(urgent=True) == ("b",)
     tell(nodes[0], eth_chainId=hex(CHAIN))
-    assert facts.probe() == 9
+    assert facts.probe(block) == block
     assert set(endpoints.usable(urgent=True)) == {"a", "b"}
 
 
@@ -208,7 +209,7 @@ def test_lag_is_behind_what_enough_have_reached_so_one_boaster_makes_nobody_late
     nodes[0].answers["eth_getBlockByNumber"] = headers(10**9)
     nodes[2].answers["eth_getBlockByNumber"] = headers(6)
     facts, endpoints = over(nodes)
-    assert facts.probe() == 9
+    assert facts.probe(block_of(header(10**9))) == block_of(header(9))
     assert [view.lag for view in endpoints.views()] == [0, 0, 3]
     assert endpoints.usable(urgent=True) == ("a", "b", "c")
 
@@ -216,7 +217,18 @@ def test_lag_is_behind_what_enough_have_reached_so_one_boaster_makes_nobody_late
 def test_too_few_heads_are_no_height(nodes: list[LyingNode]) -> None:
     tell(nodes[0], eth_getBlockByNumber=None)
     tell(nodes[1], eth_getBlockByNumber=Refuse(-32000, "header not found"))
-    assert over(nodes)[0].probe() is None
+    assert over(nodes)[0].probe(block_of(header(9))) is None
+
+
+def test_a_head_is_gone_by_where_enough_have_reached_its_number_and_its_time(nodes: list[LyingNode]) -> None:
+    facts, _ = over(nodes)
+    nodes[2].answers["eth_getBlockByNumber"] = headers(6)  # one of three lags
+    for number in (5, 9):
+        assert facts.probe(block_of(header(number))) == block_of(header(number))
+    assert facts.probe(block_of(header(10))) == block_of(header(9))
+    ahead_of_time = header(9, timestamp=hex(1000 + 12 * 9 + 1))
+    nodes[0].answers["eth_getBlockByNumber"] = lambda _: ahead_of_time
+    assert facts.probe(block_of(ahead_of_time)) == block_of(header(9))
 
 
 def test_headers_that_differ_at_one_height_are_a_conflict(nodes: list[LyingNode]) -> None:

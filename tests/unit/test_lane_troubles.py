@@ -6,6 +6,7 @@ The same model world as tests/property/test_ledger_machine.py; each protection i
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -197,3 +198,29 @@ def test_one_liar_cancels_nothing_while_the_others_are_out_of_reach(world: World
         world.chain.mine(random.Random(1), most=0)
         world.block([])
     assert ("cancel",) not in world.reader.rows("SELECT kind FROM slot_attempts")
+
+
+@pytest.mark.parametrize("is_protected", [True, False])
+def test_the_endpoint_that_is_read_from_alone_ends_nothing(world: World, is_protected: bool) -> None:
+    """It tells of a block nobody else has: no depth, no deadline and no window of time rests on that."""
+    world.block([1])
+    mined(world, 1, [])
+    world.block([2])
+    told = world.head.block
+    ahead = mock.patch.object(world.head, "block", lambda *at: replace(told(*at), number=500, timestamp=10**6))
+    with ahead, nullcontext() if is_protected else mock.patch.object(Facts, "probe", lambda *_: None):
+        world.block([])
+    assert ("final",) not in world.reader.rows("SELECT state FROM slots")
+    assert (("cancel",) in world.reader.rows("SELECT kind FROM slot_attempts")) is not is_protected
+    seen_through(world, is_protected=True)
+    assert not world.keeper.lane.status()["alarms"]
+
+
+def test_what_is_sent_beside_a_head_that_nobody_else_has_goes_by_what_others_have_reached(world: World) -> None:
+    world.block([])
+    told = world.head.block
+    with mock.patch.object(world.head, "block", lambda *at: replace(told(*at), number=500, timestamp=10**6)):
+        world.block([1])
+        alarms = world.keeper.lane.status()["alarms"]
+    assert "found block 500 at 1000000 s" in str(alarms)
+    assert world.reader.rows("SELECT opened_block FROM slots") == [(world.chain.head.number,)]
