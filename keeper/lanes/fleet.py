@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 
-from keeper.errors import KeeperError, SignerUnreachable, SigningRefused
+from keeper.errors import ChainError, KeeperError, SignerUnreachable, SigningRefused
 from keeper.lanes.alarms import Alarms
 from keeper.lanes.lane import Lane
 
@@ -26,9 +26,10 @@ class Fleet:
         return self.lanes[0]
 
     def act(self, lanes: Sequence[Lane], do: Callable[[Lane], None]) -> list[Lane]:
-        """Do it on each of `lanes`; return those where it succeeded. One without its signer is told and passed over.
+        """Do it on each of `lanes`; return those where it succeeded. One without its signer is told and passed over, as
+        is one that has not recovered for the chain's sake: endpoints that disagree on its nonces alone.
 
-        Raises its error where no lane has a signer, and at once whatever is no signer's affair: journal or chain.
+        Raises its error where no lane has a signer, and at once whatever concerns all lanes: journal or chain.
         """
         done: list[Lane] = []
         failed: list[tuple[Lane, KeeperError]] = []
@@ -37,6 +38,10 @@ class Fleet:
                 do(lane)
                 done.append(lane)
             except (SignerUnreachable, SigningRefused) as error:
+                failed.append((lane, error))
+            except ChainError as error:
+                if lane.is_seated:
+                    raise
                 failed.append((lane, error))
         if failed and not any(lane.is_seated for lane in self.lanes):
             raise failed[0][1]

@@ -56,6 +56,7 @@ class Lane:
     ) -> None:
         self._ledger = ledger
         self._facts = facts
+        self._alarms = alarms
         self._signer = signer
         self._stake = stake
         self._simulation = simulation
@@ -77,7 +78,7 @@ class Lane:
         """Keep the lease, or take it and make ledger and signer agree. Raises SignerUnreachable, SigningRefused."""
         with self._seated():
             if not (self.is_seated and self._renewed()):
-                recover(self._ledger, self._signer, self._facts, block)
+                recover(self._ledger, self._signer, self._facts, block, self._alarms)
                 self.is_seated = True
 
     def watch(self, block: Block) -> None:

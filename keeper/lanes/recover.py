@@ -10,6 +10,7 @@ from keeper.chain import Block
 from keeper.errors import ChainError, SigningRefused
 from keeper.journal.reconcile import SignerRecord, SignerView, Stop, reconcile, view_of
 from keeper.journal.slot_records import Release, Slot, SlotAttempt
+from keeper.lanes.alarms import Alarms
 from keeper.lanes.offering import moment
 from keeper.lanes.ports import Facts, Ledger, Signer
 from keeper.lanes.watch import AUDIT_DEPTH
@@ -20,11 +21,14 @@ from keeper.submit.raw import fees_in
 log = logging.getLogger(__name__)
 
 
-def recover(ledger: Ledger, signer: Signer, facts: Facts, block: Block) -> Grant:
+def recover(ledger: Ledger, signer: Signer, facts: Facts, block: Block, alarms: Alarms) -> Grant:
     """Make ledger and signer agree. Raises SigningRefused with the command to run when they cannot both be right."""
-    count = facts.nonce(signer.address, block)
+    count = facts.nonce_without_dissent(signer.address, block)
     if not isinstance(count, Agreed):
-        raise ChainError(f"nonce count of {signer.address}: {count}; start again when the endpoints agree")
+        raise ChainError(f"nonce count of {signer.address}: {count}; asked again at the next block")
+    if count.aside:
+        liars = ", ".join(count.aside)
+        alarms.tell(f"{liars}: another nonce count of {signer.address} than {count.answer}, set aside; replace it")
     slots = ledger.slots_from(signer.address, 0)
     attempts = tuple(attempt for slot in slots for attempt in ledger.siblings(slot.id))
     grant = signer.hello(_state(ledger, signer.address, slots, attempts, count.answer, block))

@@ -13,6 +13,7 @@ class Agreed(Generic[T]):
 
     answer: T
     by: tuple[str, ...]
+    aside: tuple[str, ...] = ()  # who was not heard, for it contradicts all others on end
 
 
 @dataclass(frozen=True, slots=True)

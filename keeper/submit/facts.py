@@ -5,6 +5,7 @@ id in the same request, for a name may lead to another chain's node after a fail
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from keeper.chain import Block, Receipt
@@ -14,6 +15,7 @@ from keeper.rpc_http import TOO_MANY
 from keeper.rpc_records import block_of, receipt_of
 from keeper.sending.answers import AnswerClass, classify
 from keeper.submit.agreement import Agreed, Reading, Unanswered, agree, agree_or_lag
+from keeper.submit.dissent import Dissent
 from keeper.submit.endpoints import Endpoints
 from keeper.submit.fanout import MALFORMED
 
@@ -25,6 +27,7 @@ class Facts:
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
         self._needed = endpoints.needed
+        self._dissent = Dissent(endpoints.needed)
 
     def receipts(self, hashes: Sequence[str]) -> tuple[Reading[Receipt | None], ...]:
         """Return each transaction's receipt, from enough endpoints and in a block they have at its height.
@@ -51,11 +54,22 @@ class Facts:
 
     def nonce(self, address: str, block: Block) -> Reading[int]:
         """Return the transactions `address` has sent by the end of exactly this block (EIP-1898), not of its height."""
-        pinned = {"blockHash": block.hash, "requireCanonical": True}
-        answers, faults = self._read(
-            [("eth_getTransactionCount", (address, pinned))], lambda said: int(_told(said[0]), 16)
-        )
+        answers, faults = self._counts(address, block)
         return agree(answers, self._needed, faults)
+
+    def nonce_without_dissent(self, address: str, block: Block) -> Reading[int]:
+        """As `nonce`, without those that were outvoted for blocks on end: one of several must not stop a key for ever.
+
+        Of one block, so nobody says otherwise because it lags. Nothing may be declared dead by it.
+        """
+        answers, faults = self._counts(address, block)
+        aside = self._dissent.aside(address, block.number, answers)
+        reading = agree({name: a for name, a in answers.items() if name not in aside}, self._needed, faults)
+        return replace(reading, aside=aside) if isinstance(reading, Agreed) else reading
+
+    def _counts(self, address: str, block: Block) -> tuple[dict[str, int], dict[str, str]]:
+        pinned = {"blockHash": block.hash, "requireCanonical": True}
+        return self._read([("eth_getTransactionCount", (address, pinned))], lambda said: int(_told(said[0]), 16))
 
     def headers(self, numbers: Sequence[int]) -> tuple[Reading[Block], ...]:
         """Return the canonical block at each height."""

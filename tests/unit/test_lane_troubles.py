@@ -13,6 +13,7 @@ import pytest
 
 from keeper.lanes import recover, watch
 from keeper.lanes.lane import Lane
+from keeper.submit.dissent import PERSISTENT
 from keeper.submit.facts import Facts
 from tests.model.endpoints import Node
 from tests.model.reader import Broken
@@ -213,7 +214,7 @@ def test_the_endpoint_that_is_read_from_alone_ends_nothing(world: World, is_prot
     assert ("final",) not in world.reader.rows("SELECT state FROM slots")
     assert (("cancel",) in world.reader.rows("SELECT kind FROM slot_attempts")) is not is_protected
     seen_through(world, is_protected=True)
-    assert not world.keeper.lane.status()["alarms"]
+    assert not alarms(world)
 
 
 def test_what_is_sent_beside_a_head_that_nobody_else_has_goes_by_what_others_have_reached(world: World) -> None:
@@ -221,6 +222,27 @@ def test_what_is_sent_beside_a_head_that_nobody_else_has_goes_by_what_others_hav
     told = world.head.block
     with mock.patch.object(world.head, "block", lambda *at: replace(told(*at), number=500, timestamp=10**6)):
         world.block([1])
-        alarms = world.keeper.lane.status()["alarms"]
-    assert "found block 500 at 1000000 s" in str(alarms)
+        assert "found block 500 at 1000000 s" in str(alarms(world))
     assert world.reader.rows("SELECT opened_block FROM slots") == [(world.chain.head.number,)]
+
+
+@pytest.mark.parametrize("is_protected", [True, False])
+def test_one_of_three_endpoints_stops_no_start_for_ever(world: World, is_protected: bool) -> None:
+    world.block([1])
+    mined(world, 4, [])
+    world.nodes[2].reads = "nonce back"
+    world.keeper.die()
+    world.keeper = world._started()
+    with nullcontext() if is_protected else mock.patch.object(Facts, "nonce_without_dissent", Facts.nonce):
+        mined(world, PERSISTENT - 1, [])
+        assert "endpoints disagree" in world.said[-1] and "c says" in world.said[-1]
+        mined(world, 1, [2])
+        assert any("c: another nonce count" in str(told) for told in alarms(world)) is is_protected
+        mined(world, 3, [])
+    assert (len(world.chain.landed()) == 2) is is_protected
+
+
+def alarms(world: World) -> list[object]:
+    found = world.keeper.lane.status()["alarms"]
+    assert isinstance(found, list)
+    return found
