@@ -16,6 +16,7 @@ JSON = "application/json"
 MAX_BODY = 64 << 20
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing sends RST
 BAD_GATEWAY = 502
+BAD_REQUEST = 400
 
 
 class HttpDesk:
@@ -38,6 +39,8 @@ class HttpDesk:
             parcel = self._desk.receive(endpoint, await request.read(), "http")
         except Unparsable:
             return web.json_response(PARSE_ERROR)
+        except ConnectionResetError:  # it hung up, or died, in the middle of its request
+            return web.Response(status=BAD_REQUEST)
         try:
             return await self._answered(request, parcel)
         except RpcUnreachable as e:

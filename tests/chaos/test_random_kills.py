@@ -1,11 +1,15 @@
-"""A few of the random kill points of tests/chaos/kills.py, one for each kind of step; `kills.py 200` runs them all."""
+"""SIGKILL of a keeper with fifty in flight, at the five fault points of a ledger; random ones: `make chaos`, kills."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
-import kills
 import pytest
 
-from tests.chaos_suite.world import Worlds
+from keeper.demo.transactions import GWEI
+from tests.chaos_suite.killing import Point
+from tests.chaos_suite.scenarios.kills import NAMED, killed
+from tests.chaos_suite.stage import staged
+from tests.chaos_suite.world import ENDANGERED, Worlds
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +18,9 @@ def worlds() -> Iterator[Worlds]:
         yield opened
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_nothing_is_done_twice_and_nothing_forgotten(worlds: Worlds, seed: int) -> None:
-    figures = kills.run(seed, worlds)
-    assert figures["liquidated"] == 50
+@pytest.mark.parametrize("point", NAMED.values(), ids=NAMED)
+def test_nothing_is_done_twice_and_nothing_forgotten(worlds: Worlds, tmp_path: Path, point: Point) -> None:
+    with worlds.undone("curie") as site, staged(site, tmp_path, seed=1, geth_pool=True) as on:
+        figures = killed(on, point, GWEI)
+    assert figures["liquidated"] == ENDANGERED
     assert figures["reverted"] == 0

@@ -10,8 +10,9 @@ before with the same sources, from `build/chaos.jsonl`.
 
 The parts: `world.py` (venues with endangered accounts, built once per worker: "curie", and "reference" of
 `reference_site.py`), `judge.py` (shared criteria), `rival.py` (a stranger's key), `hostile.py` (a collateral that
-fights back), `stage.py` (one run: proxy, signer process, keepers, what is counted), `scenario.py` (what a scenario is),
-`once.py` (one run, judged), `workers.py`, `results.py`, `table.py` (every scenario).
+fights back), `stage.py` (one run: proxy, signer process, keepers, what is counted), `killing.py` (a keeper in a process
+of its own that ends by SIGKILL), `scenario.py` (what a scenario is), `once.py` (one run, judged), `workers.py`,
+`results.py`, `table.py` (every scenario).
 
 How to add one
 --------------

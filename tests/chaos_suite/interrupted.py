@@ -1,43 +1,32 @@
-"""Something that happens in the middle of a keeper's work: it dies, or sleeps while the world goes on."""
+"""Something that happens in the middle of a keeper's work: its disk is full, it sleeps while the world goes on."""
 
 from collections.abc import Callable
 from typing import Any, Literal
 
 from tests.chain.lane_world import LaneKeeper
-from tests.chaos_suite.scenario import hit
 from tests.chaos_suite.stage import Stage
 
 When = Literal["before", "after"]
 MOST_BLOCKS = 8
 
 
-class Crash(BaseException):
-    """The process is gone; nothing in the keeper catches it."""
-
-
-def die() -> None:
-    raise Crash
-
-
 class Interrupted:
     """A part of a keeper (its ledger, its signer) at one of whose calls something happens, once.
 
-    `when` says whether that is before the call has done anything or after all of it is done. It waits for `armed`.
+    `when` says whether that is before the call has done anything or after all of it is done.
     """
 
-    def __init__(
-        self, part: Any, method: str, when: When, happens: Callable[[], None] = die, *, armed: bool = True
-    ) -> None:
+    def __init__(self, part: Any, method: str, when: When, happens: Callable[[], None]) -> None:
         self._part, self._method, self._when, self._happens = part, method, when, happens
-        self.armed = armed
+        self._waits = True
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._part, name)
-        return self._interrupted(real) if name == self._method and self.armed else real
+        return self._interrupted(real) if name == self._method and self._waits else real
 
     def _interrupted(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
-            self.armed = False
+            self._waits = False
             if self._when == "before":
                 self._happens()
             answer = real(*given, **named)
@@ -46,21 +35,6 @@ class Interrupted:
             return answer
 
         return call
-
-
-def dies(stage: Stage, keeper: LaneKeeper) -> bool:
-    """Let the keeper do one block's work; if it dies of it, take away what is left of it and return True."""
-    try:
-        stage.tick(keeper)
-    except Crash:
-        stage.close(keeper)
-        return True
-    return False
-
-
-def must_die(stage: Stage, keeper: LaneKeeper) -> None:
-    """As `dies`. Raises Unhit if it lives."""
-    hit(dies(stage, keeper), f"expected the keeper to die at its fault point, found it alive: {stage.errors[-1:]}")
 
 
 def finish(stage: Stage, keeper: LaneKeeper, accounts: int, blocks: int = MOST_BLOCKS) -> int:

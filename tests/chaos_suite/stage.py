@@ -234,8 +234,15 @@ def stage(worlds: Worlds, scenario: Scenario, folder: Path, seed: int) -> Iterat
     """Yield a stage over a world as new; everything it started is ended and everything it did to the chain undone."""
     with (
         worlds.undone(scenario.world) as site,
-        ChaosProxy(site.url, seed=seed, geth_pool=scenario.geth_pool, endpoints=ENDPOINTS) as proxy,
+        staged(site, folder, seed=seed, geth_pool=scenario.geth_pool) as built,
     ):
+        yield built
+
+
+@contextmanager
+def staged(site: Site, folder: Path, *, seed: int, geth_pool: bool) -> Iterator[Stage]:
+    """Yield a stage over a site as it is; everything it started is ended."""
+    with ChaosProxy(site.url, seed=seed, geth_pool=geth_pool, endpoints=ENDPOINTS) as proxy:
         signing = site.signing(folder / "signer")
         start = site.rpc.block()
         built = Stage(folder, site, proxy, signing, start, site.rpc.nonce(site.address, start))

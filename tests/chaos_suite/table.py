@@ -10,6 +10,7 @@ from tests.chaos_suite.scenarios import (
     hostile_token,
     journals,
     key,
+    kills,
     leases,
     lost_answers,
     market_moves,
@@ -64,10 +65,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("F25", "all endpoints paused by one transaction", *both(envelopes.paused_by_one)),
     Scenario("F26", "relays that do not keep their word", *both(relays.unreliable)),
     Scenario("F28", "a signer that forgets", *both(signers.forgetful)),
+    Scenario("kills", "killed at points drawn by hypothesis", *both(kills.random_points)),
 )
 
 WANTED = (
     *(f"T{n}" for n in (*range(1, 11), 15, *range(21, 25), 26, 29, 30, 31)),
     *(f"F{n}" for n in (*range(1, 6), 8, 10, 11, 12, 15, *range(17, 21), *range(22, 27), 28)),
+    "kills",
 )
-"""T… of failure_scenarios 2c and F… of the sending notes that the suite covers."""
+"""T… of failure_scenarios 2c and F… of the sending notes that the suite covers, and kills at random points."""

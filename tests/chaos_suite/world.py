@@ -147,14 +147,20 @@ class Worlds:
     @contextmanager
     def undone(self, name: str) -> Iterator[Site]:
         """Yield the site; what the block does to its chain is undone."""
-        site = self._site(name)
-        header = site.rpc.call("eth_getBlockByNumber", "latest", False)
-        # Anvil 1.7.1 puts everything back but the base fee it would ask next, which eth_feeHistory tells
-        site.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(next_base_fee(header)))
-        snapshot = site.rpc.call("evm_snapshot")
-        try:
+        with undone(self._site(name)) as site:
             yield site
-        finally:
-            site.rpc.call("anvil_dropAllTransactions")
-            if site.rpc.call("evm_revert", snapshot) is not True:
-                raise RuntimeError(f"world {name}: expected its snapshot back, found it gone")
+
+
+@contextmanager
+def undone(site: Site) -> Iterator[Site]:
+    """Yield the site; what the block does to its chain is undone. Blocks within blocks are undone inside out."""
+    header = site.rpc.call("eth_getBlockByNumber", "latest", False)
+    # Anvil 1.7.1 puts everything back but the base fee it would ask next, which eth_feeHistory tells
+    site.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(next_base_fee(header)))
+    snapshot = site.rpc.call("evm_snapshot")
+    try:
+        yield site
+    finally:
+        site.rpc.call("anvil_dropAllTransactions")
+        if site.rpc.call("evm_revert", snapshot) is not True:
+            raise RuntimeError(f"world at {site.url}: expected its snapshot back, found it gone")

@@ -1,45 +1,37 @@
 """Keepers that are killed in the middle of their work: T7, T8, F2."""
 
 import random
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from keeper.chaos import Drop, Fault, sends
 from keeper.demo.transactions import GWEI
 from keeper.rpc import Rpc
 from keeper.signer.records import SignedBytes
 from tests.chain.lane_world import LaneKeeper
-from tests.chaos_suite.interrupted import Interrupted, When, dies, finish, must_die
+from tests.chaos_suite.interrupted import finish
 from tests.chaos_suite.judge import Counted, Deaf, kept_once, without_rescue
+from tests.chaos_suite.killing import Point, dies_at
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.stage import Stage
 from tests.chaos_suite.world import ENDANGERED
 
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A fault point: before or after one call to the ledger."""
-
-    name: str
-    method: str
-    when: When
-
-
-SENDING: Final = (
-    Point("after reserve", "reserve", "after"),
-    Point("after sign", "stored", "before"),
-    Point("after store", "stored", "after"),
-    Point("after write-ahead", "offering", "after"),
-    Point("after send", "answered", "before"),
-)
-RECEIPT: Final = (
-    Point("before mined", "mined", "before"),
-    Point("after mined", "mined", "after"),
-    Point("before final", "final", "before"),
-    Point("after final", "final", "after"),
-)
-AFTER_SIGN: Final = SENDING[1]
+SENDING: Final = {
+    "after reserve": Point("reserve", 1, "after"),
+    "after sign": Point("stored", 1, "before"),
+    "after store": Point("stored", 1, "after"),
+    "after write-ahead": Point("offering", 1, "after"),
+    "after send": Point("answered", 1, "before"),
+}
+RECEIPT: Final = {
+    "before mined": Point("mined", 1, "before"),
+    "after mined": Point("mined", 1, "after"),
+    "before final": Point("final", 1, "before"),
+    "after final": Point("final", 1, "after"),
+}
+AFTER_SIGN: Final = "after sign"
 """Where only the signer knows of the bytes."""
+AFTER_SEND: Final = "after send"
 
 
 def at_fault_points(*, protected: bool) -> Run:
@@ -49,26 +41,22 @@ def at_fault_points(*, protected: bool) -> Run:
     """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        sending, receipt, count = rng.choice(SENDING), rng.choice(RECEIPT), rng.randint(20, ENDANGERED)
+        sending, receipt, count = rng.choice(sorted(SENDING)), rng.choice(sorted(RECEIPT)), ENDANGERED
         mined_meanwhile = rng.random() < 0.5
         sending = sending if protected else AFTER_SIGN
-        must_die(stage, _doomed(stage, sending, count))
+        dies_at(stage, SENDING[sending], 1, stage.mine)
         if mined_meanwhile:
             stage.mine()
         if not protected:
-            return _ended(stage, stage.keeper(most=count, ledger=lambda journal: Deaf(journal, "imported")), count)
-        second = _doomed(stage, receipt, count)
-        while not dies(stage, second):
-            hit(stage.head().number < stage.start.number + 6, f"expected a death {receipt.name}, found none")
-            stage.mine()
-        third = stage.keeper(most=count)
-        return _ended(stage, third, count) | {"killed": f"{sending.name}, {receipt.name}"}
+            return _ended(stage, stage.keeper(ledger=_deaf), count)
+        dies_at(stage, RECEIPT[receipt], 6, stage.mine)
+        return _ended(stage, stage.keeper(), count) | {"killed": f"{sending}, {receipt}"}
 
     return run
 
 
-def _doomed(stage: Stage, point: Point, count: int) -> LaneKeeper:
-    return stage.keeper(most=count, ledger=lambda journal: Interrupted(journal, point.method, point.when))
+def _deaf(journal: Any) -> Deaf:
+    return Deaf(journal, "imported")
 
 
 def _ended(stage: Stage, keeper: LaneKeeper, count: int) -> Counted:
@@ -89,20 +77,20 @@ def _require_known(stage: Stage, keeper: LaneKeeper) -> None:
 
 
 def in_flight(*, protected: bool) -> Run:
-    """T8: killed with fifty in flight, of which the node has lost some and a block some.
+    """T8: killed with fifty on their way, at any point of sending; after the last, the node has lost some of them.
 
     Unprotected: the next keeper does not offer again what it finds under way.
     """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        lost = sorted(rng.sample(range(1, ENDANGERED), rng.randint(1, 12)))
-        faults = [stage.proxy.add(Fault(Drop(), sends(nonce=stage.first_nonce + row, last=1))) for row in lost]
-        must_die(stage, _doomed(stage, rng.choice(SENDING[-1:]), ENDANGERED))
+        name = rng.choice(sorted(SENDING)) if protected else AFTER_SEND
+        drops = rng.sample(range(1, ENDANGERED), rng.randint(1, 12)) if name == AFTER_SEND else []
+        faults = [stage.proxy.add(Fault(Drop(), sends(nonce=stage.first_nonce + row, last=1))) for row in sorted(drops)]
+        dies_at(stage, SENDING[name], 1, stage.mine)
         swallowed = sum(stage.proxy.hits(fault) for fault in faults)
-        hit(swallowed == len(lost), f"expected {len(lost)} lost by the node, found {swallowed}")
-        before = {tx.hash for tx in stage.offered()}
-        hit(len(before) == ENDANGERED, f"expected {ENDANGERED} in flight, found {len(before)}")
-        if rng.random() < 0.5:
+        hit(swallowed == len(drops), f"expected {len(drops)} lost by the node, found {swallowed}")
+        before = _under_way(stage, name)
+        if rng.random() < 0.5 or not before:
             stage.mine()
         keeper = stage.keeper()
         if not protected:
@@ -110,20 +98,33 @@ def in_flight(*, protected: bool) -> Run:
         stage.tick(keeper)
         stage.mine()
         mined = {one.tx_hash for one in stage.sent()}
-        require(mined == before, f"expected the {len(before)} of before mined, found {len(mined & before)}")
+        require(
+            len(mined) == ENDANGERED, f"expected {ENDANGERED} mined one block after the restart, found {len(mined)}"
+        )
+        require(not before - mined, f"expected the {len(before)} of before mined, found {len(mined & before)}")
         stage.settle(keeper)
         siblings = keeper.rows("SELECT count(*) FROM slot_attempts")[0][0]
         require(siblings == ENDANGERED, f"expected nothing cancelled or replaced, found {siblings} attempts")
-        return kept_once(stage, keeper, ENDANGERED) | {"lost_by_the_node": len(lost)}
+        return kept_once(stage, keeper, ENDANGERED) | {"killed": name, "lost_by_the_node": len(drops)}
 
     return run
 
 
-BUMPING: Final = (
-    Point("after bump-sign", "stored", "before"),
-    Point("after bump-store", "stored", "after"),
-    Point("after bump-send", "answered", "before"),
-)
+def _under_way(stage: Stage, name: str) -> set[str]:
+    """Return the hashes that the signer has signed; what of them reached a node is as the point says, or Unhit."""
+    known = {one.tx_hash for one in stage.signing.client("reader").signed(stage.first_nonce)}
+    signed = 0 if name == "after reserve" else ENDANGERED
+    hit(len(known) == signed, f"{name}: expected {signed} signed, found {len(known)}")
+    there, sent = {tx.hash for tx in stage.offered()}, known if name == AFTER_SEND else set()
+    hit(there == sent, f"{name}: expected {len(sent)} at the node, found {len(there)}")
+    return known
+
+
+BUMPING: Final = {
+    "after bump-sign": Point("stored", 2, "before"),
+    "after bump-store": Point("stored", 2, "after"),
+    "after bump-send": Point("answered", 2, "before"),
+}
 
 
 def while_bumping(*, protected: bool) -> Run:
@@ -134,18 +135,11 @@ def while_bumping(*, protected: bool) -> Run:
 
     def run(stage: Stage, rng: random.Random) -> Figures:
         calm, count = rng.randint(GWEI // 10, GWEI), rng.randint(10, ENDANGERED)
-        point = rng.choice(BUMPING) if protected else BUMPING[0]
+        name = rng.choice(sorted(BUMPING)) if protected else "after bump-sign"
         stage.mine(base_fee=calm)
-        doomed: list[Interrupted] = []
-        keeper = stage.keeper(most=count, ledger=lambda journal: _kept(doomed, Interrupted, journal, point))
-        stage.tick(keeper)
-        originals = {tx.hash for tx in stage.offered()}
-        hit(len(originals) == count, f"expected {count} originals sent, found {len(originals)}")
         spike = calm * rng.randint(60, 90)
-        stage.mine(base_fee=spike)
-        hit(not stage.sent(), f"expected the spike to leave all in the pool, found {len(stage.sent())} mined")
-        doomed[0].armed = True
-        must_die(stage, keeper)
+        originals: set[str] = set()
+        dies_at(stage, BUMPING[name], 2, _spiked(stage, spike, count, originals), most=count)
         bumped = _newest(stage)
         hit(not originals & {one.tx_hash for one in bumped}, "expected a replacement signed for every nonce")
         landed = rng.randint(1, count)
@@ -153,16 +147,23 @@ def while_bumping(*, protected: bool) -> Run:
         stage.mine(base_fee=spike)
         mined = {one.tx_hash for one in stage.sent()}
         hit({one.tx_hash for one in bumped[:landed]} <= mined, f"expected {landed} replacements mined, found others")
-        ledger = (lambda journal: journal) if protected else (lambda journal: Deaf(journal, "imported"))
+        ledger = (lambda journal: journal) if protected else _deaf
         second = stage.keeper(most=count, ledger=ledger)
-        return _ended(stage, second, count) | {"killed": point.name, "mined_while_down": len(mined)}
+        return _ended(stage, second, count) | {"killed": name, "mined_while_down": len(mined)}
 
     return run
 
 
-def _kept(doomed: list[Interrupted], make: type[Interrupted], journal: object, point: Point) -> Interrupted:
-    doomed.append(make(journal, point.method, point.when, armed=False))
-    return doomed[-1]
+def _spiked(stage: Stage, spike: int, count: int, originals: set[str]) -> Callable[[], None]:
+    """Return what mines a block that is too dear for all that was sent, whose hashes it notes."""
+
+    def mine() -> None:
+        originals.update(tx.hash for tx in stage.offered())
+        hit(len(originals) == count, f"expected {count} originals sent, found {len(originals)}")
+        stage.mine(base_fee=spike)
+        hit(not stage.sent(), f"expected the spike to leave all in the pool, found {len(stage.sent())} mined")
+
+    return mine
 
 
 def _newest(stage: Stage) -> list[SignedBytes]:
