@@ -153,7 +153,7 @@ class Worlds:
 
 @contextmanager
 def undone(site: Site) -> Iterator[Site]:
-    """Yield the site; what the block does to its chain is undone. Blocks within blocks are undone inside out."""
+    """Yield the site; what the block does to its chain is undone."""
     header = site.rpc.call("eth_getBlockByNumber", "latest", False)
     # Anvil 1.7.1 puts everything back but the base fee it would ask next, which eth_feeHistory tells
     site.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(next_base_fee(header)))
