@@ -158,3 +158,12 @@ class Desk:
         found = self.service.signed(ADDRESS, 0, 0, 10_000)
         assert isinstance(found, list)
         return found
+
+
+def is_hash(answer: str) -> bool:
+    return answer.startswith("0x")
+
+
+def attempts(desk: Desk) -> frozenset[tuple[int, str]]:
+    """Return nonce and hash of all that the desk has signed, as a ledger that lacks nothing would."""
+    return frozenset((one.nonce, one.tx_hash) for one in desk.signed())

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import rlp
-from eth_abi.abi import decode, encode
+from eth_abi.abi import encode
 from eth_account import Account
 from eth_utils.crypto import keccak
 from hypothesis import HealthCheck, example, given, settings
@@ -16,6 +16,7 @@ from keeper.signer.keystore import HALF_ORDER, Key
 from keeper.signer.policy import MAX_NONCE, canonical, refusal
 from keeper.signer.records import Refusal, SignRequest
 from keeper.signer.signature import parse
+from tests.signed_from_outside import GOOD, inside, spoilt
 from tests.signer_desk import (
     ADDRESS,
     CHAIN,
@@ -25,7 +26,6 @@ from tests.signer_desk import (
     SECRET,
     STRANGER,
     TAKE,
-    TAKERS,
     TOUCH,
     call,
     take,
@@ -34,32 +34,6 @@ from tests.signer_desk import (
 )
 
 KEY = Key(Account.from_key(SECRET))
-UINT = st.integers(0, 2**256 - 1)
-PRICES = st.one_of(st.sampled_from([-1_001, -1_000, 0, 1_000, 1_001]), st.integers(-(2**255), 2**255 - 1))
-TAKES = st.builds(
-    lambda calls, by_arrays: take(*calls, by_arrays=by_arrays),
-    st.lists(st.tuples(UINT, st.sampled_from((*TAKERS, 8)), PRICES, st.integers(0, 2**40 - 1)), max_size=4),
-    st.booleans(),
-)
-GOOD = st.one_of(TAKES, UINT.map(touch))
-
-
-@st.composite
-def spoilt(draw: st.DrawFn) -> bytes:
-    """Good calldata with bytes changed, cut off, added or swapped."""
-    data = bytearray(draw(GOOD))
-    for _ in range(draw(st.integers(0, 3))):
-        at = draw(st.integers(0, len(data) - 1)) if data else 0
-        match draw(st.sampled_from(["change", "cut", "add", "insert"])):
-            case "change" if data:
-                data[at] ^= draw(st.integers(1, 255))
-            case "cut":
-                del data[at:]
-            case "insert":
-                data[at:at] = draw(st.binary(min_size=1, max_size=32))
-            case _:
-                data += draw(st.binary(min_size=1, max_size=64))
-    return bytes(data)
 
 
 def around(cap: int) -> st.SearchStrategy[int]:
@@ -81,26 +55,6 @@ REQUESTS = st.builds(
     tip=around(POLICY.max_tip),
     value=st.sampled_from([0, 0, 0, 1, 2**63 - 1]),
 )
-
-
-def inside(raw: bytes) -> bool:
-    """Judge signed bytes from the outside: RLP and eth-abi only, with the policy written out by hand."""
-    assert raw[0] == 2
-    chain, _nonce, tip, fee, gas, to, value, data, access, _v, _r, _s = rlp.decode(raw[1:])
-    number = lambda found: int.from_bytes(found)  # noqa: E731
-    assert number(chain) == 31_337 and value == b"" and access == []
-    assert number(gas) <= 1_000_000 and number(fee) <= 200 * GWEI and number(tip) <= min(2 * GWEI, number(fee))
-    assert number(gas) * number(fee) <= 10**17
-    if to == bytes.fromhex(ADDRESS[2:]):
-        return bool(data == b"")
-    assert to == b"\xc1" * 20
-    if data[:4] == keccak(text="touch(uint256)")[:4]:
-        return len(data) == 36
-    assert data[:4] == keccak(text="take((uint256,uint256,int256,uint40)[],bool)")[:4]
-    types = ["(uint256,uint256,int256,uint40)[]", "bool"]
-    calls, flag = decode(types, data[4:])
-    assert encode(types, [calls, flag]) == data[4:]
-    return len(calls) <= 3 and all(taker in (7, 9) and -1_000 <= price <= 1_000 for _, taker, price, _ in calls)
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
