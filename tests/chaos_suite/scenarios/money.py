@@ -9,7 +9,7 @@ from keeper.demo.transactions import GWEI
 from keeper.rpc import answered
 from keeper.sending.limits import BalanceState, BalanceWatch
 from keeper.sending.priority import SendingPolicy
-from tests.chain.lane_world import ETHER, LaneKeeper
+from tests.chain.lane_world import ETHER, GAS, LaneKeeper
 from tests.chaos_suite.interrupted import finish
 from tests.chaos_suite.judge import kept_once
 from tests.chaos_suite.scenario import Figures, Run, hit, require
@@ -19,6 +19,7 @@ from tests.chaos_suite.world import ENDANGERED, CurieSite
 AMPLE: Final = 1_000 * ETHER
 ALERT_BELOW: Final = 5 * ETHER
 A_TICK = 10
+BUDGET_BLOCKS = 6
 INSUFFICIENT = "insufficient funds"
 
 
@@ -163,8 +164,9 @@ def insolvent(*, protected: bool) -> Run:
     """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        stage.mine(base_fee=rng.randint(1, 50) * GWEI)
-        broke, a_tick = _insolvent(stage), rng.randint(20, ENDANGERED)
+        fee = rng.randint(1, 50) * GWEI
+        stage.mine(base_fee=fee)
+        broke, a_tick = _insolvent(stage), ENDANGERED
         hit(len(broke) > 0, "expected accounts worth less than nothing, found none")
         greedy = stage.keeper(most=a_tick, rules=replace(stage.site.rules, policy=SendingPolicy("profit")))
         if not protected:
@@ -173,17 +175,40 @@ def insolvent(*, protected: bool) -> Run:
         sent = len(stage.offered())
         require(sent == 0, f"expected nothing sent that earns nothing, found {sent} raw transactions")
         causes = [cause for (cause,) in greedy.rows("SELECT DISTINCT cause FROM intents")]
+        hit(bool(causes) and not stage.errors, f"expected liquidations asked for and refused, found {stage.errors}")
         require(all("policy profit" in cause for cause in causes), f"expected the policy named, found {causes}")
         stage.close(greedy)
-        stage.mine()
-        keeper = stage.keeper(most=a_tick)  # the same keeper, restarted with policy `protocol`
+        stage.mine(base_fee=fee)
+        budget = round(ENDANGERED * GAS * fee * rng.uniform(0.15, 0.3))
+        within = _within_budget(stage, budget, fee)
+        keeper = stage.keeper(most=a_tick)  # the same keeper, restarted with a larger budget
         stage.tick(keeper)
         finish(stage, keeper, ENDANGERED)
         done = {account.lower() for account in stage.effects()}
         require(broke <= done, f"expected {len(broke)} insolvent accounts closed, found {len(broke & done)}")
-        budget = stage.site.rules.policy.loss_budget
-        require(stage.spent() <= budget, f"expected at most the budget of {budget} wei lost, found {stage.spent()}")
         require(stage.reverted() == 0, f"expected no transaction without effect, found {stage.reverted()} reverted")
-        return kept_once(stage, keeper, len(stage.effects())) | {"insolvent": len(broke)}
+        return kept_once(stage, keeper, len(stage.effects())) | {
+            "insolvent": len(broke),
+            "done_within_budget": within,
+            "loss_budget_wei": str(budget),
+        }
 
     return run
+
+
+def _within_budget(stage: Stage, budget: int, fee: int) -> int:
+    """Let a keeper with policy `protocol` do what a day's loss budget (wei) has room for; return how many that were."""
+    policy = SendingPolicy("protocol", loss_budget=budget)
+    keeper = stage.keeper(rules=replace(stage.site.rules, policy=policy))
+    for _ in range(BUDGET_BLOCKS):
+        stage.tick(keeper)
+        stage.mine(base_fee=fee)
+    stage.settle(keeper)
+    done, spent = len(stage.effects()), stage.spent()
+    require(spent <= budget, f"expected at most the budget of {budget} wei lost, found {spent}")
+    hit(0 < done < ENDANGERED, f"expected a budget for some of {ENDANGERED}, found {done} done")
+    causes = [cause for (cause,) in keeper.rows("SELECT cause FROM intents WHERE status = 'refused'")]
+    told = any("rest of the day's budget" in cause for cause in causes)
+    require(told, f"expected the budget named where it stands in the way, found {causes[-3:]}")
+    stage.close(keeper)
+    return done
