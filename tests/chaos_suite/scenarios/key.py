@@ -21,7 +21,8 @@ DELEGATED = "delegated accounts"
 
 
 def used_elsewhere(*, protected: bool) -> Run:
-    """F15: a foreign transaction takes a reserved nonce, another one is pooled there first; then a delegation."""
+    """F15: a foreign transaction takes a reserved nonce, and a deep reorg gives it back; another one is pooled there
+    first; then a delegation."""
 
     def run(stage: Stage, rng: random.Random) -> Figures:
         count = rng.randint(3, 5)
@@ -29,13 +30,13 @@ def used_elsewhere(*, protected: bool) -> Run:
         keeper = stage.keeper(most=count)
         rule = nullcontext() if protected else mock.patch("keeper.lanes.rescue.one_in_flight", lambda _: False)
         with rule:
-            foreign = [
-                _mined_elsewhere(stage, keeper, stage.first_nonce + rng.randrange(count)),
-                _pooled_elsewhere(stage, keeper, rng),
-            ]
+            taken = stage.first_nonce + rng.randrange(count)
+            _mined_elsewhere(stage, keeper, taken)
+            deep = _given_back(stage, keeper, taken)
+            foreign = [_pooled_elsewhere(stage, keeper, rng)]
             refused = _delegated(stage, keeper)
         stage.settle(keeper)
-        return done_once(stage, keeper, 2 * count, foreign) | {"refused_as_delegated": refused}
+        return done_once(stage, keeper, 2 * count, foreign) | {"refused_as_delegated": refused, "deep_reorg": deep}
 
     return run
 
@@ -46,8 +47,8 @@ def _foreign(nonce: int, max_fee: int) -> bytes:
     return bytes(Account.from_key(SECRET).sign_transaction(fields).raw_transaction)
 
 
-def _mined_elsewhere(stage: Stage, keeper: LaneKeeper, nonce: int) -> str:
-    """Let a foreign transaction take `nonce`, which is signed and offered; return its hash."""
+def _mined_elsewhere(stage: Stage, keeper: LaneKeeper, nonce: int) -> None:
+    """Let a foreign transaction take `nonce`, which is signed and offered, for good as far as anybody knows."""
     stage.tick(keeper)
     hit(nonce in siblings(stage), f"expected nonce {nonce} offered, found {sorted(siblings(stage))}")
     raw = _foreign(nonce, 100 * GWEI)
@@ -59,7 +60,23 @@ def _mined_elsewhere(stage: Stage, keeper: LaneKeeper, nonce: int) -> str:
         stage.mine(base_fee=CALM)
     keeper.settle()
     require(keeper.slots()["lost"] == 1, f"expected one slot lost, found {keeper.slots()}")
-    return decoded(raw).hash
+
+
+def _given_back(stage: Stage, keeper: LaneKeeper, nonce: int) -> int:
+    """Let a reorg deeper than finality mine the lost bytes of `nonce` in place of the foreign transaction.
+
+    Return how deep it was.
+    """
+    before = {one.nonce: one for one in stage.sent()}
+    line = {n: siblings(stage)[n][-1] for n in before}
+    deep = stage.head().number - before[nonce].block + 1
+    stage.proxy.reorg(deep, place=[(line[n].raw, 0) for n in sorted(line)], put_back=False)
+    there = {one.nonce: one.tx_hash for one in stage.sent()}
+    hit(there.get(nonce) == line[nonce].hash, "expected the lost bytes mined after the reorg, found they were not")
+    keeper.settle()
+    stage.settle(keeper)
+    done_once(stage, keeper, len(line))
+    return deep
 
 
 def _pooled_elsewhere(stage: Stage, keeper: LaneKeeper, rng: random.Random) -> str:
