@@ -9,7 +9,7 @@ from keeper.abi import transaction_hash
 from keeper.chain import Block
 from keeper.journal import Journal, TickRecord
 from keeper.journal.lifecycle import Change
-from keeper.journal.slot_records import Moment, NewSlot, NewSlotAttempt
+from keeper.journal.slot_records import Mined, Moment, NewOffer, NewSlot, NewSlotAttempt
 from keeper.journal.slot_rows import read_offers
 from keeper.journal.slot_schema import offers, steps
 from keeper.plans import Liquidate
@@ -53,6 +53,30 @@ def call(*intents, sender=KEY, deadline=99):
 def signed(slot, kind="original", tag=0, max_fee=FEE, gas=GAS):
     raw = b"\x02" + f"{slot.sender} {slot.nonce} {slot.id} {kind} {tag}".encode()
     return NewSlotAttempt(slot.id, kind, transaction_hash(raw), raw, gas, max_fee, 1)
+
+
+def reserved(journal, accounts=(1,), number=1, chain_count=0):
+    """Return a slot for each account, on intents of the tick `number`."""
+    intents = intend(journal, number, accounts)
+    return journal.reserve([call(intent.id) for intent in intents], chain_count, moment(number))
+
+
+def offered(journal, number=1, accounts=(1,)):
+    """Return a slot whose original was offered to one endpoint, with that attempt."""
+    (slot,) = reserved(journal, accounts, number)
+    (attempt,) = journal.stored([signed(slot)], moment(number), exposure_cap=NO_CAP)
+    journal.offering([NewOffer(attempt.id, "first")], moment(number))
+    return journal.slot(slot.id), attempt
+
+
+def mine(journal, slot, tx_hash, number=5, fork="b"):
+    """Note a sibling of the slot as mined at block `number` of a fork."""
+    journal.mined([Mined(slot.id, tx_hash, number, f"0x{fork}{number:063d}")], moment(number))
+
+
+def statuses(journal):
+    """Return how each intent of account 1 stands."""
+    return {d.intent.id: d.intent.status for d in journal.decisions(account(1), 99) if d.intent}
 
 
 def offers_of(journal, attempt_id):
