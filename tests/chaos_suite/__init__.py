@@ -37,7 +37,8 @@ How to add one
            return run
 
    `require` raises Failed: a pass criterion does not hold. `hit` raises Unhit: the fault was not there, so the run
-   says nothing. Any other exception is an error. The unprotected run must end in Failed, nothing else.
+   says nothing. Any other exception is an error. The unprotected run must end in Failed, nothing else, and say the
+   words `fails` of its line in `table.py`: what its protection prevents, not anything that goes wrong.
 2. Add one line to SCENARIOS in `table.py` (`world="reference"` for that venue; `geth_pool=False` for Anvil's own pool)
    and its name to WANTED there.
 3. Take what may vary from `rng` (which nonces, how many, fees, order, the fault's block), so that 20 seeds are 20

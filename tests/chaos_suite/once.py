@@ -61,12 +61,12 @@ def once(worlds: Worlds, scenario: Scenario, job: Job, keep_in: Path | None) -> 
             failed, why = False, ""
         except Exception as error:  # noqa: BLE001 - a run that breaks is a result too
             failed, why = isinstance(error, Failed), _told(error)
-        passed = not why if job.protected else failed
-        if not job.protected and not why:
-            why = "expected it to fail without its protection, found it passed"
+        passed = not why if job.protected else failed and scenario.fails in why
+        if not job.protected and not passed:
+            why = f"expected it to fail without its protection with {scenario.fails!r}, found {why or 'it passed'}"
         if not passed and keep_in is not None:
             kept = str(_kept(folder, keep_in / f"{job.label}-{job.seed}".replace(" ", "-")))
-    if not job.protected and failed:
+    if not job.protected and passed:
         figures = {"failed_as_it_must": why}
     return Result(job.label, job.seed, passed, figures, round(time.perf_counter() - begun, 2), why, kept)
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -35,12 +35,13 @@ def both(make: Make) -> tuple[Run, Run]:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One row of the table; `off` is `run` without its protection and must raise Failed."""
+    """One row of the table; `off` is `run` without its protection and must raise Failed with the words `fails`."""
 
     name: str
     title: str
     run: Run
     off: Run
+    fails: str = field(kw_only=True)
     world: str = "curie"  # a key of world.WORLDS
     geth_pool: bool = True  # False: the node's own pool, which is Anvil's
 

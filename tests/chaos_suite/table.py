@@ -26,46 +26,95 @@ from tests.chaos_suite.scenarios import (
 )
 
 SCENARIOS: tuple[Scenario, ...] = (
-    Scenario("T1", "the base fee rises twentyfold", *both(fees.spike)),
-    Scenario("T2", "the node drops what is underpriced", *both(fees.drops), geth_pool=False),
-    Scenario("T3", "the head of line is swallowed", *both(nonces.stuck_head)),
-    Scenario("T4", "nonces are refused in mid-burst", *both(nonces.gap)),
-    Scenario("T5", "a reorg removes liquidations", *both(reorgs.removed)),
-    Scenario("T6", "a reorg moves liquidations", *both(reorgs.moved)),
-    Scenario("T7", "killed at fault points", *both(crashes.at_fault_points)),
-    Scenario("T8", "killed with fifty in flight", *both(crashes.in_flight)),
-    Scenario("T9", "two keepers, one key", *both(leases.two_keepers)),
-    Scenario("T10", "a competitor is faster", *both(rivals.outbid)),
-    Scenario("T15", "twenty short outages", *both(outages.flapping)),
-    Scenario("T21", "a take reverts though its simulation passed", *both(rivals.state_moved), world="reference"),
-    Scenario("T22", "accounts that always revert", *both(hostile_token.always_reverts)),
-    Scenario("T23", "gas bombs and large answers", *both(hostile_token.bombs)),
-    Scenario("T24", "one bad among fifty in a batch", *both(batches.one_bad), world="reference"),
-    Scenario("T26", "the ether runs out", *both(money.out_of_ether)),
-    Scenario("T29", "insolvent accounts", *both(money.insolvent)),
-    Scenario("T30", "a malicious node", *both(deceit.malicious)),
-    Scenario("T31", "the journal cannot be written", *both(journals.unwritable)),
-    Scenario("F1", "answer lost, bytes taken", *both(lost_answers.lost_answer)),
-    Scenario("F2", "killed in the middle of a replacement", *both(crashes.while_bumping)),
-    Scenario("F3", "call mined beside its cancel, and the reverse", *both(siblings.call_beside_cancel)),
-    Scenario("F4", "receipts that lag", *both(lost_answers.lagging_receipt)),
-    Scenario("F5", "unknown right after accept", *both(lost_answers.unknown_after_accept)),
-    Scenario("F8", "clocks jump, a keeper oversleeps", *both(leases.overslept)),
-    Scenario("F10", "poison intent at the head", *both(nodes.poison)),
-    Scenario("F11", "reorg that swaps attempts, status and block", *both(siblings.swapped_by_reorg)),
-    Scenario("F12", "reverted, then succeeded after a reorg", *both(siblings.reverted_then_succeeded)),
-    Scenario("F15", "key used elsewhere, account delegated", *both(key.used_elsewhere)),
-    Scenario("F17", "one-sided fee moves, cap, node fee cap", *both(market_moves.one_sided_moves)),
-    Scenario("F18", "eviction, queued cost, type conflict", *both(nodes.holes_in_the_pool)),
-    Scenario("F19", "future nonces queued or refused", *both(nodes.future_nonces)),
-    Scenario("F20", "base fee ×20 in 12 s, balance too small", *both(market_moves.dear_and_poor)),
-    Scenario("F22", "acknowledged and never propagated", *both(deceit.acknowledged)),
-    Scenario("F23", "facts that contradict each other", *both(deceit.contradicted_facts)),
-    Scenario("F24", "answers in the wrong envelope", *both(envelopes.wrong_envelopes)),
-    Scenario("F25", "all endpoints paused by one transaction", *both(envelopes.paused_by_one)),
-    Scenario("F26", "relays that do not keep their word", *both(relays.unreliable)),
-    Scenario("F28", "a signer that forgets", *both(signers.forgetful)),
-    Scenario("kills", "killed at points drawn by hypothesis", *both(kills.random_points)),
+    Scenario("T1", "the base fee rises twentyfold", *both(fees.spike), fails="liquidated in 6 blocks"),
+    Scenario(
+        "T2", "the node drops what is underpriced", *both(fees.drops), geth_pool=False, fails="sent again in 2 blocks"
+    ),
+    Scenario("T3", "the head of line is swallowed", *both(nonces.stuck_head), fails="found it stuck"),
+    Scenario("T4", "nonces are refused in mid-burst", *both(nonces.gap), fails="expected the gap filled"),
+    Scenario("T5", "a reorg removes liquidations", *both(reorgs.removed), fails="pending again"),
+    Scenario("T6", "a reorg moves liquidations", *both(reorgs.moved), fails="in the ledger"),
+    Scenario("T7", "killed at fault points", *both(crashes.at_fault_points), fails="liquidated, found"),
+    Scenario("T8", "killed with fifty in flight", *both(crashes.in_flight), fails="mined one block after the restart"),
+    Scenario("T9", "two keepers, one key", *both(leases.two_keepers), fails="expected a free lease"),
+    Scenario("T10", "a competitor is faster", *both(rivals.outbid), fails="expected its job closed as failed"),
+    Scenario("T15", "twenty short outages", *both(outages.flapping), fails="expected one handler"),
+    Scenario(
+        "T21",
+        "a take reverts though its simulation passed",
+        *both(rivals.state_moved),
+        world="reference",
+        fails="failures told apart",
+    ),
+    Scenario("T22", "accounts that always revert", *both(hostile_token.always_reverts), fails="reverts, found"),
+    Scenario("T23", "gas bombs and large answers", *both(hostile_token.bombs), fails="expected no gas limit above"),
+    Scenario(
+        "T24", "one bad among fifty in a batch", *both(batches.one_bad), world="reference", fails="started, found"
+    ),
+    Scenario(
+        "T26", "the ether runs out", *both(money.out_of_ether), fails="expected an alarm before the ether is gone"
+    ),
+    Scenario("T29", "insolvent accounts", *both(money.insolvent), fails="expected nothing sent that earns nothing"),
+    Scenario(
+        "T30", "a malicious node", *both(deceit.malicious), fails="expected only what is in blocks believed mined"
+    ),
+    Scenario(
+        "T31",
+        "the journal cannot be written",
+        *both(journals.unwritable),
+        fails="expected nothing sent that is not written down",
+    ),
+    Scenario("F1", "answer lost, bytes taken", *both(lost_answers.lost_answer), fails="liquidated, found"),
+    Scenario("F2", "killed in the middle of a replacement", *both(crashes.while_bumping), fails="liquidated, found"),
+    Scenario("F3", "call mined beside its cancel, and the reverse", *both(siblings.call_beside_cancel), fails="lost"),
+    Scenario("F4", "receipts that lag", *both(lost_answers.lagging_receipt), fails="mined by two of three"),
+    Scenario(
+        "F5", "unknown right after accept", *both(lost_answers.unknown_after_accept), fails="waited for as before"
+    ),
+    Scenario(
+        "F8", "clocks jump, a keeper oversleeps", *both(leases.overslept), fails="expected nothing from the sleeper"
+    ),
+    Scenario("F10", "poison intent at the head", *both(nodes.poison), fails="expected no bytes for the poison"),
+    Scenario(
+        "F11",
+        "reorg that swaps attempts, status and block",
+        *both(siblings.swapped_by_reorg),
+        fails="mined or final, found",
+    ),
+    Scenario(
+        "F12",
+        "reverted, then succeeded after a reorg",
+        *both(siblings.reverted_then_succeeded),
+        fails="expected each promise kept once",
+    ),
+    Scenario("F15", "key used elsewhere, account delegated", *both(key.used_elsewhere), fails="expected one in flight"),
+    Scenario(
+        "F17",
+        "one-sided fee moves, cap, node fee cap",
+        *both(market_moves.one_sided_moves),
+        fails="expected both fees up by an eighth",
+    ),
+    Scenario("F18", "eviction, queued cost, type conflict", *both(nodes.holes_in_the_pool), fails="liquidated, found"),
+    Scenario(
+        "F19", "future nonces queued or refused", *both(nodes.future_nonces), fails="within two blocks of the burst"
+    ),
+    Scenario(
+        "F20", "base fee ×20 in 12 s, balance too small", *both(market_moves.dear_and_poor), fails="liquidated, found"
+    ),
+    Scenario("F22", "acknowledged and never propagated", *both(deceit.acknowledged), fails="mined in three blocks"),
+    Scenario(
+        "F23",
+        "facts that contradict each other",
+        *both(deceit.contradicted_facts),
+        fails="expected nothing given up for a lie",
+    ),
+    Scenario("F24", "answers in the wrong envelope", *both(envelopes.wrong_envelopes), fails="mined in 2 blocks"),
+    Scenario(
+        "F25", "all endpoints paused by one transaction", *both(envelopes.paused_by_one), fails="mined in 5 blocks"
+    ),
+    Scenario("F26", "relays that do not keep their word", *both(relays.unreliable), fails="lost"),
+    Scenario("F28", "a signer that forgets", *both(signers.forgetful), fails="expected no nonce error"),
+    Scenario("kills", "killed at points drawn by hypothesis", *both(kills.random_points), fails="liquidated, found"),
 )
 
 WANTED = (
