@@ -23,15 +23,19 @@ from keeper.journal.durability import require_durable
 from keeper.journal.schema import meta
 
 BUSY_TIMEOUT_MS = 5_000
-"""How long a SQLite connection waits for another's write before it gives up."""
+"""How long a connection waits for another's write before it gives up."""
 
 _DIALECTS = ("sqlite", "postgresql")  # those with partial unique indexes: one live intent per effect hangs on them
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x6B656570  # any constant; PostgreSQL's advisory lock while one process upgrades
 
+_FULL = "free disk space; nothing is sent until the journal can be written"
 _ADVICE = {
     "locked": "stop the other process that writes to it",
-    "full": "free disk space; nothing is sent until the journal can be written",
+    "lock timeout": "stop the other process that writes to it",
+    "full": _FULL,
+    "No space left": _FULL,
+    "disk I/O error": "see whether the disk is full or failing; nothing is sent until the journal can be written",
     "readonly": "make the file and its folder writable",
     "unable to open": "create the folder and make it writable",
     "not a database": "name another file in [journal] url",
@@ -100,6 +104,8 @@ class Database:
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _configure_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
+        else:
+            event.listen(engine, "connect", _configure_postgresql)
         return engine
 
     @contextmanager
@@ -180,6 +186,13 @@ def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) 
     for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _configure_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")  # it waits for ever by default, and nobody would hear of it
+    cursor.close()
+    connection.commit()  # a setting made in a transaction would go with it
 
 
 def _begin_sqlite(connection: Connection) -> None:

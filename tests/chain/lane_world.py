@@ -1,16 +1,16 @@
 """A lane over real Curie after a fall: Geth's pool before Anvil, the signer as a process, the journal in a file."""
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from sqlalchemy import NullPool, create_engine
 
 from keeper.abi import interface, topic_address
 from keeper.app import App, configured, open_app
@@ -135,8 +135,9 @@ class LaneKeeper:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Read the journal as a stranger would, so only what is committed is seen."""
-        with closing(sqlite3.connect(f"file:{self.folder / 'keeper.db'}?mode=ro", uri=True)) as database:
-            return database.execute(query).fetchall()
+        engine = create_engine(self.app.config.journal.url, poolclass=NullPool)
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(query)]
 
     def slots(self) -> Counter[str]:
         return Counter(state for (state,) in self.rows("SELECT state FROM slots"))
@@ -172,14 +173,16 @@ def opened(
     outlets: Callable[[Endpoints], Any] = lambda endpoints: endpoints,
     private: Private | None = None,
     more_signers: Sequence[Signer] = (),
+    journal_url: str | None = None,
 ) -> LaneKeeper:
     """Open the configured application with a lane to `node` and to `others`, whose answers it awaits `patience_s`.
 
-    At most `most` liquidations a tick.
+    At most `most` liquidations a tick. The journal is the configured one unless `journal_url` names another.
     """
     timeout_s = max(config.chain.timeout_seconds, patience_s)
     chain = config.chain.model_copy(update={"timeout_seconds": timeout_s})
-    app = open_app(config.model_copy(update={"chain": chain}), signing=False)
+    journal = config.journal.model_copy(update={"url": journal_url}) if journal_url else config.journal
+    app = open_app(config.model_copy(update={"chain": chain, "journal": journal}), signing=False)
     all_of_them = [Endpoint("a", Rpc(node.url, timeout_s)), *others]
     endpoints = Endpoints(all_of_them, CHAIN_ID, patience_s=patience_s)
     written = ledger(app.journal)
