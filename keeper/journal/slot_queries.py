@@ -2,14 +2,14 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from keeper.journal.database import Database
 from keeper.journal.lifecycle import CLOSED
 from keeper.journal.records import Intent
 from keeper.journal.rows import intent_from
 from keeper.journal.schema import INTENT_IS_LIVE, attempts, intents, meta
-from keeper.journal.slot_records import Exposure, Slot, SlotAttempt
+from keeper.journal.slot_records import CALLS, Exposure, Slot, SlotAttempt
 from keeper.journal.slot_rows import read_attempts_of, read_slots, slots_by_id
 from keeper.journal.slot_schema import slot_attempts, slot_intents, slots, steps
 
@@ -49,11 +49,32 @@ class SlotQueries:
 
         Those final whose block is above it, and those lost that were found lost above it.
         """
-        noted = select(steps.c.slot_id).where(steps.c.state == "lost", steps.c.block_number > block_number)
-        final = (slots.c.state == "final") & (slots.c.mined_number > block_number)
-        lost = (slots.c.state == "lost") & slots.c.id.in_(noted)
         with self._database.reading() as connection:
-            return read_slots(connection, (slots.c.sender == sender) & (final | lost))
+            return read_slots(connection, (slots.c.sender == sender) & _closed_above(block_number))
+
+    def displaced(self, effects: Collection[str], block_number: int) -> tuple[tuple[str, str], ...]:
+        """Return (effect, hash) of calls for these effects whose nonce a stranger or a cancel has, of all senders.
+
+        Only those that a reorg down to `block_number` could let land.
+        """
+        query = (
+            select(intents.c.effect, slot_attempts.c.tx_hash)
+            .join(slot_intents, slot_intents.c.intent_id == intents.c.id)
+            .join(slots, slots.c.id == slot_intents.c.slot_id)
+            .join(slot_attempts, slot_attempts.c.slot_id == slots.c.id)
+            .where(intents.c.effect.in_(effects), intents.c.status.in_(("lost", "cancelled")))
+            .where(slot_attempts.c.kind.in_(CALLS), _closed_above(block_number))
+            .order_by(slot_attempts.c.id)
+        )
+        with self._database.reading() as connection:
+            return tuple((effect, tx_hash) for effect, tx_hash in connection.execute(query))
+
+    def nonces_given(self, sender: str) -> tuple[int, int] | None:
+        """Return the lowest and the highest nonce a sender ever had a slot for, released ones too; None for none."""
+        query = select(func.min(slots.c.nonce), func.max(slots.c.nonce)).where(slots.c.sender == sender)
+        with self._database.reading() as connection:
+            lowest, highest = connection.execute(query).one()
+            return None if lowest is None else (lowest, highest)
 
     def highest_nonce(self, sender: str) -> int | None:
         """Return the highest nonce with a slot that is not released, None if there is none."""
@@ -113,6 +134,13 @@ class SlotQueries:
         with self._database.reading() as connection:
             live = connection.execute(select(intents.c.effect).where(INTENT_IS_LIVE)).scalars()
             return frozenset(live) | frozenset(connection.execute(of_slots).scalars())
+
+
+def _closed_above(block_number: int) -> ColumnElement[bool]:
+    """Select slots that a reorg down to `block_number` would open again."""
+    noted = select(steps.c.slot_id).where(steps.c.state == "lost", steps.c.block_number > block_number)
+    final = (slots.c.state == "final") & (slots.c.mined_number > block_number)
+    return final | ((slots.c.state == "lost") & slots.c.id.in_(noted))
 
 
 def exposure_of(connection: Connection, sender: str | None = None) -> Exposure:

@@ -8,6 +8,7 @@ from keeper.chain import Block
 from keeper.heads import Head
 from keeper.isolation import Isolation
 from keeper.journal.records import ClosedStatus, Intent
+from keeper.lanes.again import landed_before
 from keeper.lanes.alarms import Alarms
 from keeper.lanes.books import used
 from keeper.lanes.choice import ANY_KEY
@@ -132,6 +133,8 @@ class LaneExecutor:
         if not intents:
             return
         head = replace(head, block=self._newest())  # a tick may outlast blocks; what counts is where it will land
+        if not (intents := self._not_landed(intents, head.block)):
+            return
         home, stakes = self.fleet.home, [self._stake(intent.plan) for intent in intents]
         intents = home.issue.by_priority(intents, stakes, head.block)
         with stage("simulate"):
@@ -147,6 +150,14 @@ class LaneExecutor:
 
     def _newest(self) -> Block:
         return self._block if self._is_astray and self._block else self._rpc.block()
+
+    def _not_landed(self, intents: Sequence[Intent], block: Block) -> list[Intent]:
+        """Return the intents whose effect no earlier bytes have had; close the others, to be decided anew."""
+        causes = landed_before(intents, self._ledger, self._facts, block)
+        if causes:
+            self._ledger.close_intents(causes, "refused", block.number)
+            log.error("%d plans not sent, the first: %s", len(causes), next(iter(causes.values())))
+        return [intent for intent in intents if intent.id not in causes]
 
     def _elsewhere(self, intents: Sequence[Intent], head: Head) -> dict[str, Mapping[int, int]]:
         """Return, for each key but the home key, the gas limits of what succeeds from its address, behind what waits on

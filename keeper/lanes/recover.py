@@ -5,11 +5,12 @@ by the first block's rescue.
 """
 
 import logging
+from collections import Counter
 
 from keeper.chain import Block
 from keeper.errors import ChainError, SigningRefused
 from keeper.journal.reconcile import SignerRecord, SignerView, Stop, reconcile, view_of
-from keeper.journal.slot_records import Release, Slot, SlotAttempt
+from keeper.journal.slot_records import Release
 from keeper.lanes.alarms import Alarms
 from keeper.lanes.offering import moment
 from keeper.lanes.ports import Facts, Ledger, Signer
@@ -29,52 +30,44 @@ def recover(ledger: Ledger, signer: Signer, facts: Facts, block: Block, alarms: 
     if count.aside:
         liars = ", ".join(count.aside)
         alarms.tell(f"{liars}: another nonce count of {signer.address} than {count.answer}, set aside; replace it")
-    slots = ledger.slots_from(signer.address, 0)
-    attempts = tuple(attempt for slot in slots for attempt in ledger.siblings(slot.id))
-    grant = signer.hello(_state(ledger, signer.address, slots, attempts, count.answer, block))
-    _import(ledger, signer, slots, attempts, count.answer, grant, block)
+    final = _final(ledger, signer.address, count.answer, block)
+    grant = signer.hello(_state(ledger, signer.address, final, count.answer))
+    _import(ledger, signer, count.answer, grant, block)
     _release(ledger, signer.address, grant.watermark, block)
     return grant
 
 
-def _state(
-    ledger: Ledger, sender: str, slots: tuple[Slot, ...], attempts: tuple[SlotAttempt, ...], count: int, block: Block
-) -> LedgerState:
-    final = _final(slots, ledger.closed_since(sender, block.number - AUDIT_DEPTH), count)
+def _state(ledger: Ledger, sender: str, final: int, count: int) -> LedgerState:
+    slots = ledger.slots_from(sender, final + 1)
+    attempts = ledger.siblings_of([slot.id for slot in slots])
     nonce_of = {slot.id: slot.nonce for slot in slots}
-    stored = {slot.id: 0 for slot in slots}
-    for attempt in attempts:
-        stored[attempt.slot_id] += 1
+    stored = Counter(attempt.slot_id for attempt in attempts)
     highest = ledger.highest_nonce(sender)
     return LedgerState(
         ledger_id=ledger.ledger_id,
         chain_nonce=count,
         next_nonce=count if highest is None else highest + 1,
         final=final,
-        open_requests=frozenset(slot.request(stored[slot.id]) for slot in slots if slot.nonce > final),
-        attempts=frozenset((nonce_of[a.slot_id], a.tx_hash) for a in attempts if nonce_of[a.slot_id] > final),
+        open_requests=frozenset(slot.request(stored[slot.id]) for slot in slots),
+        attempts=frozenset((nonce_of[a.slot_id], a.tx_hash) for a in attempts),
     )
 
 
-def _final(slots: tuple[Slot, ...], audited: tuple[Slot, ...], count: int) -> int:
+def _final(ledger: Ledger, sender: str, count: int, block: Block) -> int:
     """Return the highest nonce up to which every slot is closed and beyond audit, NONE_FINAL if there is none."""
-    if not slots:
+    given = ledger.nonces_given(sender)
+    if given is None:
         return NONE_FINAL
-    held = (slot.nonce for slot in (*(s for s in slots if s.is_open), *audited))
-    return min(min(held, default=max(s.nonce for s in slots) + 1), count) - 1
+    held = (*ledger.open_slots(sender), *ledger.closed_since(sender, block.number - AUDIT_DEPTH))
+    return min(min((slot.nonce for slot in held), default=given[1] + 1), count) - 1
 
 
-def _import(
-    ledger: Ledger,
-    signer: Signer,
-    slots: tuple[Slot, ...],
-    attempts: tuple[SlotAttempt, ...],
-    count: int,
-    grant: Grant,
-    block: Block,
-) -> None:
-    first = min((slot.nonce for slot in slots), default=count)
-    lowest = min((slot.nonce for slot in slots if slot.is_open), default=max(grant.final + 1, first))
+def _import(ledger: Ledger, signer: Signer, count: int, grant: Grant, block: Block) -> None:
+    first, _ = ledger.nonces_given(signer.address) or (count, count)
+    lowest = min((s.nonce for s in ledger.open_slots(signer.address)), default=max(grant.final + 1, first))
+    highest = ledger.highest_nonce(signer.address)
+    slots = ledger.slots_from(signer.address, lowest if highest is None else min(lowest, highest))
+    attempts = ledger.siblings_of([slot.id for slot in slots])
     known = signer.signed(lowest)
     view = SignerView(
         ledger_id=ledger.ledger_id,

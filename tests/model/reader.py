@@ -94,7 +94,7 @@ class Reader:
         before, winner, place = self.standing.get(slot, ("", None, None))
         self._require("I7", state in NEXT[before], f"slot {slot}: {state} after {before}")
         if state == "reserved":
-            self._reserved(slot)
+            self._reserved(step, slot)
         elif state == "lost":
             self._lost(slot)
         if state == "mined" and number is not None:
@@ -109,7 +109,7 @@ class Reader:
         if state == "final" and before != "final":
             self._i6(step, slot)
 
-    def _reserved(self, slot: int) -> None:
+    def _reserved(self, step: int, slot: int) -> None:
         """I1: at the moment a nonce is reserved, no other open slot carries one of its effects."""
         open_now = [other for other, (state, *_) in self.standing.items() if state not in CLOSED]
         carried = "SELECT i.effect FROM intents i JOIN slot_intents c ON c.intent_id = i.id WHERE c.slot_id = ?"
@@ -117,6 +117,22 @@ class Reader:
         for other in open_now:
             shared = mine & {effect for (effect,) in self.rows(carried, other)}
             self._require("I1", not shared, f"{shared} in slots {other} and {slot}")
+        self._not_landed(step, mine)
+
+    def _not_landed(self, step: int, effects: set[str]) -> None:
+        """I1: no bytes that were given up have had one of these effects, on the chain as the keeper saw it then."""
+        ((number, block_hash),) = self.rows("SELECT block_number, block_hash FROM steps WHERE id = ?", step)
+        seen = self._chain.links[: number + 1]
+        if len(seen) <= number or seen[number].block.hash != block_hash:
+            return  # it followed a fork
+        there = {one.tx.tx_hash for link in seen for one in link.landed}
+        given_up = (
+            "SELECT i.effect, a.tx_hash FROM intents i JOIN slot_intents c ON c.intent_id = i.id "
+            "JOIN slot_attempts a ON a.slot_id = c.slot_id WHERE i.status IN ('lost', 'cancelled') "
+            "AND a.kind IN ('original', 'replacement')"
+        )
+        again = {(effect, h) for effect, h in self.rows(given_up) if effect in effects and h in there}
+        self._require("I1", not again, f"reserved again although landed: {again}")
 
     def _lost(self, slot: int) -> None:
         """I4: bytes are dead only because another hash has the nonce."""

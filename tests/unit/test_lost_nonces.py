@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from keeper.lanes import watch
+from keeper.lanes import executor, watch
 from tests.model.chain import Tx
 from tests.model.reader import Broken
 from tests.model.world import World
@@ -75,6 +75,21 @@ def test_a_lost_nonce_that_nobody_has_any_more_is_seen_through(world: World, is_
             world.see_through()
     if is_protected:
         assert world.reader.rows("SELECT state FROM slots") == [("final",)] * 2
+
+
+@pytest.mark.parametrize("is_protected", [True, False])
+def test_an_effect_is_not_planned_anew_while_its_lost_bytes_may_have_landed(world: World, is_protected: bool) -> None:
+    """The audit cannot tell, for one endpoint says otherwise: then the next nonce would do it a second time."""
+    with nullcontext() if is_protected else mock.patch.object(executor, "landed_before", lambda *_: {}):
+        world.chain.pool = lost(world)
+        world.chain.reorg(4, random.Random(1))
+        world.nodes[0].reads = "flipped"
+        with nullcontext() if is_protected else pytest.raises(Broken, match="I1: reserved again"):
+            world.block([ACCOUNT])
+    if is_protected:
+        assert world.reader.rows("SELECT status FROM intents") == [("lost",), ("refused",)]
+        world.see_through()
+        assert world.reader.rows("SELECT state FROM slots") == [("final",)]
 
 
 def test_the_label_follows_when_a_cancel_is_replaced_by_its_call_in_a_deep_reorg(world: World) -> None:
