@@ -63,16 +63,17 @@ def test_the_latest_wins_and_the_others_are_counted(chain: Rpc) -> None:
 
 
 def test_the_same_head_is_given_once(chain: Rpc) -> None:
-    stop = threading.Event()
     given: list[int] = []
-    thread = threading.Thread(target=lambda: given.extend(h.block.number for h in heads(chain, stop).follow()))
-    thread.start()
-    time.sleep(20 * POLL_S)
-    mine(chain)
-    time.sleep(20 * POLL_S)
-    stop.set()
-    thread.join(SOON_S)
-    assert not thread.is_alive()
+    polls: list[float] = []
+
+    def stopped(seconds: float) -> bool:
+        """Count the waits between two polls: a block comes after twenty, and the end after forty."""
+        polls.extend([seconds] if seconds else [])
+        if seconds and len(polls) == 20:
+            mine(chain)
+        return len(polls) >= 40
+
+    given.extend(head.block.number for head in Heads(chain, POLL_S, stopped).follow())
     assert given == [10, 11]
 
 
