@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from keeper.chain import Block
+from keeper.errors import ChainError, SignerUnreachable
 from keeper.heads import Head
 from keeper.isolation import Isolation
 from keeper.journal.records import ClosedStatus, Intent
@@ -81,9 +82,13 @@ class LaneExecutor:
         self._block = block = self._reached(block)
         try:
             lanes = self.fleet.act(self.fleet.lanes, lambda lane: lane.recover(block))
+        except (ChainError, SignerUnreachable):
+            self.fleet.stand_by(block)
+            raise
         finally:  # a signer may have died and been started again just now
             if told := self._alarm():
                 self._alarms.tell(told)
+        self.fleet.stand_by(block)
         self._expire(block)
         lanes = self.fleet.act(lanes, lambda lane: lane.watch(block))
         if late := [lane for lane in lanes if lane.waiting]:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 
+from keeper.chain import Block
 from keeper.errors import ChainError, KeeperError, SignerUnreachable, SigningRefused
 from keeper.lanes.alarms import Alarms
 from keeper.lanes.lane import Lane
@@ -48,6 +49,15 @@ class Fleet:
         for lane, why in failed:
             self._alarms.tell(f"{lane.address} is passed over: {why}")
         return done
+
+    def stand_by(self, block: Block) -> None:
+        """Let lanes that cannot reach their signer see through what is signed. A chain that cannot be read is told."""
+        for lane in self.lanes:
+            if not lane.is_seated:
+                try:
+                    lane.stand_by(block)
+                except ChainError as error:
+                    self._alarms.tell(f"{lane.address}: nothing is seen through meanwhile: {error}")
 
     def open_lanes(self) -> tuple[list[Lane], str]:
         """Return the lanes that take something new, and why the first of the others does not."""

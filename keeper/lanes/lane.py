@@ -65,7 +65,7 @@ class Lane:
         self._desk = Desk(ledger, outlets, signer.address, private)
         self._rescue = Rescue(ledger, self._desk, signer, rules, alarms)
         self.issue = Issue(ledger, self._desk, signer, venue, rpc, rules, alarms)
-        self.is_seated = False
+        self.is_seated = self._may_stand_by = False
         self._is_stuck = False
         self._unsigned_until = 0  # block
         self.waiting: tuple[Slot, ...] = ()  # no block holds them yet, as of the last block watched
@@ -78,14 +78,27 @@ class Lane:
         """Keep the lease, or take it and make ledger and signer agree. Raises SignerUnreachable, SigningRefused."""
         with self._seated():
             if not (self.is_seated and self._renewed()):
+                self.is_seated = False
                 recover(self._ledger, self._signer, self._facts, block, self._alarms)
-                self.is_seated = True
+                self.is_seated = self._may_stand_by = True
 
     def watch(self, block: Block) -> None:
         """Bring every slot up to date with the chain at `block`."""
         with self._seated():
             self.waiting = self._watch.settle(block)
             self._is_stuck = any(block.number - slot.opened_block >= self._patience for slot in self.waiting)
+
+    def stand_by(self, block: Block) -> None:
+        """While the signer cannot be reached: note what the chain made of what is signed, and offer it again.
+
+        Only once the ledger was found to agree with the signer: one that never was may be an old copy. Not after the
+        signer refused the lease: another keeper has it and sees this ledger through.
+        """
+        if not self._may_stand_by:
+            return
+        self.waiting = self._watch.note(block)
+        newest = {attempt.slot_id: attempt for attempt in self._ledger.live_attempts(self.address)}
+        self._desk.offer([newest[slot.id] for slot in self.waiting], block)
 
     def carry_on(self, market: Market, block: Block) -> None:
         """See what waits through: offer again, replace, cancel, and fill gaps below it."""
@@ -131,6 +144,9 @@ class Lane:
         try:
             yield
         except ChainError:
+            raise
+        except SigningRefused:
+            self.is_seated = self._may_stand_by = False
             raise
         except Exception:
             self.is_seated = False

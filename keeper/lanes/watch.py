@@ -63,17 +63,27 @@ class Watch:
     def settle(self, block: Block) -> tuple[Slot, ...]:
         """Note what happened up to `block`; return the slots whose bytes are still waited for, by nonce."""
         self._audit(block)
+        self._close_lost(self._noted(block), block)
+        self._tell_final(block)
+        return self._waited_for()
+
+    def note(self, block: Block) -> tuple[Slot, ...]:
+        """As `settle` without a signer: what is mined, orphaned and final is noted, nothing is lost or opened again."""
+        self._noted(block)
+        return self._waited_for()
+
+    def _noted(self, block: Block) -> list[Found]:
         found = self._look(self._ledger.open_slots(self._signer.address))
         for one in found:
             self._alarm(one)
         self._note_mined(found, block)
         self._note_orphaned(found, block)
         self._close_final(found, block)
-        self._close_lost(found, block)
-        self._tell_final(block)
-        return tuple(
-            slot for slot in self._ledger.open_slots(self._signer.address) if slot.state not in ("mined", "reserved")
-        )
+        return found
+
+    def _waited_for(self) -> tuple[Slot, ...]:
+        slots = self._ledger.open_slots(self._signer.address)
+        return tuple(slot for slot in slots if slot.state not in ("mined", "reserved"))
 
     def _look(self, slots: Sequence[Slot]) -> list[Found]:
         attempts: dict[int, list[SlotAttempt]] = {slot.id: [] for slot in slots}

@@ -11,10 +11,12 @@ from unittest import mock
 
 import pytest
 
+from keeper.errors import SignerUnreachable
 from keeper.lanes import recover, watch
 from keeper.lanes.lane import Lane
 from keeper.submit.dissent import PERSISTENT
 from keeper.submit.facts import Facts
+from tests.model.chain import FIRST_NONCE
 from tests.model.endpoints import Node
 from tests.model.reader import Broken
 from tests.model.world import World
@@ -246,3 +248,46 @@ def alarms(world: World) -> list[object]:
     found = world.keeper.lane.status()["alarms"]
     assert isinstance(found, list)
     return found
+
+
+def unreachable(world: World) -> None:
+    """The signer's process is gone, and nothing listens in its place."""
+
+    def nobody() -> None:
+        raise SignerUnreachable("expected a signer that listens, found none")
+
+    for line in world.keeper.lines:
+        line.close()
+    seat = world.keeper.lane.fleet.home._signer
+    seat._real._connect = nobody  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("is_protected", [True, False])
+def test_without_a_signer_what_is_signed_is_offered_and_watched_to_its_end(world: World, is_protected: bool) -> None:
+    world.block([1, 2, 3])
+    signed = set(world.chain.pool)
+    world.chain.pool.clear()  # every pool drops it
+    unreachable(world)
+    with nullcontext() if is_protected else mock.patch.object(Lane, "stand_by", lambda *_: None):
+        world.block([])
+        mined(world, 5, [4])
+    assert "found none" in world.said[-1]
+    assert ({one.tx.tx_hash for one in world.chain.landed()} == signed) is is_protected
+    assert (world.reader.rows("SELECT DISTINCT state FROM slots") == [("final",)]) is is_protected
+    assert world.reader.rows("SELECT count(*) FROM slots") == [(len(signed),)]  # nothing new was given a nonce
+
+
+def test_without_a_signer_a_strangers_nonce_is_not_concluded_from_and_with_it_is(world: World) -> None:
+    world.block([1])
+    world.chain.pool.clear()
+    world.chain.stranger(FIRST_NONCE)
+    mined(world, 1, [])
+    seat = world.keeper.lane.fleet.home._signer
+    connect = seat._real._connect  # type: ignore[attr-defined]
+    world.chain.pool = {h: tx for h, tx in world.chain.pool.items() if h in world.chain.strangers}
+    unreachable(world)
+    mined(world, 6, [])
+    assert world.reader.rows("SELECT state FROM slots") == [("offered",)]
+    seat._real._connect = connect  # type: ignore[attr-defined]
+    mined(world, 1, [])
+    assert world.reader.rows("SELECT state FROM slots") == [("lost",)]
