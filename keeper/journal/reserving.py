@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from keeper.errors import JournalError
 from keeper.journal.lifecycle import CLOSED
 from keeper.journal.schema import attempts, intents
-from keeper.journal.slot_records import Moment, NewSlot
+from keeper.journal.slot_records import Adopted, Moment, NewSlot
 from keeper.journal.slot_rows import intent_rows
 from keeper.journal.slot_schema import slot_intents, slots
 
@@ -89,3 +89,23 @@ def insert_slots(connection: Connection, wanted: Sequence[NewSlot], nonces: Sequ
         carried = {pair["intent_id"] for pair in pairs}
         connection.execute(update(intents).where(intents.c.id.in_(carried)).values(status="live"))
     return ids
+
+
+def insert_adopted(connection: Connection, sender: str, adopted: Sequence[Adopted], at: Moment) -> Sequence[int]:
+    rows = [
+        {
+            "sender": sender,
+            "nonce": one.nonce,
+            "purpose": one.purpose,
+            "target": one.to,
+            "data": one.data,
+            "gas": one.gas,
+            "request_id": one.request_id or uuid4().hex,
+            "opened_block": at.block_number,
+            "deadline_block": at.block_number,
+            "state": "reserved",
+        }
+        for one in adopted
+    ]
+    returning = insert(slots).returning(slots.c.id, sort_by_parameter_order=True)
+    return connection.execute(returning, rows).scalars().all()

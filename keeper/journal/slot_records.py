@@ -61,6 +61,21 @@ def filler(sender: str, deadline_block: int) -> NewSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopted:
+    """A nonce whose slot nobody remembers, and what the signer knows of it: its call, or a filler's own transfer.
+
+    It carries no intents: who held them is forgotten with the slot.
+    """
+
+    nonce: int
+    purpose: Purpose
+    to: str  # checksummed
+    data: bytes = field(repr=False)
+    gas: int  # limit
+    request_id: str | None  # of the forgotten slot; None: nothing was signed, so the slot gets one of its own
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     """One nonce of one sender, with the payload it was reserved for and where it stands."""
 

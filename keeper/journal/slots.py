@@ -12,9 +12,10 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from keeper.errors import JournalError
 from keeper.journal.database import Database
 from keeper.journal.lifecycle import OFFERABLE, STORABLE, Change
-from keeper.journal.reserving import insert_slots, next_nonces, one_sender, require_free
+from keeper.journal.reserving import insert_adopted, insert_slots, next_nonces, one_sender, require_free
 from keeper.journal.slot_queries import exposure_of
 from keeper.journal.slot_records import (
+    Adopted,
     Answer,
     AttemptKind,
     Moment,
@@ -59,6 +60,19 @@ class Slots:
             advance(connection, [(slot_id, None, reserved) for slot_id in ids], at)
             found = slots_by_id(connection, ids)
             return tuple(found[slot_id] for slot_id in ids)
+
+    def adopted(self, sender: str, found: Sequence[Adopted], at: Moment) -> None:
+        """Reserve these nonces of a sender for slots that this ledger has forgotten, or never had, to be seen through.
+
+        No plan is given such a nonce. Raises JournalError where one of them has a slot that is not released.
+        """
+        if not found:
+            return
+        with self._database.writing() as connection:
+            lock_ledger(connection)
+            ids = insert_adopted(connection, sender, found, at)
+            change = Change("reserved", "its slot is forgotten, or never was: accepted by reconcile or enrol")
+            advance(connection, [(slot_id, None, change) for slot_id in ids], at)
 
     def stored(self, signed: Sequence[NewSlotAttempt], at: Moment, *, exposure_cap: int) -> tuple[SlotAttempt, ...]:
         """Store signed bytes; once this returns they survive a crash and may be offered.

@@ -91,7 +91,7 @@ class LaneExecutor:
         self.fleet.stand_by(block)
         self._expire(block)
         lanes = self.fleet.act(lanes, lambda lane: lane.watch(block))
-        if late := [lane for lane in lanes if lane.waiting]:
+        if late := [lane for lane in lanes if lane.is_late]:
             market = self._market(block)
             self.fleet.act(late, lambda lane: lane.carry_on(market, block))
         return sum(len(lane.waiting) for lane in lanes)

@@ -35,8 +35,10 @@ PPM = 10**6
 GAP = "nonce"
 WHOLE_LANE = frozenset({"killed", "drain", "mode", "key", "lease", "fencing", "store", "per_hour", "per_day"})
 """The signer's rules that have nothing to do with one call: the next one would be refused too."""
+FILLED_A_BLOCK = 16
+"""Nonces, the lowest first: an operator may have forgiven many."""
 FILLER_BLOCKS = 3
-"""A filler's deadline: nothing hangs on its own landing but the line behind it, which is urgent at once."""
+"""A filler's deadline: the line behind it is urgent at once."""
 
 
 class Issue:
@@ -113,27 +115,28 @@ class Issue:
         ]
         return [by_key[job.key] for job in ordered(jobs, self._rules.policy)]
 
-    def fill(self, at_risk: int, market: Market, block: Block) -> None:
-        """Fill nonces that were given back below live ones by empty transfers: they would hold up all behind them.
-
-        `at_risk`: wei that the line loses per block of waiting.
+    def fill(self, unsigned: Sequence[Slot], at_risk: int, market: Market, block: Block) -> None:
+        """Put empty transfers where nonces would hold up all behind them: at `unsigned` slots, for whose nonces the
+        signer takes nothing else, and at nonces given back below live ones. `at_risk`: wei the line loses per block.
         """
         gaps = self._ledger.gaps(self._signer.address, self._rpc.nonce(self._signer.address, block))
-        if not gaps:
+        empty = sorted([*gaps, *(slot.nonce for slot in unsigned)])[:FILLED_A_BLOCK]
+        if not empty:
             return
         fees = first_offer(market, Need(SELF_TRANSFER_GAS, at_risk, 0), self._rules.fees)
         if isinstance(fees, Hold):
-            self._alarms.tell(f"nonce {gaps[0]} is empty below live ones: {fees.why}, {fees.allowed} wei allowed")
+            self._alarms.tell(f"nonce {empty[0]} is empty below live ones: {fees.why}, {fees.allowed} wei allowed")
             return
-        log.warning("nonces %s are empty below live ones: filled by transfers of nothing", gaps)
-        wanted = [filler(self._signer.address, block.number + FILLER_BLOCKS) for _ in gaps]
-        slots = self._ledger.reserve(wanted, gaps[0], moment(block))
-        stored, refused = self._signed([Wanted(slot, 0, "filler", fees) for slot in slots], block, Stages())
+        log.warning("nonces %s are empty below live ones: filled by transfers of nothing", empty)
+        wanted = [filler(self._signer.address, block.number + FILLER_BLOCKS) for nonce in gaps if nonce in empty]
+        given = self._ledger.reserve(wanted, gaps[0], moment(block)) if wanted else ()
+        slots = sorted([*given, *(s for s in unsigned if s.nonce in empty)], key=lambda slot: slot.nonce)
+        asked = [Wanted(s, 0, "filler" if s.purpose == "filler" else "cancel", fees) for s in slots]
+        stored, refused = self._signed(asked, block, Stages())
         if refused:
             first = next(iter(refused.values()))
-            self._alarms.tell(f"nonce {gaps[0]} is empty below live ones and the signer does not fill it: {first}")
-            releases = [Release(slot.id, "refused by the signer", {}) for slot in slots if slot.id in refused]
-            self._ledger.released(releases, min(s.nonce for s in slots if s.id in refused) - 1, moment(block))
+            self._alarms.tell(f"nonce {empty[0]} is empty below live ones and the signer does not fill it: {first}")
+            self._released([Release(s.id, "refused by the signer", {}) for s in given if s.id in refused], given, block)
         self._desk.offer(stored, block)
 
     # --- prices and limits -------------------------------------------------------------------------
@@ -275,8 +278,21 @@ class Issue:
             cause = "behind a refused nonce" if row in again else "refused by the signer"
             releases.append(Release(slots[row].id, cause, ends))
         log.error("%d of %d refused: %s", len(rows) - len(again), len(slots), first)
-        self._ledger.released(releases, slots[rows[0]].nonce - 1, moment(block))
-        return [chosen[row] for row in again]
+        free = self._released(releases, slots, block)
+        return [chosen[row] for row in again if slots[row].id in free]
+
+    def _released(self, releases: Sequence[Release], slots: Sequence[Slot], block: Block) -> frozenset[int]:
+        """Release those that the signer's own watermark proves unsigned; return which slots it does.
+
+        The others stay reserved and are filled: a refusal proves nothing about bytes signed before a reconcile."""
+        watermark = self._signer.renew().watermark if releases else 0
+        free = frozenset(slot.id for slot in slots if slot.nonce > watermark)
+        proven = [one for one in releases if one.slot_id in free]
+        if len(proven) < len(releases):
+            log.error("%d refused nonces up to the watermark %d stay", len(releases) - len(proven), watermark)
+        if proven:
+            self._ledger.released(proven, watermark, moment(block))
+        return free
 
     def refuse(self, intents: Sequence[Intent], cause: str, block: Block) -> None:
         self._ledger.close_intents({intent.id: cause for intent in intents}, "refused", block.number)

@@ -68,11 +68,17 @@ class Lane:
         self.is_seated = self._may_stand_by = False
         self._is_stuck = False
         self._unsigned_until = 0  # block
-        self.waiting: tuple[Slot, ...] = ()  # no block holds them yet, as of the last block watched
+        self.waiting: tuple[Slot, ...] = ()  # signed, and no block holds them yet, as of the last block watched
+        self._unsigned: tuple[Slot, ...] = ()  # reserved, where the signer takes self-transfers only
 
     @property
     def address(self) -> str:
         return self._signer.address
+
+    @property
+    def is_late(self) -> bool:
+        """Whether something is to be seen through."""
+        return bool(self.waiting or self._unsigned)
 
     def recover(self, block: Block) -> None:
         """Keep the lease, or take it and make ledger and signer agree. Raises SignerUnreachable, SigningRefused."""
@@ -85,7 +91,7 @@ class Lane:
     def watch(self, block: Block) -> None:
         """Bring every slot up to date with the chain at `block`."""
         with self._seated():
-            self.waiting = self._watch.settle(block)
+            self._pend(self._watch.settle(block))
             self._is_stuck = any(block.number - slot.opened_block >= self._patience for slot in self.waiting)
 
     def stand_by(self, block: Block) -> None:
@@ -96,16 +102,20 @@ class Lane:
         """
         if not self._may_stand_by:
             return
-        self.waiting = self._watch.note(block)
+        self._pend(self._watch.note(block))
         newest = {attempt.slot_id: attempt for attempt in self._ledger.live_attempts(self.address)}
         self._desk.offer([newest[slot.id] for slot in self.waiting], block)
+
+    def _pend(self, pending: Sequence[Slot]) -> None:
+        self.waiting = tuple(slot for slot in pending if slot.state != "reserved")
+        self._unsigned = tuple(slot for slot in pending if slot.state == "reserved")
 
     def carry_on(self, market: Market, block: Block) -> None:
         """See what waits through: offer again, replace, cancel, and fill gaps below it."""
         with self._seated():
             waiting = self._waiting(block)
             self._rescue.carry_on(waiting, market, block)
-            self.issue.fill(sum(one.stake.per_block for one in waiting), market, block)
+            self.issue.fill(self._unsigned, sum(one.stake.per_block for one in waiting), market, block)
 
     def purse(self, block: Block) -> Purse:
         """Return what it can take on at `block`."""

@@ -6,18 +6,20 @@ by the first block's rescue.
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 
 from keeper.chain import Block
 from keeper.errors import ChainError, SigningRefused
 from keeper.journal.reconcile import SignerRecord, SignerView, Stop, reconcile, view_of
-from keeper.journal.slot_records import Release
+from keeper.journal.slot_records import Adopted, Release
 from keeper.lanes.alarms import Alarms
 from keeper.lanes.offering import moment
 from keeper.lanes.ports import Facts, Ledger, Signer
+from keeper.lanes.signing import SELF_TRANSFER_GAS
 from keeper.lanes.watch import AUDIT_DEPTH
 from keeper.signer.records import NONE_FINAL, Grant, LedgerState, SignedBytes
 from keeper.submit.agreement import Agreed
-from keeper.submit.raw import fees_in
+from keeper.submit.raw import call_in, fees_in
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ def recover(ledger: Ledger, signer: Signer, facts: Facts, block: Block, alarms: 
         alarms.tell(f"{liars}: another nonce count of {signer.address} than {count.answer}, set aside; replace it")
     final = _final(ledger, signer.address, count.answer, block)
     grant = signer.hello(_state(ledger, signer.address, final, count.answer))
+    _adopt(ledger, signer, count.answer, grant, block)
     _import(ledger, signer, count.answer, grant, block)
     _release(ledger, signer.address, grant.watermark, block)
     return grant
@@ -60,6 +63,37 @@ def _final(ledger: Ledger, sender: str, count: int, block: Block) -> int:
         return NONE_FINAL
     held = (*ledger.open_slots(sender), *ledger.closed_since(sender, block.number - AUDIT_DEPTH))
     return min(min((slot.nonce for slot in held), default=given[1] + 1), count) - 1
+
+
+def _adopt(ledger: Ledger, signer: Signer, count: int, grant: Grant, block: Block) -> None:
+    """Give slots to the nonces up to what an operator forgave that have none, as after an old backup of the ledger.
+
+    Bytes signed for them may land, so they are imported and cancelled; where nothing was signed a filler is wanted. No
+    plan may get such a nonce: the signer takes self-transfers only.
+    """
+    if grant.forgiven_to < count:
+        return
+    kept = {slot.nonce for slot in ledger.slots_from(signer.address, count) if slot.state != "released"}
+    holes = [nonce for nonce in range(count, grant.forgiven_to + 1) if nonce not in kept]
+    if not holes:
+        return
+    signed: dict[int, list[SignedBytes]] = {nonce: [] for nonce in holes}
+    for one in signer.signed(holes[0]):
+        if one.nonce in signed:
+            signed[one.nonce].append(one)
+    log.warning("nonces %d to %d: no slots, up to what was forgiven; cancelled or filled", holes[0], holes[-1])
+    found = [_adopted(signer.address, nonce, rows) for nonce, rows in signed.items()]
+    ledger.adopted(signer.address, found, moment(block))
+
+
+def _adopted(sender: str, nonce: int, rows: Sequence[SignedBytes]) -> Adopted:
+    """Return the slot that these bytes were signed for, as far as they tell."""
+    if not rows:
+        return Adopted(nonce, "filler", sender, b"", SELF_TRANSFER_GAS, None)
+    first = next((one for one in rows if one.kind == "call"), rows[0])
+    gas, _, _ = fees_in(first.raw)
+    to, data = call_in(first.raw)
+    return Adopted(nonce, "filler" if first.kind == "filler" else "call", to, data, gas, first.intent)
 
 
 def _import(ledger: Ledger, signer: Signer, count: int, grant: Grant, block: Block) -> None:

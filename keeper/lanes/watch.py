@@ -61,16 +61,16 @@ class Watch:
         self._told = NONE_FINAL  # highest nonce the signer was told to be final
 
     def settle(self, block: Block) -> tuple[Slot, ...]:
-        """Note what happened up to `block`; return the slots whose bytes are still waited for, by nonce."""
+        """Note what happened up to `block`; return the open slots that no block holds yet, by nonce."""
         self._audit(block)
         self._close_lost(self._noted(block), block)
         self._tell_final(block)
-        return self._waited_for()
+        return self._pending()
 
     def note(self, block: Block) -> tuple[Slot, ...]:
         """As `settle` without a signer: what is mined, orphaned and final is noted, nothing is lost or opened again."""
         self._noted(block)
-        return self._waited_for()
+        return self._pending()
 
     def _noted(self, block: Block) -> list[Found]:
         found = self._look(self._ledger.open_slots(self._signer.address))
@@ -81,9 +81,9 @@ class Watch:
         self._close_final(found, block)
         return found
 
-    def _waited_for(self) -> tuple[Slot, ...]:
+    def _pending(self) -> tuple[Slot, ...]:
         slots = self._ledger.open_slots(self._signer.address)
-        return tuple(slot for slot in slots if slot.state not in ("mined", "reserved"))
+        return tuple(slot for slot in slots if slot.state != "mined")
 
     def _look(self, slots: Sequence[Slot]) -> list[Found]:
         attempts: dict[int, list[SlotAttempt]] = {slot.id: [] for slot in slots}
