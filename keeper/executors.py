@@ -27,6 +27,7 @@ from keeper.sending.fees import Caps
 from keeper.sending.limits import PPM, BalanceWatch
 from keeper.sending.priority import SendingPolicy
 from keeper.signer.client import Line, SignerClient
+from keeper.signer.hardening import harden
 from keeper.signer.keystore import PASSWORD
 from keeper.stakes import staked
 from keeper.submit.endpoints import Endpoints, named
@@ -73,8 +74,12 @@ class Access:
         self._lines: dict[str, Line] = {}
 
     def launch(self) -> None:
-        """Start the keeper's own process, if it has one, without waiting for it."""
+        """Start the keeper's own process, if it has one, without waiting for it.
+
+        Its password stays here for the next start, so this process lets nobody read its memory either.
+        """
         if self._own is not None:
+            harden()
             self._own.launch()
             os.environ.pop(PASSWORD, None)  # whatever else the keeper starts does not inherit it
 

@@ -7,6 +7,7 @@ that the keeper's file cannot raise, writes a signer.toml (this one is a start) 
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 READY = "listening"
 GWEI_DECIMALS = 9
 END_S = 10.0
+READY_S = 60.0
+"""Longest that a start may take, most of which unlocks keystores; a tick waits as long for one started again."""
 RESTARTS = 3
 """Most that it is started again within RESTART_WINDOW_S: what kills it again and again is for a person."""
 RESTART_WINDOW_S = 3_600.0
@@ -116,7 +119,7 @@ class OwnSigner:
 
     def launch(self) -> None:
         """Start the process without waiting for it."""
-        command = [sys.executable, "-P", "-m", "keeper.signer", "--with-parent", str(self._file)]
+        command = [sys.executable, "-P", "-m", "keeper.signer", "--with-parent", str(os.getpid()), str(self._file)]
         with self._handover.given() as (environ, descriptors):
             self._process = subprocess.Popen(
                 command,
@@ -160,18 +163,26 @@ class OwnSigner:
         return len(self._revived)
 
     def await_ready(self) -> None:
-        """Return once it listens. Raises what it ended with, in its words."""
+        """Return once it listens. Raises what it ended with, in its words; after READY_S it is killed."""
         process = self._process
         assert process is not None and process.stderr is not None
         said: list[str] = []
-        for line in process.stderr:
-            if READY in line:
-                self._relay = threading.Thread(target=_relay, args=(process.stderr,), name="signer log", daemon=True)
-                self._relay.start()
-                return
-            said.append(line)
-        _wait(process)  # it has closed its end
+        late = threading.Timer(READY_S, process.kill)
+        late.start()
+        try:
+            for line in process.stderr:
+                if READY in line:
+                    self._follow(process.stderr)
+                    return
+                said.append(line)
+            _wait(process)  # it has closed its end
+        finally:
+            late.cancel()
         raise _ended(process.returncode, "".join(said))
+
+    def _follow(self, lines: IO[str]) -> None:
+        self._relay = threading.Thread(target=_relay, args=(lines,), name="signer log", daemon=True)
+        self._relay.start()
 
     def start(self) -> Self:
         self.launch()
@@ -224,6 +235,10 @@ def _ended(code: int, said: str) -> KeeperError:
     kind = {int(ExitCode.CONFIG): ConfigError, int(ExitCode.KEY): KeystoreError}.get(code)
     if marker and kind:
         return kind(told.strip())
+    if code == -signal.SIGKILL:
+        return SignerUnreachable(
+            f"signer: expected it to listen within {READY_S:.0f} s, found it killed; look at its log"
+        )
     return SignerUnreachable(f"signer: expected it to listen, found it ended with {code}: {said.strip()[-500:]}")
 
 

@@ -15,10 +15,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the signer of a configuration file; return the exit code."""
     parser = argparse.ArgumentParser(prog="keeper signer run", description="Hold the keys and sign what policy allows.")
     parser.add_argument("config", type=Path, metavar="FILE")
-    parser.add_argument("--with-parent", action="store_true", help="end when the process that started it ends")
+    parser.add_argument("--with-parent", type=int, metavar="PID", help="end when the process that started it ends")
     found = parser.parse_args(arguments)
-    if found.with_parent:
-        end_with_parent()
+    if found.with_parent is not None:
+        end_with_parent(found.with_parent)
     lines = log_to_stderr()
     try:
         run(found.config, ready=lambda: logging.getLogger("keeper.signer").info("listening"))

@@ -26,11 +26,13 @@ def harden() -> bool:
     return True
 
 
-def end_with_parent() -> None:
-    """Be sent SIGTERM when the parent ends, however it ends. Does nothing where the system is not Linux."""
+def end_with_parent(parent: int) -> None:
+    """Be sent SIGTERM when the process of this id ends, however it ends. Does nothing where the system is not Linux.
+
+    The parent says who it is: one that ended before this was called is no longer the parent of this process.
+    """
     if sys.platform != "linux":
         return
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:  # it ended before it could be watched
         os.kill(os.getpid(), signal.SIGTERM)
