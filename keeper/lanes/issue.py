@@ -119,7 +119,7 @@ class Issue:
         """Put empty transfers where nonces would hold up all behind them: at `unsigned` slots, for whose nonces the
         signer takes nothing else, and at nonces given back below live ones. `at_risk`: wei the line loses per block.
         """
-        gaps = self._ledger.gaps(self._signer.address, self._rpc.nonce(self._signer.address, block))
+        gaps = self._ledger.gaps(self._signer.address, self._used(block))
         empty = sorted([*gaps, *(slot.nonce for slot in unsigned)])[:FILLED_A_BLOCK]
         if not empty:
             return
@@ -224,7 +224,7 @@ class Issue:
         whether the signer signs for this lane at all."""
         wanted = [self._slot(one) for one in chosen]
         with stage("reserve"):
-            slots = self._ledger.reserve(wanted, self._rpc.nonce(self._signer.address, block), moment(block))
+            slots = self._ledger.reserve(wanted, self._used(block), moment(block))
         asked = [Wanted(slot, 0, "original", one.fees) for slot, one in zip(slots, chosen, strict=True)]
         stored, refused = self._signed(asked, block, stage)
         with stage("offer"):
@@ -293,6 +293,10 @@ class Issue:
         if proven:
             self._ledger.released(proven, watermark, moment(block))
         return free
+
+    def _used(self, block: Block) -> int:
+        """Return how many nonces are used up: one endpoint's word, but no fewer than the signer knows to be final."""
+        return max(self._rpc.nonce(self._signer.address, block), self._signer.renew().final + 1)
 
     def refuse(self, intents: Sequence[Intent], cause: str, block: Block) -> None:
         self._ledger.close_intents({intent.id: cause for intent in intents}, "refused", block.number)
