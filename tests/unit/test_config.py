@@ -415,6 +415,16 @@ def test_a_venue_with_its_own_prices_needs_no_oracle(write):
     assert load(write(bare.replace('"perp_curie"', '"reference"')), environ={}).oracle == ()
 
 
+def test_a_publisher_names_at_most_four_underlyings_by_number(write):
+    def named(numbers):
+        return write(changed("# publish_underlyings = []", f"publish_underlyings = {numbers}"))
+
+    assert load(named("[0, 3, 5, 29]"), environ={}).portfolio.publish_underlyings == (0, 3, 5, 29)
+    for wrong in ("[0, 1, 2, 3, 4]", "[-1]", '["ETH"]'):
+        with pytest.raises(ConfigError, match=r"portfolio\.publish_underlyings"):
+            load(named(wrong), environ={})
+
+
 def test_takers_are_owners_or_sub_accounts_of_owners(write):
     named = changed("# takers = []", f'takers = ["{VITALIK.lower()}/12", "{VITALIK}"]')
     assert load(write(named), environ={}).portfolio.takers == (f"{VITALIK}/12", VITALIK)

@@ -228,9 +228,7 @@ contract RiskArrays is Epochs {
     function _chargeAll(address who) internal override {
         uint256 left = _publishers[who].underlyings;
         for (uint8 underlying; left != 0; (left >>= 1, ++underlying)) {
-            if (left & 1 == 1 && _newest(underlying).publisher == who) {
-                _charge(underlying);
-            }
+            if (left & 1 == 1 && _newest(underlying).publisher == who) _charge(underlying);
         }
     }
 

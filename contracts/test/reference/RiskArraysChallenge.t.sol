@@ -154,6 +154,17 @@ contract RiskArraysChallengeTest is RiskArraysBase {
 
     // ---- what it leaves ----
 
+    /// @dev Wrong in row 1, then, a second later, another publisher's wrong in row 0.
+    function _twoWrong(uint8 underlying, uint256 price) private returns (uint256 first, uint256 second) {
+        _bond(RIVAL, MINIMUM_BOND);
+        _skip(1);
+        _news(underlying, price);
+        first = _publishWrong(RIVAL, underlying, 1, 1, 1);
+        _skip(1);
+        _news(underlying, price);
+        second = _publishWrong(PUBLISHER, underlying, 0, 0, 1);
+    }
+
     function test_a_proof_voids_every_unsettled_epoch_of_the_publisher_on_every_underlying() public {
         _skip(WINDOW); // epoch 1 of both settles
         _refresh(ETH, ETH_PRICE);
@@ -198,16 +209,10 @@ contract RiskArraysChallengeTest is RiskArraysBase {
 
     /// What was unsettled at the first proof stays void, however late the second comes and whoever it is against.
     function test_a_second_proof_brings_nothing_back() public {
-        _bond(RIVAL, MINIMUM_BOND);
-        _skip(1);
-        _news(BTC, BTC_PRICE);
-        uint256 rivals = _publishWrong(RIVAL, BTC, 0, 0, 1);
-        _skip(1);
-        _news(BTC, BTC_PRICE);
-        uint256 mine = _publishWrong(PUBLISHER, BTC, 0, 0, 1);
+        (uint256 rivals, uint256 mine) = _twoWrong(BTC, BTC_PRICE);
         riskArrays.challenge(BTC, mine, FIRST, 0);
         _skip(WINDOW - 2); // the first epoch would have settled by now
-        riskArrays.challenge(BTC, rivals, FIRST, 0);
+        riskArrays.challenge(BTC, rivals, FIRST, 1);
         assertTrue(!riskArrays.valid(BTC, 1) && !riskArrays.valid(BTC, rivals), "void");
         vm.expectRevert(abi.encodeWithSelector(IRiskArrays.NoEpoch.selector, BTC));
         riskArrays.current(BTC);
@@ -290,13 +295,7 @@ contract RiskArraysChallengeTest is RiskArraysBase {
     }
 
     function test_a_voided_array_of_somebody_else_stays_challengeable() public {
-        _bond(RIVAL, MINIMUM_BOND);
-        _skip(1);
-        _news(ETH, ETH_PRICE);
-        uint256 rivals = _publishWrong(RIVAL, ETH, 1, 1, 1);
-        _skip(1);
-        _news(ETH, ETH_PRICE);
-        uint256 id = _publishWrong(PUBLISHER, ETH, 0, 0, 1);
+        (uint256 rivals, uint256 id) = _twoWrong(ETH, ETH_PRICE);
         riskArrays.challenge(ETH, id, FIRST, 0);
         assertTrue(!riskArrays.valid(ETH, rivals), "cut back with the rest");
         riskArrays.challenge(ETH, rivals, FIRST, 1);

@@ -67,7 +67,7 @@ interface IRiskArrays {
     /// the first opens the epoch, the last completes it and makes it current. `version` is that of the scan parameters
     /// the arrays were computed with: in force as the epoch opens, the epoch's own afterwards. Each publisher has at
     /// most one epoch open: opening another (on another report or version) abandons it. He serves at most four
-    /// underlyings, ever: a proof against him voids his unsettled epochs on each. The report must be later than
+    /// underlyings, ever: a proof against him costs more with each. The report must be later than
     /// the current epoch's. `listingId` is that of the rows and parameters the arrays were computed for
     /// (IProducts.listing): a reorganisation may put others in their place. `arrays` holds count(expiry) × 132 bytes.
     function publish(
@@ -81,8 +81,8 @@ interface IRiskArrays {
     ) external returns (uint256 epoch);
 
     /// @notice Recompute one array. If any word differs: the publisher's whole bond is slashed, he is suspended, and
-    /// every epoch is void that is unsettled on an underlying
-    /// on which he has completed one inside the window, those of others too. Reverts ArrayCorrect otherwise.
+    /// on each underlying on which he has completed an unsettled epoch all unsettled ones are void, those of others
+    /// too. Reverts ArrayCorrect otherwise.
     function challenge(uint8 underlying, uint256 epoch, uint40 expiry, uint256 index) external;
 
     /// @notice What the contract itself computes for one array, 132 bytes.
