@@ -145,16 +145,16 @@ def _lost_for_ever() -> ExitStack:
     return _patched(mock.patch.object(watch.Watch, "_not_lost", lambda *_: []))
 
 
-FAULTS: dict[str, tuple[str, Callable[[], ExitStack]]] = {
-    "two live intents of one effect": ("I1", _one_effect_twice),
-    "a replacement with another call": ("I2", _another_call),
-    "sent before the offer is noted": ("I3", _sent_before_noted),
-    "released without asking the signer": ("I4", _released_unasked),
-    "lost without looking for siblings": ("I4", _lost_unseen),
-    "exposure not added up": ("I5", _uncapped),
-    "labelled as it was meant": ("I6", _labelled_as_meant),
-    "one endpoint believed": ("I6", _one_endpoint_believed),
-    "rows written beside their steps": ("I7", _rows_beside_steps),
-    "lost and never looked at again": ("end", _lost_for_ever),
+FAULTS: dict[str, tuple[tuple[str, ...], Callable[[], ExitStack]]] = {
+    "two live intents of one effect": (("I1",), _one_effect_twice),
+    "a replacement with another call": (("I2",), _another_call),
+    "sent before the offer is noted": (("I3",), _sent_before_noted),
+    "released without asking the signer": (("I4",), _released_unasked),
+    "lost without looking for siblings": (("I4",), _lost_unseen),
+    "exposure not added up": (("I5",), _uncapped),
+    "labelled as it was meant": (("I6",), _labelled_as_meant),
+    "one endpoint believed": (("I6",), _one_endpoint_believed),
+    "rows written beside their steps": (("I7",), _rows_beside_steps),
+    "lost and never looked at again": (("end", "I1"), _lost_for_ever),
 }
-"""What is broken → the invariant that must fall, and how to break it."""
+"""What is broken → the invariants of which one must fall, and how to break it."""
