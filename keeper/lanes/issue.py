@@ -7,17 +7,18 @@ from dataclasses import replace
 from keeper.chain import Block
 from keeper.isolation import Isolation
 from keeper.journal.records import Intent
-from keeper.journal.slot_records import NewSlot, Outcome, Release, Slot, SlotAttempt, filler
+from keeper.journal.slot_records import NewSlot, Outcome, Release, Slot, SlotAttempt
 from keeper.lanes.alarms import Alarms
 from keeper.lanes.books import used
 from keeper.lanes.choice import Priced, Purse, Room, carriers, choose
 from keeper.lanes.jobs import job_of, serving, stated
+from keeper.lanes.nonces import Nonces
 from keeper.lanes.offering import Desk, moment
-from keeper.lanes.ports import Ledger, Signer
+from keeper.lanes.ports import Ledger
 from keeper.lanes.replies import standstill
 from keeper.lanes.rescue import Stake
 from keeper.lanes.rules import LaneRules
-from keeper.lanes.signing import SELF_TRANSFER_GAS, Wanted, signed_and_stored
+from keeper.lanes.signing import Wanted
 from keeper.rpc import Rpc
 from keeper.sending.answers import AnswerClass
 from keeper.sending.fees import Hold, Market, Need
@@ -35,21 +36,17 @@ PPM = 10**6
 GAP = "nonce"
 WHOLE_LANE = frozenset({"killed", "drain", "mode", "key", "lease", "fencing", "store", "per_hour", "per_day"})
 """The signer's rules that have nothing to do with one call: the next one would be refused too."""
-FILLED_A_BLOCK = 16
-"""Nonces, the lowest first: an operator may have forgiven many."""
-FILLER_BLOCKS = 3
-"""A filler's deadline: the line behind it is urgent at once."""
 
 
 class Issue:
     """Gives intents their nonces and bytes, on one lane. Holds no state."""
 
     def __init__(
-        self, ledger: Ledger, desk: Desk, signer: Signer, venue: Venue, rpc: Rpc, rules: LaneRules, alarms: Alarms
+        self, ledger: Ledger, desk: Desk, nonces: Nonces, venue: Venue, rpc: Rpc, rules: LaneRules, alarms: Alarms
     ) -> None:
         self._ledger = ledger
         self._desk = desk
-        self._signer = signer
+        self._nonces = nonces
         self._venue = venue
         self._rpc = rpc
         self._rules = rules
@@ -70,7 +67,7 @@ class Issue:
         `limits`: address → intent id → gas limit of a transaction of its own, where simulation found one. This lane is
         home: what only one key may carry, or what rests on what goes before it, stays here.
         """
-        home = self._signer.address
+        home = self._nonces.sender
         most = {i: max(found.get(i, 0) for found in limits.values()) for i in limits.get(home, {})}
         priced = [
             replace(one, lanes=carriers(one.intents, home, limits))
@@ -101,8 +98,8 @@ class Issue:
 
     def purse(self, block: Block, *, is_stuck: bool) -> Purse:
         """Return what this lane can take on at `block`."""
-        waiting = [s for s in self._ledger.open_slots(self._signer.address) if s.state != "mined"]
-        return Purse(self._signer.address, self._balance(block), len(waiting), is_stuck)
+        waiting = [s for s in self._ledger.open_slots(self._nonces.sender) if s.state != "mined"]
+        return Purse(self._nonces.sender, self._balance(block), len(waiting), is_stuck)
 
     def by_priority(self, intents: Sequence[Intent], stakes: Sequence[Stake], block: Block) -> list[Intent]:
         """Return the intents in the order of sending, as far as it is known before simulation has found their gas."""
@@ -114,30 +111,6 @@ class Issue:
             for intent, stake in zip(intents, stakes, strict=True)
         ]
         return [by_key[job.key] for job in ordered(jobs, self._rules.policy)]
-
-    def fill(self, unsigned: Sequence[Slot], at_risk: int, market: Market, block: Block) -> None:
-        """Put empty transfers where nonces would hold up all behind them: at `unsigned` slots, for whose nonces the
-        signer takes nothing else, and at nonces given back below live ones. `at_risk`: wei the line loses per block.
-        """
-        gaps = self._ledger.gaps(self._signer.address, self._used(block))
-        empty = sorted([*gaps, *(slot.nonce for slot in unsigned)])[:FILLED_A_BLOCK]
-        if not empty:
-            return
-        fees = first_offer(market, Need(SELF_TRANSFER_GAS, at_risk, 0), self._rules.fees)
-        if isinstance(fees, Hold):
-            self._alarms.tell(f"nonce {empty[0]} is empty below live ones: {fees.why}, {fees.allowed} wei allowed")
-            return
-        log.warning("nonces %s are empty below live ones: filled by transfers of nothing", empty)
-        wanted = [filler(self._signer.address, block.number + FILLER_BLOCKS) for nonce in gaps if nonce in empty]
-        given = self._ledger.reserve(wanted, gaps[0], moment(block)) if wanted else ()
-        slots = sorted([*given, *(s for s in unsigned if s.nonce in empty)], key=lambda slot: slot.nonce)
-        asked = [Wanted(s, 0, "filler" if s.purpose == "filler" else "cancel", fees) for s in slots]
-        stored, refused = self._signed(asked, block, Stages())
-        if refused:
-            first = next(iter(refused.values()))
-            self._alarms.tell(f"nonce {empty[0]} is empty below live ones and the signer does not fill it: {first}")
-            self._released([Release(s.id, "refused by the signer", {}) for s in given if s.id in refused], given, block)
-        self._desk.offer(stored, block)
 
     # --- prices and limits -------------------------------------------------------------------------
 
@@ -205,16 +178,16 @@ class Issue:
         )
 
     def _balance(self, block: Block) -> BalanceState:
-        held = self._ledger.exposure(self._signer.address).total
-        balance = watch(self._rpc.balance(self._signer.address, block), held, self._rules.balance)
+        held = self._ledger.exposure(self._nonces.sender).total
+        balance = watch(self._rpc.balance(self._nonces.sender, block), held, self._rules.balance)
         if balance.alarm:
-            self._alarms.tell(f"{self._signer.address}: {balance.alarm}")
+            self._alarms.tell(f"{self._nonces.sender}: {balance.alarm}")
         return balance
 
     def standstill(self) -> str:
         """Return why nothing new may be sent, by what endpoints last said of what waits; '' if it may."""
-        newest = {a.slot_id: a.id for a in self._ledger.live_attempts(self._signer.address)}
-        waiting = {s.id for s in self._ledger.open_slots(self._signer.address) if s.state not in ("mined", "reserved")}
+        newest = {a.slot_id: a.id for a in self._ledger.live_attempts(self._nonces.sender)}
+        waiting = {s.id for s in self._ledger.open_slots(self._nonces.sender) if s.state not in ("mined", "reserved")}
         return standstill(self._desk.said([newest[i] for i in waiting & newest.keys()]).values())
 
     # --- nonces and bytes --------------------------------------------------------------------------
@@ -224,29 +197,22 @@ class Issue:
         whether the signer signs for this lane at all."""
         wanted = [self._slot(one) for one in chosen]
         with stage("reserve"):
-            slots = self._ledger.reserve(wanted, self._used(block), moment(block))
+            slots = self._ledger.reserve(wanted, self._nonces.used(block), moment(block))
         asked = [Wanted(slot, 0, "original", one.fees) for slot, one in zip(slots, chosen, strict=True)]
-        stored, refused = self._signed(asked, block, stage)
+        stored, refused = self._nonces.signed(asked, block, stage)
         with stage("offer"):
             self._desk.offer(stored, block)
             self._offer_the_line(stored, block)
         again = self._given_back(slots, chosen, refused, block) if refused else []
         return again, all(one.rule not in WHOLE_LANE for one in refused.values())
 
-    def _signed(
-        self, wanted: Sequence[Wanted], block: Block, stage: Stages
-    ) -> tuple[tuple[SlotAttempt, ...], dict[int, Refusal]]:
-        return signed_and_stored(
-            wanted, self._signer, self._ledger, self._rules.chain_id, self._rules.exposure_cap, block, stage
-        )
-
     def _offer_the_line(self, stored: Sequence[SlotAttempt], block: Block) -> None:
         """Where an endpoint misses lower nonces, offer the newest bytes of the whole line once more, lowest first."""
         said = self._ledger.last_answers([attempt.id for attempt in stored])
         if not any(AnswerClass.NONCE_GAP in last.values() for last in said.values()):
             return
-        newest = {attempt.slot_id: attempt for attempt in self._ledger.live_attempts(self._signer.address)}
-        waiting = [s for s in self._ledger.open_slots(self._signer.address) if s.state not in ("mined", "reserved")]
+        newest = {attempt.slot_id: attempt for attempt in self._ledger.live_attempts(self._nonces.sender)}
+        waiting = [s for s in self._ledger.open_slots(self._nonces.sender) if s.state not in ("mined", "reserved")]
         self._desk.offer([newest[slot.id] for slot in waiting], block)
 
     def _is_private(self, one: Priced) -> bool:
@@ -254,7 +220,7 @@ class Issue:
 
     def _slot(self, one: Priced) -> NewSlot:
         return NewSlot(
-            sender=self._signer.address,
+            sender=self._nonces.sender,
             purpose="call",
             to=one.sending.call.to,
             data=one.sending.call.data,
@@ -278,25 +244,8 @@ class Issue:
             cause = "behind a refused nonce" if row in again else "refused by the signer"
             releases.append(Release(slots[row].id, cause, ends))
         log.error("%d of %d refused: %s", len(rows) - len(again), len(slots), first)
-        free = self._released(releases, slots, block)
+        free = self._nonces.released(releases, slots, block)
         return [chosen[row] for row in again if slots[row].id in free]
-
-    def _released(self, releases: Sequence[Release], slots: Sequence[Slot], block: Block) -> frozenset[int]:
-        """Release those that the signer's own watermark proves unsigned; return which slots it does.
-
-        The others stay reserved and are filled: a refusal proves nothing about bytes signed before a reconcile."""
-        watermark = self._signer.renew().watermark if releases else 0
-        free = frozenset(slot.id for slot in slots if slot.nonce > watermark)
-        proven = [one for one in releases if one.slot_id in free]
-        if len(proven) < len(releases):
-            log.error("%d refused nonces up to the watermark %d stay", len(releases) - len(proven), watermark)
-        if proven:
-            self._ledger.released(proven, watermark, moment(block))
-        return free
-
-    def _used(self, block: Block) -> int:
-        """Return how many nonces are used up: one endpoint's word, but no fewer than the signer knows to be final."""
-        return max(self._rpc.nonce(self._signer.address, block), self._signer.renew().final + 1)
 
     def refuse(self, intents: Sequence[Intent], cause: str, block: Block) -> None:
         self._ledger.close_intents({intent.id: cause for intent in intents}, "refused", block.number)

@@ -14,8 +14,10 @@ from keeper.journal.slot_records import Slot, SlotAttempt
 from keeper.lanes.alarms import Alarms
 from keeper.lanes.books import is_liquidation
 from keeper.lanes.choice import Priced, Purse
+from keeper.lanes.filling import Filling
 from keeper.lanes.issue import Issue
 from keeper.lanes.jobs import stated
+from keeper.lanes.nonces import Nonces
 from keeper.lanes.offering import Desk
 from keeper.lanes.ports import Facts, Ledger, Outlets, Signer
 from keeper.lanes.privacy import Private
@@ -64,7 +66,9 @@ class Lane:
         self._watch = Watch(ledger, facts, venue, signer, rules.confirmations)
         self._desk = Desk(ledger, outlets, signer.address, private)
         self._rescue = Rescue(ledger, self._desk, signer, rules, alarms)
-        self.issue = Issue(ledger, self._desk, signer, venue, rpc, rules, alarms)
+        nonces = Nonces(ledger, signer, rpc, rules)
+        self._filling = Filling(ledger, self._desk, nonces, rules, alarms)
+        self.issue = Issue(ledger, self._desk, nonces, venue, rpc, rules, alarms)
         self.is_seated = self._may_stand_by = False
         self._is_stuck = False
         self._unsigned_until = 0  # block
@@ -115,7 +119,7 @@ class Lane:
         with self._seated():
             waiting = self._waiting(block)
             self._rescue.carry_on(waiting, market, block)
-            self.issue.fill(self._unsigned, sum(one.stake.per_block for one in waiting), market, block)
+            self._filling.fill(self._unsigned, sum(one.stake.per_block for one in waiting), market, block)
 
     def purse(self, block: Block) -> Purse:
         """Return what it can take on at `block`."""

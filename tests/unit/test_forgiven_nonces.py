@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from keeper.lanes import issue, recover
+from keeper.lanes import filling, recover
 from keeper.signer.records import Refusal
 from tests.model.chain import FIRST_NONCE
 from tests.model.world import World
@@ -92,7 +92,7 @@ def test_a_nonce_that_was_reserved_and_never_signed_is_filled(world: World, is_p
     mined(world, 4, [])
     world.refuse("sign")
     world.block([3])
-    with mock.patch.object(issue, "FILLED_A_BLOCK", issue.FILLED_A_BLOCK if is_protected else 0):
+    with mock.patch.object(filling, "FILLED_A_BLOCK", filling.FILLED_A_BLOCK if is_protected else 0):
         reconciled(world)
         mined(world, 20, [])
         mined(world, 1, [4])
@@ -103,7 +103,7 @@ def test_a_nonce_that_was_reserved_and_never_signed_is_filled(world: World, is_p
 
 def test_enrolled_above_the_chains_count_the_nonces_between_are_filled(world: World) -> None:
     """Many of them, and nothing waits: each block fills some, and plans get the nonces behind."""
-    spare = issue.FILLED_A_BLOCK + 3
+    spare = filling.FILLED_A_BLOCK + 3
     reconciled(world, first=True, spare=spare - FIRST_NONCE + 2)
     for _ in range(12):
         mined(world, 1, [])

@@ -1,0 +1,60 @@
+"""Empty nonces that would hold up all behind them: each gets a transfer of nothing."""
+
+import logging
+from collections.abc import Sequence
+
+from keeper.chain import Block
+from keeper.journal.slot_records import Release, Slot, filler
+from keeper.lanes.alarms import Alarms
+from keeper.lanes.nonces import Nonces
+from keeper.lanes.offering import Desk, moment
+from keeper.lanes.ports import Ledger
+from keeper.lanes.rules import LaneRules
+from keeper.lanes.signing import SELF_TRANSFER_GAS, Wanted
+from keeper.sending.fees import Hold, Market, Need
+from keeper.sending.fees import offer as first_offer
+from keeper.stages import Stages
+
+log = logging.getLogger(__name__)
+
+FILLED_A_BLOCK = 16
+"""Nonces, the lowest first: an operator may have forgiven many."""
+FILLER_BLOCKS = 3
+"""A filler's deadline: the line behind it is urgent at once."""
+
+
+class Filling:
+    """Fills one lane's empty nonces. Holds no state."""
+
+    def __init__(self, ledger: Ledger, desk: Desk, nonces: Nonces, rules: LaneRules, alarms: Alarms) -> None:
+        self._ledger = ledger
+        self._desk = desk
+        self._nonces = nonces
+        self._rules = rules
+        self._alarms = alarms
+
+    def fill(self, unsigned: Sequence[Slot], at_risk: int, market: Market, block: Block) -> None:
+        """Put empty transfers where nonces would hold up all behind them: at `unsigned` slots, for whose nonces the
+        signer takes nothing else, and at nonces given back below live ones. `at_risk`: wei the line loses per block.
+        """
+        sender = self._nonces.sender
+        gaps = self._ledger.gaps(sender, self._nonces.used(block))
+        empty = sorted([*gaps, *(slot.nonce for slot in unsigned)])[:FILLED_A_BLOCK]
+        if not empty:
+            return
+        fees = first_offer(market, Need(SELF_TRANSFER_GAS, at_risk, 0), self._rules.fees)
+        if isinstance(fees, Hold):
+            self._alarms.tell(f"nonce {empty[0]} is empty below live ones: {fees.why}, {fees.allowed} wei allowed")
+            return
+        log.warning("nonces %s are empty below live ones: filled by transfers of nothing", empty)
+        wanted = [filler(sender, block.number + FILLER_BLOCKS) for nonce in gaps if nonce in empty]
+        given = self._ledger.reserve(wanted, gaps[0], moment(block)) if wanted else ()
+        slots = sorted([*given, *(s for s in unsigned if s.nonce in empty)], key=lambda slot: slot.nonce)
+        asked = [Wanted(s, 0, "filler" if s.purpose == "filler" else "cancel", fees) for s in slots]
+        stored, refused = self._nonces.signed(asked, block, Stages())
+        if refused:
+            first = next(iter(refused.values()))
+            self._alarms.tell(f"nonce {empty[0]} is empty below live ones and the signer does not fill it: {first}")
+            ends = [Release(s.id, "refused by the signer", {}) for s in given if s.id in refused]
+            self._nonces.released(ends, given, block)
+        self._desk.offer(stored, block)
