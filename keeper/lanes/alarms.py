@@ -10,15 +10,22 @@ class Alarms:
 
     def __init__(self) -> None:
         self._now: tuple[str, ...] = ()
+        self._standing: frozenset[str] = frozenset()  # what is told of, in this block
+        self._before: frozenset[str] = frozenset()  # and in the last one
 
     def begin(self) -> None:
         """Forget the last block's; what still holds is raised again."""
         self._now = ()
+        self._standing, self._before = frozenset(), self._standing
 
-    def tell(self, text: str) -> None:
-        if text not in self._now:
+    def tell(self, text: str, about: str = "") -> None:
+        """`about` names what lasts while the figures in `text` change: such a one is logged when it begins only."""
+        if text in self._now:
+            return
+        if not about or about not in self._before | self._standing:
             log.error("%s", text)
-            self._now = (*self._now, text)
+        self._now = (*self._now, text)
+        self._standing |= {about}
 
     def now(self) -> tuple[str, ...]:
         return self._now

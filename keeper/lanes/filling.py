@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from keeper.chain import Block
 from keeper.journal.slot_records import Release, Slot, filler
 from keeper.lanes.alarms import Alarms
+from keeper.lanes.books import used
 from keeper.lanes.nonces import Nonces
 from keeper.lanes.offering import Desk, moment
 from keeper.lanes.ports import Ledger
@@ -13,6 +14,7 @@ from keeper.lanes.rules import LaneRules
 from keeper.lanes.signing import SELF_TRANSFER_GAS, Wanted
 from keeper.sending.fees import Hold, Market, Need
 from keeper.sending.fees import offer as first_offer
+from keeper.sending.limits import Ask, permit
 from keeper.stages import Stages
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,9 @@ class Filling:
         if isinstance(fees, Hold):
             self._alarms.tell(f"nonce {empty[0]} is empty below live ones: {fees.why}, {fees.allowed} wei allowed")
             return
+        empty = self._within_caps(empty, SELF_TRANSFER_GAS * fees.max_fee, block)
+        if not empty:
+            return
         log.warning("nonces %s are empty below live ones: filled by transfers of nothing", empty)
         wanted = [filler(sender, block.number + FILLER_BLOCKS) for nonce in gaps if nonce in empty]
         given = self._ledger.reserve(wanted, gaps[0], moment(block)) if wanted else ()
@@ -58,3 +63,18 @@ class Filling:
             ends = [Release(s.id, "refused by the signer", {}) for s in given if s.id in refused]
             self._nonces.released(ends, given, block)
         self._desk.offer(stored, block)
+
+    def _within_caps(self, empty: Sequence[int], wei: int, block: Block) -> list[int]:
+        """Return the lowest of the nonces for which every cap has room, `wei` each at worst; nothing is reserved for
+        the others. As with cancels the balance does not stop them, and none of what is kept for liquidations is theirs.
+        """
+        account = used(self._ledger, None, block, priced=self._rules.priced)
+        allowed: list[int] = []
+        for nonce in empty:
+            if stop := permit(Ask(wei), account.books, self._rules.caps):
+                text = f"nonce {nonce} is empty below live ones and not filled: {stop.alarm}"
+                self._alarms.tell(text, about=f"nonce {nonce}, {stop.cap}")
+                break
+            account = account.with_dearer(wei, for_liquidation=False)
+            allowed.append(nonce)
+        return allowed
