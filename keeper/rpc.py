@@ -157,6 +157,11 @@ class Rpc:
     def nonce(self, address: str, block: Block) -> int:
         return int(self.call("eth_getTransactionCount", address, hex(block.number)), 16)
 
+    def counts(self, address: str) -> tuple[int, int]:
+        """Return the address's transaction count at the newest block and with what the node's pool holds."""
+        latest, pending = (self.call("eth_getTransactionCount", address, tag) for tag in ("latest", "pending"))
+        return int(latest, 16), int(pending, 16)
+
     def fee_history(self, blocks: int, newest: Block) -> FeeHistory:
         """Return the base fee of the block after `newest` and the median tip of each of the last `blocks` blocks.
 

@@ -7,7 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from keeper.cli.show import AsJson, emit, table
+from keeper.app import configured, open_journal
+from keeper.cli.show import DEFAULT_CONFIG, AsJson, emit, table
+from keeper.errors import UsageError
+from keeper.next_nonce import require_seen, seen
 from keeper.signer.client import Line
 from keeper.signer.config import load
 from keeper.signer.records import NONE_FINAL
@@ -23,8 +26,11 @@ NextNonce = Annotated[
         "--next-nonce",
         min=0,
         help="The lowest nonce never given to anybody: the highest of the chain's pending transaction count and what "
-        "the ledger reserved. Nothing below is signed as new.",
+        "the ledger reserved, both of which are asked. Nothing below is signed as new.",
     ),
+]
+KeeperFile = Annotated[
+    Path, typer.Option("--keeper", help="The keeper's file: which chain and which ledger to ask.", metavar="FILE")
 ]
 
 app = typer.Typer(
@@ -74,17 +80,43 @@ def reload(config: File = DEFAULT, json: AsJson = False) -> None:
 
 
 @app.command("enrol")
-def enrol(address: Address, ledger: Ledger, next_nonce: NextNonce, config: File = DEFAULT) -> None:
+def enrol(
+    address: Address, ledger: Ledger, next_nonce: NextNonce, config: File = DEFAULT, keeper: KeeperFile = DEFAULT_CONFIG
+) -> None:
     """Name the ledger of a key that has none yet, where it has live attempts or should not be the first to come."""
+    _require_seen(config, keeper, address, ledger, next_nonce)
     found = _order(config, "enrol", address=address, ledger=ledger, next_nonce=next_nonce)
     typer.echo(f"{address}: ledger {ledger} enrolled, next nonce {found['watermark'] + 1}")
 
 
 @app.command("reconcile")
-def reconcile(address: Address, ledger: Ledger, next_nonce: NextNonce, config: File = DEFAULT) -> None:
+def reconcile(
+    address: Address, ledger: Ledger, next_nonce: NextNonce, config: File = DEFAULT, keeper: KeeperFile = DEFAULT_CONFIG
+) -> None:
     """Accept, after looking, that ledger and signer know different bytes below a nonce; the keeper must be stopped."""
+    _require_seen(config, keeper, address, ledger, next_nonce)
     found = _order(config, "reconcile", address=address, ledger=ledger, next_nonce=next_nonce)
     typer.echo(f"{address}: ledger {ledger} reconciled, next nonce {found['watermark'] + 1}")
+
+
+def _require_seen(config: Path, keeper: Path, address: str, ledger: str, next_nonce: int) -> None:
+    """Raise UsageError for another ledger than the keeper's, or a nonce that chain, signer and ledger know nothing of.
+
+    A key that the signer does not have is left to it to refuse.
+    """
+    asked, signing = configured(keeper), load(config).signer
+    if asked.chain.chain_id != signing.chain_id:
+        found = f"found {asked.chain.chain_id} in {keeper}"
+        raise UsageError(
+            f"--keeper: expected chain {signing.chain_id}, the signer's, {found}; name the keeper of this key"
+        )
+    lanes = _order(config, "status")["lanes"]
+    watermark = next((lane["watermark"] for lane in lanes if lane["address"] == address), NONE_FINAL)
+    with open_journal(asked) as journal:
+        if journal.ledger_id != ledger:
+            own = f"expected {journal.ledger_id}, the ledger of {keeper}"
+            raise UsageError(f"--ledger: {own}, found {ledger}; correct one of the two")
+        require_seen(next_nonce, seen(asked, journal, address, watermark))
 
 
 def _order(config: Path, op: str, **fields: Any) -> dict[str, Any]:

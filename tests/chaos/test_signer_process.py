@@ -1,10 +1,6 @@
-"""The signer as a process: batches, signals, commands, and death between commit and answer."""
+"""The signer as a process: batches, signals, orders, and death between commit and answer."""
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +8,12 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 
-from keeper.errors import ExitCode, SignerUnreachable, SigningRefused
+from keeper.errors import SignerUnreachable, SigningRefused
 from keeper.signer import wire
 from keeper.signer.client import CHUNK, Line, SignerClient
 from keeper.signer.records import LedgerState, Refusal, SignedBytes
 from tests.signer_desk import ADDRESS, call, ledger, transfer
-from tests.signer_process import FILE, PASSWORD, ROOT, Process
+from tests.signer_process import FILE, Process
 
 DIES = """
 import os, signal, sys
@@ -183,25 +179,3 @@ def test_shadow_holds_no_key_and_says_what_live_would_do(process: Process) -> No
     with process.line() as line:
         answers = client(line).sign([call(0), call(0, "gas", gas=10**6 + 1)])
     assert rules(answers) == ["mode", "gas"]
-
-
-# --- the commands ----------------------------------------------------------------------------------------
-
-
-def test_the_commands(process: Process) -> None:
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "KEEPER_KEYSTORE_PASSWORD": PASSWORD}
-
-    def keeper(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "keeper", "signer", *arguments, "--config", str(process.config)]
-        return subprocess.run(command, env=environ, capture_output=True, text=True)
-
-    assert "run `keeper signer run`" in keeper("status").stderr
-    process.start("-m", "keeper", "signer", "run", "--config")
-    assert process.running is not None
-    assert b"keeper.signer" in (Path("/proc") / str(process.running.pid) / "cmdline").read_bytes()
-    assert json.loads(keeper("drain", "--json").stdout)["lanes"][0]["state"] == "drain"
-    assert "next nonce 5" in keeper("enrol", "--address", ADDRESS, "--ledger", "one", "--next-nonce", "5").stdout
-    assert keeper("enrol", "--address", ADDRESS, "--ledger", "two", "--next-nonce", "5").returncode == ExitCode.KEY
-    assert "next nonce 7" in keeper("reconcile", "--address", ADDRESS, "--ledger", "two", "--next-nonce", "7").stdout
-    lane = json.loads(keeper("resume", "--json").stdout)["lanes"][0]
-    assert (lane["state"], lane["ledger"], lane["watermark"]) == ("running", "two", 6)
