@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Every test. The contracts' run beside Python's, at the lowest priority: some Python tests drive a live chain whose
-# blocks do not wait. Kernel tests run again with bounds checks on and with the JIT off.
+# Every test. Python's run side by side, as many as there are cores, four at most; the contracts' beside them at the
+# lowest priority: some Python tests drive a live chain whose blocks do not wait. Kernel tests run again with bounds
+# checks on and with the JIT off.
 #   scripts/test.sh FORGE KERNEL_TEST…
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -13,9 +14,12 @@ failed=()
 # A gas figure other than the committed one fails: docs/development.md says how to accept it.
 (cd contracts && FORGE_SNAPSHOT_CHECK=true nice -n 19 "$forge" test --offline) >"$log/forge.log" 2>&1 &
 contracts=$!
-trap 'kill "$contracts" 2>/dev/null' EXIT
+# Short, for the folders of tests hold sockets, whose paths may have 107 bytes.
+folders=$(mktemp -d)
+trap 'kill "$contracts" 2>/dev/null; rm -rf "$folders"' EXIT
 
-.venv/bin/python -m pytest || failed+=("pytest")
+.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal --basetemp "$folders/t" --durations 25 ||
+    failed+=("pytest")
 
 NUMBA_BOUNDSCHECK=1 .venv/bin/python -m pytest "$@" >"$log/boundscheck.log" 2>&1 &
 bounds=$!
@@ -25,7 +29,7 @@ tail -n 3 "$log/boundscheck.log"
 
 echo "contracts: forge test, $log/forge.log"
 wait "$contracts" || failed+=("forge test")
-trap - EXIT
+trap 'rm -rf "$folders"' EXIT
 if [[ " ${failed[*]} " == *" forge test "* ]]; then
     grep -E -A 8 '\[FAIL|Failed to match|Error|panicked' "$log/forge.log" | tail -n 200
 fi

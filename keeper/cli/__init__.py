@@ -3,23 +3,50 @@
 import json
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from importlib import import_module
+from typing import Any, Final, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from keeper import __version__
-from keeper.cli.accounts import accounts, explain
-from keeper.cli.chaos import chaos
-from keeper.cli.check import check_config
-from keeper.cli.demo import demo
-from keeper.cli.greeks import greeks_of_book
-from keeper.cli.margin import margin_of_book
-from keeper.cli.run import once, run
-from keeper.cli.signer import app as signer_app
 from keeper.errors import ExitCode, KeeperError
+
+COMMANDS: Final = {
+    "run": "keeper.cli.run:run",
+    "once": "keeper.cli.run:once",
+    "accounts": "keeper.cli.accounts:accounts",
+    "explain": "keeper.cli.accounts:explain",
+    "check-config": "keeper.cli.check:check_config",
+    "margin": "keeper.cli.margin:margin_of_book",
+    "greeks": "keeper.cli.greeks:greeks_of_book",
+    "demo": "keeper.cli.demo:demo",
+    "chaos": "keeper.cli.chaos:chaos",
+    "signer": "keeper.cli.signer:app",
+}
+"""Each command and where it is. A module is imported when its command is asked for: start-up is felt, and the process
+that holds the keys loads nothing that it does not need."""
+
+
+class OnDemand(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 the signature is typer's
+        if cmd_name not in COMMANDS:
+            return self.commands.get(cmd_name)
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(module), name)
+        if isinstance(found, typer.Typer):
+            return typer.main.get_group(found)
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+        alone.command(cmd_name)(found)
+        return typer.main.get_command(alone)
+
 
 app = typer.Typer(
     name="keeper",
+    cls=OnDemand,
     help="Margin keeper and oracle bot: reads every account of a venue each block, margins the book, and liquidates, "
     "reports and adjusts parameters within the bounds you configure.",
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, 4 chain, 5 key, 6 journal, 7 unknown accounts. "
@@ -29,16 +56,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command("run")(run)
-app.command("once")(once)
-app.command("accounts")(accounts)
-app.command("explain")(explain)
-app.command("check-config")(check_config)
-app.command("margin")(margin_of_book)
-app.command("greeks")(greeks_of_book)
-app.command("demo")(demo)
-app.command("chaos")(chaos)
-app.add_typer(signer_app)
+
+
+@app.callback()
+def keeper() -> None:
+    """Make `version` a command among others, not the program itself."""
 
 
 @app.command("version")
