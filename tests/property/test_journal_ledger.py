@@ -142,5 +142,5 @@ class LedgerRules(RuleBasedStateMachine):
 
 TestLedger = LedgerRules.TestCase
 TestLedger.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
