@@ -243,7 +243,8 @@ class Issue:
             ends = {} if row in again else {intent.id: Outcome("refused", str(why)) for intent in chosen[row].intents}
             cause = "behind a refused nonce" if row in again else "refused by the signer"
             releases.append(Release(slots[row].id, cause, ends))
-        log.error("%d of %d refused: %s", len(rows) - len(again), len(slots), first)
+        text = f"{len(rows) - len(again)} of {len(slots)} refused by the signer, the first: {first}"
+        self._alarms.tell(text, about=f"refused by the signer: {first.rule}")
         free = self._nonces.released(releases, slots, block)
         return [chosen[row] for row in again if slots[row].id in free]
 

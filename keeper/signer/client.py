@@ -1,7 +1,7 @@
 """The keeper's side of the socket: typed requests, time-outs, and no guess about what was not answered."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,8 @@ from keeper.signer.records import Grant, LedgerState, Refusal, SignedBytes, Sign
 
 CHUNK = 32
 """Transactions in one request: answered well within a time-out, and the first can leave before the last."""
+ENVELOPE = 512
+"""Bytes of a request beside its transactions, at most: id, op, address, token."""
 NOT_ASSUMED = "nothing is assumed about what it signed: connect again and repeat the same request ids"
 
 
@@ -52,13 +54,10 @@ class Line:
             self._reader.close()
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any]:
-        """Return the answer, refusal or not. Raises SignerUnreachable."""
+        """Return the answer, refusal or not. Raises SignerUnreachable; SigningRefused, with nothing sent, for a request
+        that no line holds."""
         number = next(self._ids)
-        line = wire.to_line({"id": number, "op": op, **fields})
-        if len(line) > wire.MAX_LINE:
-            raise ValueError(
-                f"signer: expected a request of at most {wire.MAX_LINE} bytes, found {len(line)}; split it"
-            )
+        line = _line(number, op, fields)
         try:
             self._socket.sendall(line)
             answer = self._reader.readline(2 * wire.MAX_LINE)  # answers repeat what was asked
@@ -116,8 +115,8 @@ class SignerClient:
     def sign(self, requests: Sequence[SignRequest]) -> tuple[SignedBytes | Refusal, ...]:
         """Return bytes or refusal per request, in their order. The bytes were durable before they were sent here."""
         given: list[SignedBytes | Refusal] = []
-        for start in range(0, len(requests), CHUNK):
-            given += self._signed_batch(requests[start : start + CHUNK])
+        for part in _parts(requests):
+            given += [_unsendable(part[0])] if _size(part[0]) > _room() else self._signed_batch(part)
         return tuple(given)
 
     def _signed_batch(self, requests: Sequence[SignRequest]) -> list[SignedBytes | Refusal]:
@@ -157,6 +156,43 @@ class SignerClient:
         grant = Grant(*(int(found[name]) for name in ("token", "ttl_ms", "watermark", "final", "forgiven_to")))
         self._token = grant.token
         return grant
+
+
+def _line(number: int, op: str, fields: dict[str, Any]) -> bytes:
+    """Return a request's line. Raises SigningRefused."""
+    line = wire.to_line({"id": number, "op": op, **fields})
+    if len(line) > wire.MAX_LINE:
+        raise SigningRefused(f"signer: expected {op} in at most {wire.MAX_LINE} bytes, found {len(line)}; ask for less")
+    return line
+
+
+def _room() -> int:
+    return wire.MAX_LINE - ENVELOPE
+
+
+def _size(request: SignRequest) -> int:
+    """Return the bytes it takes of a line, with its comma."""
+    return len(wire.to_line(wire.item(request)))
+
+
+def _parts(requests: Sequence[SignRequest]) -> Iterator[list[SignRequest]]:
+    """Yield what one line holds each, in order: at most CHUNK of them. One that no line holds is a part of its own."""
+    part: list[SignRequest] = []
+    held = 0
+    for request in requests:
+        size = _size(request)
+        if part and (len(part) == CHUNK or held + size > _room()):
+            yield part
+            part, held = [], 0
+        part.append(request)
+        held += size
+    if part:
+        yield part
+
+
+def _unsendable(request: SignRequest) -> Refusal:
+    found = f"found {_size(request)} with {len(request.data)} bytes of calldata; let it carry less"
+    return Refusal("message", f"expected a transaction in at most {_room()} bytes of a request, {found}")
 
 
 def _given(request: SignRequest, found: dict[str, Any]) -> SignedBytes | Refusal:

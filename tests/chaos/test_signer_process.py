@@ -11,6 +11,7 @@ from eth_account import Account
 from keeper.errors import SignerUnreachable, SigningRefused
 from keeper.signer import wire
 from keeper.signer.client import CHUNK, Line, SignerClient
+from keeper.signer.policy import MAX_CALLDATA
 from keeper.signer.records import LedgerState, Refusal, SignedBytes
 from tests.signer_desk import ADDRESS, call, ledger, transfer
 from tests.signer_process import FILE, Process
@@ -72,6 +73,18 @@ def test_more_than_one_request_holds_is_asked_in_parts_and_told_in_pages(process
         assert rules(keeper.sign([call(i) for i in range(asked)])) == ["signed"] * asked
         keeper.sign([call(i) for i in range(asked, wire.PAGE + 10)])
         assert [one.nonce for one in keeper.signed(0)] == list(range(wire.PAGE + 10))
+
+
+def test_calldata_that_no_line_holds_together_is_asked_in_parts_and_alone_refused(process: Process) -> None:
+    large, beyond = b"\xff" * MAX_CALLDATA, b"\xff" * (wire.MAX_LINE // 2)
+    process.start()
+    with process.line() as line:
+        keeper = client(line)
+        asked = [call(0), *(call(1, str(i), data=large) for i in range(CHUNK)), call(1, "m", data=beyond), call(1)]
+        assert rules(keeper.sign(asked)) == ["signed", *["allow_list"] * CHUNK, "message", "signed"]
+        with pytest.raises(SigningRefused, match="ask for less"):
+            line.ask("hello", holder="k" * wire.MAX_LINE)
+        assert keeper.renew().watermark == 1  # nothing of it was sent
 
 
 def test_killed_between_commit_and_answer_the_same_request_gives_the_same_bytes(process: Process) -> None:

@@ -22,9 +22,8 @@ from keeper.plans import Liquidate, Plan
 from keeper.sending.fees import Caps
 from keeper.sending.limits import BalanceWatch
 from keeper.sending.priority import SendingPolicy
-from keeper.signer import wire
 from keeper.signer.answers import answer
-from keeper.signer.client import Line, SignerClient
+from keeper.signer.client import Line, SignerClient, _line
 from keeper.signer.leases import Session
 from keeper.stages import Stages
 from keeper.submit.endpoints import Endpoints
@@ -96,7 +95,7 @@ class InProcess(Line):
     def ask(self, op: str, **fields: Any) -> dict[str, Any]:
         if not self._open or self._service is not self._desk.service:
             raise self._lost(op, "a closed connection")
-        line = wire.to_line({"id": next(self._ids), "op": op, **fields})
+        line = _line(next(self._ids), op, fields)
         found = orjson.loads(answer(self._service, self._session, line))
         if self._loses(op):
             raise self._lost(op, "the connection reset")

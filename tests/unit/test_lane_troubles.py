@@ -4,18 +4,23 @@ The same model world as tests/property/test_ledger_machine.py; each protection i
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from unittest import mock
 
 import pytest
 
+from keeper.chain import Call
 from keeper.errors import SignerUnreachable
 from keeper.lanes import recover, watch
 from keeper.lanes.lane import Lane
+from keeper.plans import Plan
+from keeper.signer import wire
 from keeper.submit.dissent import PERSISTENT
 from keeper.submit.facts import Facts
+from tests.ledger_world import account
+from tests.model import keepers
 from tests.model.chain import FIRST_NONCE
 from tests.model.endpoints import Node
 from tests.model.reader import Broken
@@ -291,3 +296,20 @@ def test_without_a_signer_a_strangers_nonce_is_not_concluded_from_and_with_it_is
     seat._real._connect = connect  # type: ignore[attr-defined]
     mined(world, 1, [])
     assert world.reader.rows("SELECT state FROM slots") == [("lost",)]
+
+
+def test_a_call_that_no_request_to_the_signer_holds_is_refused_and_others_go_on(world: World) -> None:
+    real = keepers.House._call
+
+    def swollen(house: keepers.House, plans: Sequence[Plan]) -> Call:
+        made = real(house, plans)
+        return replace(made, data=b"\xff" * 4_000) if len(plans) == 1 else made
+
+    with mock.patch.object(keepers.House, "_call", swollen), mock.patch.object(wire, "MAX_LINE", 3_000):
+        for _ in range(2):
+            mined(world, 1, [1, 2, 3])
+            assert "of calldata; let it carry less" in str(alarms(world))
+    assert world.said == []  # no block ended early
+    query = "SELECT i.status, count(*) FROM intents i WHERE i.subject = ? GROUP BY 1"
+    assert world.reader.rows(query.replace("?", f"'{account(3)}'")) == [("refused", 2)]
+    assert world.reader.rows("SELECT DISTINCT purpose FROM slots WHERE state = 'mined'") == [("call",)]
