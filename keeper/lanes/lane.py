@@ -30,6 +30,7 @@ from keeper.lanes.watch import Watch
 from keeper.plans import Plan
 from keeper.rpc import Rpc
 from keeper.sending.fees import Market
+from keeper.signer.records import Grant
 from keeper.stages import Stages
 from keeper.venues.base import Venue
 
@@ -70,6 +71,7 @@ class Lane:
         self._filling = Filling(ledger, self._desk, nonces, rules, alarms)
         self.issue = Issue(ledger, self._desk, nonces, venue, rpc, rules, alarms)
         self.is_seated = self._may_stand_by = False
+        self._is_stopped = False  # the signer's switch, as of the last answer: nothing new is to be offered
         self._is_stuck = False
         self._unsigned_until = 0  # block
         self.waiting: tuple[Slot, ...] = ()  # signed, and no block holds them yet, as of the last block watched
@@ -87,10 +89,12 @@ class Lane:
     def recover(self, block: Block) -> None:
         """Keep the lease, or take it and make ledger and signer agree. Raises SignerUnreachable, SigningRefused."""
         with self._seated():
-            if not (self.is_seated and self._renewed()):
+            grant = self._renewed() if self.is_seated else None
+            if grant is None:
                 self.is_seated = False
-                recover(self._ledger, self._signer, self._facts, block, self._alarms)
+                grant = recover(self._ledger, self._signer, self._facts, block, self._alarms)
                 self.is_seated = self._may_stand_by = True
+            self._is_stopped = grant.state != "running"
 
     def watch(self, block: Block) -> None:
         """Bring every slot up to date with the chain at `block`."""
@@ -108,7 +112,15 @@ class Lane:
             return
         self._pend(self._watch.note(block))
         newest = {attempt.slot_id: attempt for attempt in self._ledger.live_attempts(self.address)}
-        self._desk.offer([newest[slot.id] for slot in self.waiting], block)
+        withheld = {slot.id for slot in self.waiting if self._is_withheld(slot)}
+        self._desk.offer([newest[slot.id] for slot in self.waiting], block, withheld)
+
+    def _is_withheld(self, slot: Slot) -> bool:
+        """Say whether its call may not leave: while the signer is drained or killed, what was never offered stays here.
+
+        It was stored, or imported by recovery, when the keeper stopped. Signed is the state before the first offer.
+        """
+        return self._is_stopped and slot.purpose == "call" and slot.state == "signed"
 
     def _pend(self, pending: Sequence[Slot]) -> None:
         self.waiting = tuple(slot for slot in pending if slot.state != "reserved")
@@ -140,14 +152,13 @@ class Lane:
         waiting = [s for s in slots if s.state in OFFERABLE and s.id not in cancelled]
         return [Step(Call(slot.to, slot.data), slot.gas) for slot in waiting if slot.purpose == "call"]
 
-    def _renewed(self) -> bool:
-        """Renew the lease; False says that it was lost, as after a long pause of the chain, and is to be taken anew."""
+    def _renewed(self) -> Grant | None:
+        """Renew the lease; None says that it was lost, as after a long pause of the chain, and is to be taken anew."""
         try:
-            self._signer.renew()
+            return self._signer.renew()
         except (SignerUnreachable, SigningRefused) as error:
             log.warning("%s; the lease is asked for again", error)
-            return False
-        return True
+            return None
 
     @contextmanager
     def _seated(self) -> Iterator[None]:
@@ -187,12 +198,15 @@ class Lane:
         stakes = [self._stake(intent.plan) for intent in intents]
         stake = Stake(sum(s.per_block for s in stakes), stated(stakes))
         unwanted = self._unwanted(slot, intents, said, block)
-        return Waiting(slot, siblings, stake, unwanted, said, is_liquidation([i.plan.kind for i in intents]))
+        for_liquidation = is_liquidation([i.plan.kind for i in intents])
+        return Waiting(slot, siblings, stake, unwanted, said, for_liquidation, is_withheld=self._is_withheld(slot))
 
     def _unwanted(self, slot: Slot, intents: Sequence[Intent], said: Said, block: Block) -> str:
         """Return why the slot's call should not land any more, '' while it should."""
         if slot.purpose != "call":
             return ""
+        if self._is_withheld(slot):
+            return "the signer is stopped, and it was never offered"
         if slot.deadline_block < block.number:
             return "past its last block"
         if not intents:

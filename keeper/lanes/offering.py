@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from keeper.chain import Block
-from keeper.journal.slot_records import Answer, Moment, NewOffer, Offer, SlotAttempt
+from keeper.journal.slot_records import CALLS, Answer, Moment, NewOffer, Offer, SlotAttempt
 from keeper.lanes.ports import Ledger, Outlets
 from keeper.lanes.privacy import Berth, Private, moored, parcel_at, shown_at, uncovered_at
 from keeper.lanes.replies import Said, judged
@@ -48,16 +48,17 @@ class Desk:
         last = self._ledger.last_answers(attempts)
         return {attempt: judged(last.get(attempt, {}), self._outlets.needed) for attempt in attempts}
 
-    def offer(self, attempts: Sequence[SlotAttempt], block: Block) -> None:
+    def offer(self, attempts: Sequence[SlotAttempt], block: Block, withheld: Collection[int] = ()) -> None:
         """Offer attempts to every usable endpoint, or to the relays those that are private at `block`.
 
         Where fewer than make a fact are usable, those that asked to be left alone are offered to as well: the only one
         that has the bytes might keep them to itself.
         Those below them go to the relays too, for none can be mined before. An answer proves nothing about the bytes;
-        it is noted.
+        it is noted. `withheld`: ids of slots whose calls go to nobody; their cancels do.
         """
         berths = self.berths()
-        shown, parcel = shown_at(attempts, berths, block.number), parcel_at(berths, block.number)
+        shown = _leaving(shown_at(attempts, berths, block.number), withheld)
+        parcel = _leaving(parcel_at(berths, block.number), withheld)
         names = self._outlets.usable(urgent=True, least=self._outlets.needed)
         relays = self._private.relay.usable() if self._private else ()
         pairs = [NewOffer(attempt.id, name) for name in names for attempt in shown]
@@ -78,6 +79,10 @@ class Desk:
             answers = [Answer(ids[s.endpoint, s.tx_hash], s.answer.name, s.text) for s in said]
             self._ledger.answered(answers, wall_ms())
         _warn(said)
+
+
+def _leaving(attempts: Sequence[SlotAttempt], withheld: Collection[int]) -> list[SlotAttempt]:
+    return [one for one in attempts if one.slot_id not in withheld or one.kind not in CALLS]
 
 
 def _warn(said: Sequence[Offered]) -> None:

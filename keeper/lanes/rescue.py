@@ -46,6 +46,7 @@ class Waiting:
     unwanted: str  # why its call should not land any more; '' while it should
     said: Said = frozenset()  # what endpoints last said of the newest bytes, none of whom has them
     for_liquidation: bool = False
+    is_withheld: bool = False  # never offered, and not to be: only a cancel of it leaves
 
     @property
     def newest(self) -> SlotAttempt:
@@ -102,7 +103,8 @@ class Rescue:
             a.slot_id: a for a in stored
         }
         taken = waiting[:1] if one_in_flight([one.said for one in waiting]) else waiting
-        self._desk.offer([newest[one.slot.id] for one in taken], block)
+        withheld = {one.slot.id for one in waiting if one.is_withheld}
+        self._desk.offer([newest[one.slot.id] for one in taken], block, withheld)
 
     def _within_caps(self, wanted: Sequence[tuple[Waiting, Wanted]], block: Block) -> list[Wanted]:
         """Return the replacements that the rolling caps have room for; each adds what it is dearer than its siblings.

@@ -153,7 +153,8 @@ class SignerClient:
         return list(self._line.demand("status")["lanes"])
 
     def _granted(self, found: dict[str, Any]) -> Grant:
-        grant = Grant(*(int(found[name]) for name in ("token", "ttl_ms", "watermark", "final", "forgiven_to")))
+        numbers = (int(found[name]) for name in ("token", "ttl_ms", "watermark", "final", "forgiven_to"))
+        grant = Grant(*numbers, state=found["state"])
         self._token = grant.token
         return grant
 

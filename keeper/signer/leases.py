@@ -8,6 +8,7 @@ from keeper.signer import store
 from keeper.signer.core import Core
 from keeper.signer.nonces import enrolment_refusal, final_refusal, lease_refusal
 from keeper.signer.records import Grant, Lane, LedgerState, Refusal
+from keeper.signer.switch import worse
 
 
 @dataclass(slots=True)
@@ -51,7 +52,8 @@ class Leases:
         return answer
 
     def _grant(self, lane: Lane) -> Grant:
-        return Grant(lane.token, self._lease_ms, lane.watermark, lane.final, lane.forgiven_to)
+        state = worse(lane.state, self._core.switch.now())
+        return Grant(lane.token, self._lease_ms, lane.watermark, lane.final, lane.forgiven_to, state)
 
     def _taken(self, session: Session, lane: Lane, now_ms: int) -> Refusal | None:
         own = session.tokens.get(lane.address) == lane.token

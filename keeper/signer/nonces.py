@@ -17,10 +17,6 @@ def nonce_refusal(lane: Lane, request: SignRequest, siblings: Sequence[SignedByt
     A new nonce is exactly the watermark + 1. An older one that is not final takes the same call of the same intent,
     or a self-transfer; one that was never signed (the watermark was raised by reconcile) a self-transfer only.
     """
-    if lane.state == "drain" and request.kind != "cancel":
-        return Refusal(
-            "drain", f"expected a cancel of a signed nonce, found a {request.kind}; run `keeper signer resume`"
-        )
     if request.nonce == lane.watermark + 1:
         if request.kind != "cancel":
             return None
@@ -32,6 +28,16 @@ def nonce_refusal(lane: Lane, request: SignRequest, siblings: Sequence[SignedByt
     if request.kind == "cancel" and (siblings or lane.state == "running"):
         return None
     return _sibling_refusal(request, siblings)
+
+
+def stop_refusal(lane: Lane, request: SignRequest) -> Refusal | None:
+    """Return why the switch forbids `request`, stored bytes included, None if it does not."""
+    if lane.state == "killed":
+        return Refusal("killed", "expected a running signer, found the kill switch on; run `keeper signer resume`")
+    if lane.state == "drain" and request.kind != "cancel":
+        found = f"found a {request.kind}; run `keeper signer resume`"
+        return Refusal("drain", f"expected a cancel of a signed nonce, {found}")
+    return None
 
 
 def _sibling_refusal(request: SignRequest, siblings: Sequence[SignedBytes]) -> Refusal | None:

@@ -93,6 +93,7 @@ class Grant:
     watermark: int  # highest nonce signed
     final: int  # highest nonce known final
     forgiven_to: int = NONE_FINAL  # up to here an operator accepted that the two stores know different bytes
+    state: State = "running"
 
 
 @dataclass(frozen=True, slots=True)

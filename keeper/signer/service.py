@@ -12,7 +12,7 @@ from keeper.signer.caps import DAY_MS, Spending
 from keeper.signer.core import Core
 from keeper.signer.keystore import Key
 from keeper.signer.leases import Leases, Session
-from keeper.signer.nonces import lease_refusal, nonce_refusal
+from keeper.signer.nonces import lease_refusal, nonce_refusal, stop_refusal
 from keeper.signer.orders import Orders
 from keeper.signer.policy import refusal
 from keeper.signer.records import Lane, Refusal, SignedBytes, SignRequest
@@ -61,7 +61,7 @@ class Service:
         for request in requests:
             now_ms = self.core.clock.now_ms()
             lane = replace(lane, state=worse(lane.state, self.core.switch.now()))
-            refused = lease_refusal(lane, token, session.tokens.get(address), now_ms) or _killed(lane)
+            refused = lease_refusal(lane, token, session.tokens.get(address), now_ms) or stop_refusal(lane, request)
             answer = refused or self._replayed(connection, lane, request)
             answer = answer or self._fresh(connection, lane, request, spending, now_ms)
             answers.append(answer)
@@ -106,12 +106,6 @@ class Service:
             return store.signed_from(connection, lane, nonce, after=after, limit=limit), lane, ""
 
         return self.core.change(address, f"signed from {nonce}", found)
-
-
-def _killed(lane: Lane) -> Refusal | None:
-    if lane.state != "killed":
-        return None
-    return Refusal("killed", "expected a running signer, found the kill switch on; run `keeper signer resume`")
 
 
 def _log(request: SignRequest, answer: SignedBytes | Refusal) -> None:

@@ -222,4 +222,5 @@ def grant_out(grant: Grant) -> dict[str, Any]:
         "watermark": grant.watermark,
         "final": grant.final,
         "forgiven_to": grant.forgiven_to,
+        "state": grant.state,
     }

@@ -153,7 +153,8 @@ class Signer(RuleBasedStateMachine):
         answer = self.desk.service.sign(held[0], ADDRESS, held[1], [request])[0]
         if isinstance(answer, SignedBytes):
             assert gas is None, "a request id came back with another content"
-            assert answer.tx_hash == tx_hash and self.stopped != "killed"
+            assert answer.tx_hash == tx_hash
+            assert self.stopped == "running" or (self.stopped == "drain" and request.kind == "cancel")
 
     def judge(self, held: tuple[Session, int], request: SignRequest, signed: SignedBytes) -> None:
         assert held[1] == self.newest and self.now() < self.lease_until

@@ -168,6 +168,17 @@ def test_drain_lets_only_cancels_of_signed_nonces_pass(desk: Desk) -> None:
     assert is_hash(desk.ask(held, transfer(0, "cancel"))[0])
 
 
+def test_drain_hands_out_no_stored_bytes_but_cancels(desk: Desk) -> None:
+    """A keeper that asks again after a lost answer would offer them: they may never have left."""
+    held = desk.session()
+    call_, filler, cancel = desk.ask(held, call(0), transfer(1, "f", "filler"), transfer(0, "cancel"))
+    desk.service.core.switch.ask("drain")
+    asked = call(0), transfer(1, "f", "filler"), transfer(0, "cancel")
+    assert desk.ask(held, *asked) == ["drain", "drain", cancel]
+    assert desk.service.orders.resume() is None
+    assert desk.ask(held, *asked) == [call_, filler, cancel]
+
+
 def test_the_kill_file_stops_everything_and_its_trace_stays(desk: Desk) -> None:
     held = desk.session()
     first = desk.ask(held, call(0))
