@@ -18,6 +18,8 @@ CHUNK = 32
 """Transactions in one request: answered well within a time-out, and the first can leave before the last."""
 ENVELOPE = 512
 """Bytes of a request beside its transactions, at most: id, op, address, token."""
+NUMBERS = ("token", "ttl_ms", "watermark", "final", "forgiven_to")
+"""Of a grant, in the order of its fields."""
 NOT_ASSUMED = "nothing is assumed about what it signed: connect again and repeat the same request ids"
 
 
@@ -153,8 +155,8 @@ class SignerClient:
         return list(self._line.demand("status")["lanes"])
 
     def _granted(self, found: dict[str, Any]) -> Grant:
-        numbers = (int(found[name]) for name in ("token", "ttl_ms", "watermark", "final", "forgiven_to"))
-        grant = Grant(*numbers, state=found["state"])
+        token, ttl_ms, watermark, final, forgiven_to = (int(found[name]) for name in NUMBERS)
+        grant = Grant(token, ttl_ms, watermark, final, forgiven_to, found["state"])
         self._token = grant.token
         return grant
 
