@@ -205,6 +205,9 @@ class Watch:
         ]
         if gone:
             log.error("%d closed transactions are open again: a reorg deeper than finality", len(gone))
+            # A slot none of whose intents opens again is cancelled (lane.py). One that carries others too is offered as
+            # it was: starts of auctions alone share a transaction, and each is judged where it lands. A repeated one
+            # finds its auction running or its account at maintenance and is refused by itself (Auctions.startAuctions).
             rivalled = self._ledger.orphaned(gone, "a reorg deeper than finality", moment(block))
             if rivalled:
                 log.error("effects of intents %s are carried by later ones by now; the older bytes may land", rivalled)

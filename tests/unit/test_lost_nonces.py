@@ -4,14 +4,17 @@ The model world of tests/property/test_ledger_machine.py. Each protection is swi
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from typing import Any
 from unittest import mock
 
 import pytest
 
 from keeper.lanes import executor, watch
-from tests.model.chain import Tx
+from keeper.plans import Liquidate
+from tests.model import keepers
+from tests.model.chain import FIRST_NONCE, Tx
 from tests.model.reader import Broken
 from tests.model.world import World
 
@@ -32,16 +35,16 @@ def mined(world: World, blocks: int, accounts: list[int]) -> None:
         world.block(accounts)
 
 
-def lost(world: World) -> dict[str, Tx]:
+def lost(world: World, accounts: Sequence[int] = (ACCOUNT,)) -> dict[str, Tx]:
     """Lose the first nonce to a stranger; return the keeper's own bytes for it."""
-    world.block([ACCOUNT])
+    world.block(list(accounts))
     ours = dict(world.chain.pool)
     ((nonce,),) = world.reader.rows("SELECT nonce FROM slots")
     world.chain.stranger(nonce)
     world.chain.pool = {h: tx for h, tx in world.chain.pool.items() if h in world.chain.strangers}
     mined(world, 4, [])
     assert world.reader.rows("SELECT state, winner_hash FROM slots") == [("lost", None)]
-    assert world.reader.rows("SELECT status FROM intents") == [("lost",)]
+    assert world.reader.rows("SELECT DISTINCT status FROM intents") == [("lost",)]
     return ours
 
 
@@ -109,3 +112,29 @@ def test_the_label_follows_when_a_cancel_is_replaced_by_its_call_in_a_deep_reorg
     world.chain.reorg(4, random.Random(1))
     world.see_through()
     assert world.reader.rows("SELECT winner_hash, status FROM slots, intents") == [(original.tx_hash, "achieved")]
+
+
+def lasting(*given: Any) -> Liquidate:
+    """A plan that no reorg of these tests brings past its last block."""
+    return Liquidate(*given[:-1], given[-1] + 100)
+
+
+@pytest.mark.parametrize(("accounts", "is_cancelled"), [([ACCOUNT], True), ([ACCOUNT, 2], False)])
+def test_what_opens_again_beside_a_rival_is_cancelled_unless_it_carries_more(
+    world: World, accounts: list[int], is_cancelled: bool
+) -> None:
+    """The rival carries one effect by now. A batch goes on for the other, and each member ends by its own effect."""
+    with mock.patch.object(keepers, "Liquidate", lasting):
+        lost(world, accounts)
+        world.chain.pool = {}
+        world.block([ACCOUNT])
+    world.chain.reorg(4, random.Random(1))
+    world.block([])
+    kinds = world.reader.rows("SELECT a.kind FROM slot_attempts a JOIN slots s ON s.id = a.slot_id WHERE s.id = 1")
+    assert (("cancel",) in kinds) is is_cancelled
+    rival = {h: tx for h, tx in world.chain.pool.items() if tx.nonce > FIRST_NONCE}
+    newest = list(world.chain.pool.values())[-1]
+    world.chain.pool = rival | {newest.tx_hash: newest}
+    world.see_through()
+    found = [status for (status,) in world.reader.rows("SELECT status FROM intents ORDER BY id")]
+    assert found == (["cancelled", "achieved"] if is_cancelled else ["achieved"] * 3)
