@@ -22,22 +22,31 @@ class Head:
 class Heads:
     """Polls for new heads. Over HTTP a node offers no event to await, so `poll_s` bounds the delay."""
 
-    def __init__(self, rpc: Rpc, poll_s: float, stopped: Callable[[float], bool], patience_s: float = 60.0) -> None:
-        """`stopped(seconds)` waits that long and says whether to stop, like threading.Event.wait."""
+    def __init__(
+        self,
+        rpc: Rpc,
+        poll_s: float,
+        stopped: Callable[[float], bool],
+        patience_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`stopped(seconds)` waits that long and says whether to stop, like threading.Event.wait; `clock` returns
+        seconds that never go back."""
         self._rpc = rpc
         self._poll = poll_s
         self._stopped = stopped
         self._patience = patience_s
+        self._clock = clock
         self._last: Block | None = None
 
     def follow(self) -> Iterator[Head]:
         """Yield each new newest head until stopped. Raises ChainError after `patience_s` without a usable answer."""
-        silent_since = time.monotonic()
+        silent_since = self._clock()
         while not self._stopped(0.0):
             try:
                 head = self._new()
             except ChainError:
-                if time.monotonic() - silent_since > self._patience:
+                if self._clock() - silent_since > self._patience:
                     raise
                 self._stopped(min(1.0, self._poll * 10))
                 continue
@@ -45,7 +54,7 @@ class Heads:
                 self._stopped(self._poll)
             else:
                 yield head
-            silent_since = time.monotonic()
+            silent_since = self._clock()
 
     def _new(self) -> Head | None:
         """Return the newest head if it is news; an older block while ours still stands is a lagging replica."""

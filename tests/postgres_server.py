@@ -7,13 +7,13 @@ import getpass
 import importlib.util
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -83,10 +83,12 @@ class Private:
         """SIGKILL for the postmaster and all its children: what is not on the disk is gone."""
         postmaster = int((self.home / "data" / "postmaster.pid").read_text().split()[0])
         children = [pid for pid, parent in _parents().items() if parent == postmaster]
-        for pid in (postmaster, *children):
-            os.kill(pid, signal.SIGKILL)
-        while any(_is_alive(pid) for pid in (postmaster, *children)):
-            time.sleep(0.01)  # not our children: there is nothing to wait for
+        with ExitStack() as watched:
+            ends = [watched.enter_context(_end_of(pid)) for pid in (postmaster, *children)]
+            for pid in (postmaster, *children):
+                os.kill(pid, signal.SIGKILL)
+            for end in ends:
+                select.select([end], [], [])
         # where nobody buries the dead their pids look taken, and the server would not start beside its own ghost
         for lock in (self.home / "data" / "postmaster.pid", *self.home.glob(".s.PGSQL.*")):
             lock.unlink(missing_ok=True)
@@ -104,12 +106,14 @@ def _parents() -> dict[int, int]:
     return found
 
 
-def _is_alive(pid: int) -> bool:
-    """Say whether it still runs; a zombie that nobody has buried does not."""
+@contextmanager
+def _end_of(pid: int) -> Iterator[int]:
+    """Yield a descriptor that is readable once the process has ended, buried or not, whoever its parent is (Linux)."""
+    end = os.pidfd_open(pid)
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+        yield end
+    finally:
+        os.close(end)
 
 
 @contextmanager

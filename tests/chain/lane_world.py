@@ -67,6 +67,10 @@ class Fallen:
     rpc: Rpc
     deployment: Deployment
 
+    def nonce(self) -> int:
+        """Return the key's transaction count at the newest block."""
+        return self.rpc.nonce(ADDRESS, self.rpc.block())
+
 
 @contextmanager
 def fallen_world(
@@ -144,6 +148,19 @@ class LaneKeeper:
 
     def intents(self) -> Counter[str]:
         return Counter(status for (status,) in self.rows("SELECT status FROM intents"))
+
+    def refusals(self) -> list[str]:
+        """Return why intents were refused, the oldest first."""
+        return [cause for (cause,) in self.rows("SELECT cause FROM intents WHERE status = 'refused' ORDER BY id")]
+
+    def kinds(self) -> list[str]:
+        """Return what each attempt was, the oldest first."""
+        return [kind for (kind,) in self.rows("SELECT kind FROM slot_attempts ORDER BY id")]
+
+    def alarms(self) -> list[str]:
+        told = self.lane.status()["alarms"]
+        assert isinstance(told, list)
+        return told
 
 
 class Served(Protocol):

@@ -5,46 +5,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from eth_account import Account
-from lane_world import RULES, Fallen, LaneKeeper, Signing, fallen_world, liquidations, open_lane
+from lane_world import RULES, Fallen, LaneKeeper, Signing, liquidations, open_lane
+from two_keys import SECOND, SIZE, two_key_world
 
 from keeper.chaos import ChaosProxy
 from keeper.chaos.faults import Drop, Fault, sends
-from keeper.demo.curie import USDC, deposit
-from keeper.demo.traders import BEAR, CRASH
-from keeper.demo.transactions import Batch
 from keeper.errors import SignerUnreachable
 from keeper.lanes.seat import Seat
 from tests.signer_desk import ADDRESS
 
-SIZE = 20
-SECOND = Account.from_key("0x" + "6e" * 32)
-ETHER = 10**18
-DEPOSIT = 20_000_000 * USDC
-
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Fallen]:
-    with fallen_world(traders=30, profiles=(*[CRASH] * 5, BEAR), gas_limit=60_000_000) as fallen:
-        fallen.rpc.call("anvil_setBalance", SECOND.address, hex(100 * ETHER))
-        batch = Batch(fallen.rpc)
-        deposit(batch, fallen.deployment, SECOND.address, DEPOSIT)  # it takes the positions over
-        batch.mine()
+    with two_key_world() as fallen:
         yield fallen
-
-
-@pytest.fixture
-def fallen(shared: Fallen) -> Iterator[Fallen]:
-    snapshot = shared.rpc.call("evm_snapshot")
-    yield shared
-    shared.rpc.call("anvil_dropAllTransactions")
-    assert shared.rpc.call("evm_revert", snapshot) is True
-
-
-@pytest.fixture
-def proxy(fallen: Fallen) -> Iterator[ChaosProxy]:
-    with ChaosProxy(fallen.url, seed=1, geth_pool=True) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -1,42 +1,14 @@
 """Lanes on real Curie behind Geth's pool: sent once, rescued, cancelled, orphaned, recovered; the chain is asked."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lane_world import GAS, Fallen, LaneKeeper, Signing, fallen_world, liquidations, open_lane, reverted
+from lane_world import GAS, Fallen, LaneKeeper, Signing, liquidations, open_lane, reverted
 
 from keeper.chaos import ChaosProxy
 from keeper.demo.transactions import GWEI
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Fallen]:
-    with fallen_world() as fallen:
-        yield fallen
-
-
-@pytest.fixture
-def fallen(shared: Fallen) -> Iterator[Fallen]:
-    snapshot = shared.rpc.call("evm_snapshot")
-    yield shared
-    shared.rpc.call("anvil_dropAllTransactions")
-    assert shared.rpc.call("evm_revert", snapshot) is True
-
-
-@pytest.fixture
-def proxy(fallen: Fallen) -> Iterator[ChaosProxy]:
-    with ChaosProxy(fallen.url, seed=1, geth_pool=True) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def signing(tmp_path: Path, fallen: Fallen) -> Iterator[Signing]:
-    signing = Signing(tmp_path / "signer", fallen.deployment.contracts.clearing_house)
-    yield signing
-    signing.stop()
 
 
 class Crash(BaseException):

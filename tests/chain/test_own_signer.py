@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 from eth_account import Account
+from signer_child import child, end
 
 from keeper.allowed import allowed_calls
 from keeper.app import App, configured, open_app, policy_of, signer_answer
@@ -143,20 +144,9 @@ def test_what_fails_later_in_the_start_ends_it_too(config: Config) -> None:
     assert not is_held(config)
 
 
-def child() -> int:
-    """Return the signer's process id."""
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    (signer,) = [int(c) for c in children if b"keeper.signer" in Path(f"/proc/{c}/cmdline").read_bytes()]
-    return signer
-
-
-def end(number: signal.Signals) -> None:
-    signer = child()
-    os.kill(signer, number)
-    os.waitid(os.P_PID, signer, os.WEXITED | os.WNOWAIT)
-
-
-def test_a_signer_that_is_killed_is_started_again_and_nothing_is_sent_twice(app: App, world: Deployment) -> None:
+def test_a_signer_that_is_killed_is_started_again_and_what_was_never_signed_is_given_back(
+    app: App, world: Deployment
+) -> None:
     app.rpc.call("anvil_setBalance", KEY.address, hex(10**20))
     app.world.executor.settle(app.rpc.block())
     first = child()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lane_world import ADDRESS, CHAIN_ID, Fallen, LaneKeeper, Signing, fallen_world, liquidations, open_lane, reverted
+from lane_world import ADDRESS, CHAIN_ID, Fallen, LaneKeeper, Signing, liquidations, open_lane, reverted
 
 from keeper.chaos import ChaosProxy, Drop, Fault, Match
 from keeper.lanes.privacy import Private
@@ -20,33 +20,6 @@ SENT = "eth_sendRawTransaction"
 MOST = 4
 QUIET = 10**7
 """Wei per gas."""
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Fallen]:
-    with fallen_world() as fallen:
-        yield fallen
-
-
-@pytest.fixture
-def fallen(shared: Fallen) -> Iterator[Fallen]:
-    snapshot = shared.rpc.call("evm_snapshot")
-    yield shared
-    shared.rpc.call("anvil_dropAllTransactions")
-    assert shared.rpc.call("evm_revert", snapshot) is True
-
-
-@pytest.fixture
-def proxy(fallen: Fallen) -> Iterator[ChaosProxy]:
-    with ChaosProxy(fallen.url, seed=1, geth_pool=True) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def signing(tmp_path: Path, fallen: Fallen) -> Iterator[Signing]:
-    signing = Signing(tmp_path / "signer", fallen.deployment.contracts.clearing_house)
-    yield signing
-    signing.stop()
 
 
 @pytest.fixture

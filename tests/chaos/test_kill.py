@@ -11,13 +11,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 import pytest
@@ -41,8 +41,10 @@ KEY = Account.from_key("0x" + "5e" * 32)
 PASSWORD = "known to this test alone"
 CRASH = ((0, 7_934.57), (3_600, 7_342.49), (7_200, 6_334.44))
 STEP_S = 900  # of chain time a block
-BLOCK_S = 0.25
-START_S, END_S = 60.0, 60.0
+TICKED = "block "
+"""How a line begins that says what was done at a block: of `keeper run`, and of the keeper that dies."""
+PATIENCE_S = 60.0
+"""Of wall time, for everything one keeper does here: an end for a test that hangs, nothing is timed by it."""
 
 STEPS: dict[str, tuple[type, str, set[str], set[str], str]] = {
     "intents journalled": (Journal, "intend", {"intended"}, set(), "expired"),
@@ -77,7 +79,7 @@ def doom(owner: type, method: str) -> None:
 def main(step: str, config: str) -> None:
     app = open_app(configured(Path(config)))
     doom(*STEPS[step][:2])
-    run(app.world, lambda _: None, lambda error: print(error, file=sys.stderr))
+    run(app.world, lambda tick: print(f"{TICKED}{tick.head.block.number}"), lambda error: print(error))
 
 
 # --- the world it dies in -----------------------------------------------------------------------------
@@ -90,15 +92,6 @@ class Chain:
     deployment: Deployment
     first_block: int
     first_nonce: int
-
-    def mine_until(self, ready: Callable[[], bool], done: Callable[[], bool], within: float) -> None:
-        """Mine blocks at a fixed interval while the keeper is `ready()`, until `done()`."""
-        deadline = time.monotonic() + within
-        while not done():
-            assert time.monotonic() < deadline, "it took too long"
-            if ready():
-                self.rpc.call("evm_mine")
-            time.sleep(BLOCK_S)
 
     def liquidations(self) -> Counter[str]:
         """Return how often each account was liquidated, as the chain's events say."""
@@ -138,10 +131,56 @@ def config(chain: Chain, tmp_path: Path) -> Path:
     return write_config(tmp_path, chain.anvil.url, chain.deployment, "live")
 
 
-def start(folder: Path, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "KEEPER_KEYSTORE_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1"}
-    with (folder / f"{name}.log").open("wb") as log:
-        return subprocess.Popen([sys.executable, *arguments], stdout=log, stderr=log, cwd=REPO, env=environment)
+class Keeper:
+    """A keeper in a process of its own, which says when it is done with a block."""
+
+    def __init__(self, *arguments: str) -> None:
+        environment = {**os.environ, "KEEPER_KEYSTORE_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1"}
+        told: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        self._process = subprocess.Popen([sys.executable, *arguments], cwd=REPO, env=environment, **told)
+        self._late = threading.Timer(PATIENCE_S, self._process.kill)
+        self.said: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._late.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._rest()
+        self._late.cancel()
+
+    def ticks(self) -> Iterator[None]:
+        """Yield after each block it is done with, until it ends."""
+        for line in self._lines():
+            if line.startswith(TICKED):
+                yield
+        self._process.wait()
+
+    def end(self) -> int:
+        """Tell it to end, and return its exit code."""
+        self._process.terminate()
+        return self._rest()
+
+    def _rest(self) -> int:
+        for _ in self._lines():
+            pass
+        return self._process.wait()
+
+    def _lines(self) -> Iterator[str]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.said.append(line)
+            yield line
+
+    @property
+    def code(self) -> int | None:
+        return self._process.poll()
+
+    @property
+    def is_late(self) -> bool:
+        """Say whether it was ended since it took too long."""
+        return self._late.finished.is_set()
 
 
 def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
@@ -178,26 +217,21 @@ def test_a_killed_keeper_is_started_again_and_nothing_happens_twice(
     chain: Chain, config: Path, tmp_path: Path, step: str
 ) -> None:
     *_, intents_left, slots_left, end = STEPS[step]
-    doomed = start(tmp_path, "doomed", str(Path(__file__)), step, str(config))
-    chain.mine_until(lambda: doomed.poll() is None, lambda: doomed.poll() is not None, START_S)
-    assert doomed.returncode == -signal.SIGKILL, (tmp_path / "doomed.log").read_text()
+    with Keeper(str(Path(__file__)), step, str(config)) as doomed:
+        for _ in doomed.ticks():
+            chain.rpc.call("evm_mine")
+        assert (doomed.code, doomed.is_late) == (-signal.SIGKILL, False), "".join(doomed.said)
     # what the dead keeper must have left, or the test would not test what it says
     assert (states(tmp_path, "intents", "status"), states(tmp_path, "slots", "state")) == (intents_left, slots_left)
     promised = [intent for (intent,) in rows(tmp_path, "SELECT id FROM intents")]
     stored = rows(tmp_path, ATTEMPTS)
 
-    keeper = start(tmp_path, "keeper", "-m", "keeper", "run", "--config", str(config))
-    log = tmp_path / "keeper.log"
-    try:
-        # no block before it has ticked: what was promised for the next three is still due
-        chain.mine_until(
-            lambda: b"\nblock " in log.read_bytes(), lambda: keeper.poll() is not None or at_rest(tmp_path), END_S
-        )
-        keeper.terminate()
-        assert keeper.wait(END_S) == 0, log.read_text()
-    finally:
-        keeper.kill()
-        keeper.wait()
+    with Keeper("-m", "keeper", "run", "--config", str(config)) as keeper:
+        for _ in keeper.ticks():  # no block before it has ticked: what was promised for the next three is still due
+            if at_rest(tmp_path):
+                break
+            chain.rpc.call("evm_mine")
+        assert keeper.end() == 0, "".join(keeper.said)
     assert is_free(tmp_path / "keystore-signer" / "signer.db.lock")
 
     sent = chain.sent()

@@ -17,6 +17,8 @@ from keeper.journal.slot_records import Answer, Closing, Mined, NewOffer, Outcom
 from tests.ledger_world import KEY, NO_CAP, call, dump, history_of, intend, moment, opened, signed
 from tests.postgres_server import Private, private
 
+RECOVERED_S, ASKED_EVERY_S = 10.0, 0.05
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Private]:
@@ -95,10 +97,11 @@ def schema_of(server: Private, name: str) -> str:
 
 def answered(question: Callable[[], dict[str, object]]) -> dict[str, object]:
     """Ask until the server has recovered: it refuses connections meanwhile, and says so."""
-    for _ in range(200):
+    until = time.monotonic() + RECOVERED_S
+    while True:
         try:
             return question()
-        except Exception as error:  # noqa: BLE001 — dump speaks SQL itself, so drivers' errors come as they are
-            last = error
-            time.sleep(0.05)
-    raise last
+        except Exception:  # dump speaks SQL itself, so drivers' errors come as they are
+            if time.monotonic() > until:
+                raise
+            time.sleep(ASKED_EVERY_S)  # a server tells nobody that it has recovered, it refuses until it has

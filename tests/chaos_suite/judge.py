@@ -41,6 +41,14 @@ def accounted(stage: Stage, keeper: LaneKeeper, foreign: Collection[str] = ()) -
     }
 
 
+def imported(stage: Stage, keeper: LaneKeeper) -> None:
+    """Require that the keeper's ledger has every byte string that the signer signed, whoever asked for it."""
+    known = {tx_hash for (tx_hash,) in keeper.rows("SELECT tx_hash FROM slot_attempts")}
+    signed = {one.tx_hash for one in stage.signing.client("reader").signed(stage.first_nonce)}
+    left_out = len(signed - known)
+    require(not left_out, f"expected all the signer signed for the dead keeper taken over, found {left_out} left out")
+
+
 def costs(keeper: LaneKeeper) -> dict[str, int]:
     """Return what the ledger says each transaction that stands in a block was charged, wei by hash."""
     rows = keeper.rows("SELECT winner_hash, gas_used, gas_price FROM slots WHERE gas_used IS NOT NULL")

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -28,8 +29,21 @@ def chain(node: Anvil) -> Rpc:
     return Rpc(node.url)
 
 
-def heads(rpc: Rpc, stop: threading.Event | None = None, *, poll_s: float = POLL_S, patience_s: float = 60.0) -> Heads:
-    return Heads(rpc, poll_s, (stop or threading.Event()).wait, patience_s)
+def heads(rpc: Rpc, stop: threading.Event | None = None) -> Heads:
+    return Heads(rpc, POLL_S, (stop or threading.Event()).wait)
+
+
+class Hours:
+    """A clock that moves only as somebody waits by it."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> bool:
+        self.now += seconds
+        return False
 
 
 def mine(rpc: Rpc, blocks: int = 1) -> None:
@@ -136,11 +150,23 @@ def test_a_block_is_passed_once_a_newer_one_is_there(chain: Rpc) -> None:
 # --- stopping -----------------------------------------------------------------------------------------
 
 
+def stopped_while_waiting(stop: threading.Event) -> Callable[[float], bool]:
+    """Return the wait of `stop`, which another thread sets as soon as somebody waits."""
+    waits = threading.Event()
+    threading.Thread(target=lambda: waits.wait() and stop.set(), daemon=True).start()
+
+    def stopped(seconds: float) -> bool:
+        if seconds:
+            waits.set()
+        return stop.wait(seconds)
+
+    return stopped
+
+
 def test_stopping_interrupts_the_pause_between_two_questions(chain: Rpc) -> None:
     stop = threading.Event()
-    following = heads(chain, stop, poll_s=600.0).follow()
+    following = Heads(chain, 600.0, stopped_while_waiting(stop)).follow()
     next(following)
-    threading.Timer(0.2, stop.set).start()
     begun = time.monotonic()
     assert list(following) == []
     assert time.monotonic() - begun < SOON_S
@@ -148,10 +174,9 @@ def test_stopping_interrupts_the_pause_between_two_questions(chain: Rpc) -> None
 
 def test_stopping_interrupts_an_outage(node: Anvil, chain: Rpc) -> None:
     stop = threading.Event()
-    following = heads(chain, stop, poll_s=600.0).follow()
+    following = Heads(chain, 600.0, stopped_while_waiting(stop)).follow()
     next(following)
     node.stop()
-    threading.Timer(0.2, stop.set).start()
     begun = time.monotonic()
     assert list(following) == []
     assert time.monotonic() - begun < SOON_S
@@ -168,55 +193,56 @@ def test_who_is_stopped_before_starting_asks_nothing(node: Anvil, chain: Rpc) ->
 
 
 def test_an_outage_is_sat_out(node: Anvil, chain: Rpc) -> None:
-    following = heads(chain).follow()
-    before = next(following)
-    node.stop()
-    again: list[Anvil] = []
-    timer = threading.Timer(0.5, lambda: again.append(start_anvil(port=node.port, timestamp=1_600_000_000)))
-    timer.start()
-    try:
+    with ExitStack() as started:
+        back = comes_at_the_third_wait(started, node.port)
+        following = Heads(chain, POLL_S, back).follow()
+        before = next(following)
+        node.stop()
         head = next(following)
         assert head.block.hash != before.block.hash
         assert head.reorged
-    finally:
-        timer.join()
-        for anvil in again:
-            anvil.stop()
 
 
 def test_a_node_that_is_not_there_yet_is_waited_for() -> None:
     port = free_port()
-    started: list[Anvil] = []
-    timer = threading.Timer(0.5, lambda: started.append(start_anvil(port=port)))
-    timer.start()
-    try:
-        assert next(heads(Rpc(f"http://127.0.0.1:{port}")).follow()).block.number == 0
-    finally:
-        timer.join()
-        for anvil in started:
-            anvil.stop()
+    with ExitStack() as started:
+        there = comes_at_the_third_wait(started, port)
+        assert next(Heads(Rpc(f"http://127.0.0.1:{port}"), POLL_S, there).follow()).block.number == 0
+
+
+def comes_at_the_third_wait(started: ExitStack, port: int) -> Callable[[float], bool]:
+    """Return a wait that takes no time, but the third lasts until a node listens at the port; `started` ends that."""
+    waits: list[float] = []
+
+    def stopped(seconds: float) -> bool:
+        waits.extend([seconds] if seconds else [])
+        if seconds and len(waits) == 3:
+            started.enter_context(start_anvil(port=port, timestamp=1_600_000_000))
+        return False
+
+    return stopped
 
 
 def test_patience_ends_with_what_is_wrong(node: Anvil, chain: Rpc) -> None:
-    following = heads(chain, patience_s=0.3).follow()
+    clock = Hours()
+    following = Heads(chain, POLL_S, clock.wait, 0.3, clock).follow()
     next(following)
     node.stop()
-    begun = time.monotonic()
     with pytest.raises(RpcUnreachable, match=rf"127\.0\.0\.1:{node.port}.*is the node running"):
         next(following)
-    assert 0.3 <= time.monotonic() - begun < SOON_S
+    assert 0.3 < clock.now <= 0.3 + 11 * POLL_S  # a wait between two questions is ten polls long in an outage
 
 
 def test_the_time_a_tick_takes_is_no_silence_of_the_node(node: Anvil, chain: Rpc) -> None:
     """A first tick may read events for minutes; the node's patience begins when it is asked again."""
-    following = heads(chain, patience_s=1.0).follow()
+    clock = Hours()
+    following = Heads(chain, POLL_S, clock.wait, 1.0, clock).follow()
     next(following)
-    time.sleep(1.2)
+    clock.now += 1.2
     node.stop()
-    begun = time.monotonic()
     with pytest.raises(RpcUnreachable):
         next(following)
-    assert time.monotonic() - begun >= 1.0
+    assert clock.now >= 1.2 + 1.0
 
 
 def test_an_outage_while_a_head_is_looked_at_loses_no_head(node: Anvil, chain: Rpc) -> None:

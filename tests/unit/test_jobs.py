@@ -3,10 +3,10 @@
 import json
 import logging
 import threading
-import time
 from pathlib import Path
 
 import pytest
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES
 
 from keeper.chain import Block
 from keeper.config import load
@@ -107,6 +107,7 @@ def test_a_failing_job_is_logged_and_counted(journal, config, caplog):
 def test_the_scheduler_runs_them_without_overlap_and_past_failures(journal, config, heartbeat_file):
     journal.intend(record(1), [])
     running, overlapped, runs, enough = threading.Lock(), [], [], threading.Event()
+    due_again = threading.Semaphore(0)
 
     def measure():
         if not running.acquire(blocking=False):
@@ -114,7 +115,8 @@ def test_the_scheduler_runs_them_without_overlap_and_past_failures(journal, conf
             return
         try:
             runs.append(True)
-            time.sleep(0.03)  # three intervals long
+            if not enough.is_set():
+                assert due_again.acquire(timeout=20)  # so long that the scheduler would have run it once more
             if len(runs) >= 4:
                 enough.set()
             raise RuntimeError("fails every time")
@@ -124,6 +126,7 @@ def test_the_scheduler_runs_them_without_overlap_and_past_failures(journal, conf
     before = set(threading.enumerate())
     jobs = Jobs(journal, config, measure)
     with jobs:
+        jobs._scheduler.add_listener(lambda _: due_again.release(), EVENT_JOB_MAX_INSTANCES)
         assert enough.wait(20)
         assert set(threading.enumerate()) - before
         with pytest.raises(RuntimeError, match="found them running"):

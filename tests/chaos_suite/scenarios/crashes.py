@@ -10,7 +10,7 @@ from keeper.rpc import Rpc
 from keeper.signer.records import SignedBytes
 from tests.chain.lane_world import LaneKeeper
 from tests.chaos_suite.interrupted import finish
-from tests.chaos_suite.judge import Counted, Deaf, kept_once, without_rescue
+from tests.chaos_suite.judge import Counted, Deaf, imported, kept_once, without_rescue
 from tests.chaos_suite.killing import Point, dies_at
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.stage import Stage
@@ -61,6 +61,7 @@ def _deaf(journal: Any) -> Deaf:
 
 def _ended(stage: Stage, keeper: LaneKeeper, count: int) -> Counted:
     stage.tick(keeper)
+    imported(stage, keeper)
     blocks = finish(stage, keeper, count)
     liquidated = len(stage.effects())
     require(liquidated >= count, f"expected at least {count} liquidated, found {liquidated}")
@@ -134,7 +135,7 @@ def while_bumping(*, protected: bool) -> Run:
     """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        calm, count = rng.randint(GWEI // 10, GWEI), rng.randint(10, ENDANGERED)
+        calm, count = rng.randint(GWEI // 10, GWEI), ENDANGERED
         name = rng.choice(sorted(BUMPING)) if protected else "after bump-sign"
         stage.mine(base_fee=calm)
         spike = calm * rng.randint(60, 90)
@@ -149,7 +150,7 @@ def while_bumping(*, protected: bool) -> Run:
         hit({one.tx_hash for one in bumped[:landed]} <= mined, f"expected {landed} replacements mined, found others")
         ledger = (lambda journal: journal) if protected else _deaf
         second = stage.keeper(most=count, ledger=ledger)
-        return _ended(stage, second, count) | {"killed": name, "mined_while_down": len(mined)}
+        return _ended(stage, second, count) | {"killed": name, "in_flight": count, "mined_while_down": len(mined)}
 
     return run
 

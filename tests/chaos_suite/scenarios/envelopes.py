@@ -44,7 +44,7 @@ def wrong_envelopes(*, protected: bool) -> Run:
     """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        count = rng.randint(20, ENDANGERED)
+        count = ENDANGERED
         keeper = stage.keeper(most=count)
         if not protected:
             without_rescue(keeper)
@@ -100,7 +100,7 @@ def paused_by_one(*, protected: bool) -> Run:
     """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        count = rng.randint(20, ENDANGERED)
+        count = ENDANGERED
         bad = stage.first_nonce + rng.randint(0, count - 1)
         keeper = stage.keeper(most=count, endpoints=("b", "c"))
         if not protected:

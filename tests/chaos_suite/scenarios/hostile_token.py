@@ -141,7 +141,9 @@ def _attacked(stage: Stage, keeper: LaneKeeper, token: Hostile) -> None:
     )
     left = set(token.holders) - set(stage.effects())
     most = len(token.holders) * (TRIES + 1)
-    require(stage.reverted() <= most, f"expected at most {most} reverts, found {stage.reverted()}")
+    require(
+        stage.reverted() <= most, f"expected at most {most} reverts until they are left alone, found {stage.reverted()}"
+    )
     stage.tick(keeper)
     require(
         left_alone(keeper) <= set(token.holders), f"expected only the hostile left alone, found {left_alone(keeper)}"

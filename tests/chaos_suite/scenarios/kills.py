@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from keeper.demo.transactions import GWEI
 from tests.chaos_suite.interrupted import finish
-from tests.chaos_suite.judge import Deaf, kept_once
+from tests.chaos_suite.judge import Deaf, imported, kept_once
 from tests.chaos_suite.killing import BLOCKS, Place, Point, Steps, dies_at, rehearsed
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.stage import Stage, staged
@@ -54,6 +54,7 @@ def killed(on: Stage, point: Point, calm: int, *, protected: bool = True, **part
     stored = keeper.rows(ATTEMPTS)
     left = Counter(keeper.slots())
     on.tick(keeper)
+    imported(on, keeper)
     finish(on, keeper, ENDANGERED, 20)
     kept = keeper.rows(ATTEMPTS)[: len(stored)]
     require(kept == stored, f"expected the dead keeper's {len(stored)} attempts first and as they were, found others")

@@ -61,6 +61,8 @@ def lost_answer(*, protected: bool) -> Run:
         outlets = keeper.lane._outlets  # type: ignore[attr-defined]
         for kind in kinds:
             lost += _without_answers(stage, keeper, outlets, kind)
+            dead = keeper.slots()["lost"]
+            require(dead == 0, f"expected no nonce given up for an answer that was lost, found {dead}")
             fee *= SPIKE
             stage.mine(base_fee=fee)
         require(not stage.sent(), f"expected nothing mined above its fees, found {len(stage.sent())}")

@@ -148,6 +148,8 @@ def dear_and_poor(*, protected: bool) -> Run:
         stage.mine(base_fee=dear)
         keeper.settle()
         stage.settle(keeper)
+        left = count - len(stage.sent())
+        require(left == 0, f"expected what waited for money offered again with it, found {left} not mined")
         figures = done_once(stage, keeper, count)
         require(short > 0, "expected dearer siblings refused for want of money, found none")
         return figures | {"refused_for_funds": short}

@@ -128,6 +128,9 @@ def holes_in_the_pool(*, protected: bool) -> Run:
             keeper.settle()
         hit(all(stage.proxy.hits(fault) for fault in faults), "expected both refusals, found one missing")
         stage.settle(keeper)
+        mined = {one.nonce for one in stage.sent()}
+        holes = sorted({evicted, overshot, conflict} - mined)
+        require(not holes, f"expected what the pool would not hold offered again, found {holes} not mined")
         used = sorted(siblings(stage))
         lowest = list(range(stage.first_nonce, stage.first_nonce + count))
         require(used == lowest, f"expected nonces {lowest} and no other, found {used}")

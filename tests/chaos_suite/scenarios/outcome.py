@@ -1,7 +1,7 @@
 """What scenarios of single nonces share: how a run ends well, and the bytes and refusals in the proxy's log."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from keeper.chaos import Fault, Match
 from keeper.chaos.faults import Action
@@ -27,6 +27,13 @@ def done_once(stage: Stage, keeper: LaneKeeper, least: int, foreign: Sequence[st
     require(max(done.values(), default=0) <= 1, f"expected nobody liquidated twice, found {done.most_common(3)}")
     require(stage.reverted() == 0, f"expected no revert, found {stage.reverted()}")
     return accounted(stage, keeper, foreign)
+
+
+def labelled(keeper: LaneKeeper, mined: Mapping[int, str]) -> None:
+    """Require that the ledger has each nonce as ended by the hash that was mined: `mined` says which."""
+    told = dict(keeper.rows("SELECT nonce, winner_hash FROM slots WHERE state IN ('mined', 'final')"))
+    other = sorted(nonce for nonce, tx_hash in mined.items() if told.get(nonce) != tx_hash)
+    require(not other, f"expected each nonce labelled by the sibling that was mined, found {other} otherwise")
 
 
 def siblings(stage: Stage) -> dict[int, list[PoolTx]]:

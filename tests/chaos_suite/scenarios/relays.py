@@ -18,6 +18,7 @@ from keeper.submit.relay import ROUTES, Relay, relays
 from tests.chain.lane_world import CHAIN_ID, LaneKeeper
 from tests.chaos_suite.judge import Counted, kept_once
 from tests.chaos_suite.scenario import Figures, Run, hit, require
+from tests.chaos_suite.scenarios.outcome import labelled
 from tests.chaos_suite.stage import PATIENCE_S, Stage
 from tests.relay_server import Bundle, RelayServer, relay_server
 
@@ -162,6 +163,7 @@ class Scene:
         missing = [tx.hash for tx in map(decoded, raws) if tx.hash not in mined]
         hit(not missing, f"expected the builder's block to hold {len(raws)}, found {len(missing)} left out")
         self.keeper.settle()
+        labelled(self.keeper, {tx.nonce: tx.hash for tx in map(decoded, raws)})
 
     def replaced(self, since: int) -> tuple[PoolTx, ...]:
         """Return what was offered in public after the proxy's exchange `since` and is not what the relay has."""

@@ -117,4 +117,6 @@ def _require_canonical(stage: Stage, keeper: LaneKeeper) -> None:
     """Every block in the ledger is the chain's at its height."""
     for number, block_hash in keeper.rows("SELECT DISTINCT mined_number, mined_hash FROM slots"):
         found = stage.site.rpc.block(number).hash
-        require(found == block_hash, f"expected block {number} to be {found}, found {block_hash} in the ledger")
+        require(
+            found == block_hash, f"expected the ledger's block {number} to be the chain's, {found}, found {block_hash}"
+        )

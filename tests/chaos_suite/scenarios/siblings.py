@@ -10,7 +10,7 @@ from tests.chain.lane_world import LaneKeeper
 from tests.chaos_suite.judge import Counted, Deaf
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.scenarios.blunders import OnlyNewest
-from tests.chaos_suite.scenarios.outcome import CALM, done_once, is_cancel, siblings, strike, trader_of
+from tests.chaos_suite.scenarios.outcome import CALM, done_once, is_cancel, labelled, siblings, strike, trader_of
 from tests.chaos_suite.stage import Stage
 
 RIVAL_TIP = 2 * GWEI
@@ -48,6 +48,7 @@ def call_beside_cancel(*, protected: bool) -> Run:
         expected = {nonce: (calls.get(nonce) or cancels[nonce]).hash for nonce in offered}
         hit(mined == expected, f"expected {expected} mined, found {mined}")
         keeper.settle()
+        labelled(keeper, mined)
         stage.settle(keeper)
         figures = done_once(stage, keeper, len(back))
         ends, wanted = keeper.intents(), {"achieved": len(back), "cancelled": count - len(back)}
@@ -78,7 +79,7 @@ def swapped_by_reorg(*, protected: bool) -> Run:
         hit(mined[moved.nonce].block == stage.head().number - 1, "expected one in another block, found it was not")
         keeper.settle()
         wrong = stage.nonces(keeper)
-        require(not wrong, wrong)
+        require(not wrong, f"expected the ledger to follow a reorg at one height, found otherwise: {wrong}")
         stage.proxy.reorg(1, place=[(tx.raw, 0) for tx in line], put_back=False)
         hit(stage.reverted() == 0, "expected the revert turned into a success, found it was not")
         keeper.settle()
@@ -160,6 +161,8 @@ def reverted_then_succeeded(*, protected: bool) -> Run:
         stage.proxy.reorg(2, place=[(tx.raw, 0) for tx in ours], put_back=False)
         hit(stage.reverted() == 0, "expected all of them to succeed after the reorg, found reverts")
         keeper.settle()
+        still = keeper.intents()["failed"]
+        require(still == 0, f"expected no revert counted that its block took with it, found {still}")
         stage.settle(keeper)
         return done_once(stage, keeper, count) | {"reverted_at_first": reverts}
 
