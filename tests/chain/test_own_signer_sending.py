@@ -18,6 +18,7 @@ from keeper.app import configured, open_app
 from keeper.chaos import ChaosProxy
 from keeper.demo.config import write_config
 from keeper.demo.transactions import GWEI
+from keeper.own_signer import HEAD
 from keeper.signer.client import Line
 from keeper.signer.keystore import PASSWORD
 from tests.signer_desk import ADDRESS, SECRET
@@ -25,6 +26,8 @@ from tests.signer_desk import ADDRESS, SECRET
 WORD = "correct horse battery staple"
 KEYS = {ADDRESS: SECRET, SECOND.address: SECOND.key}
 FURTHER = '\n[[signer.key]]\naddress = "{address}"\nkeystore = "{keystore}"\n'
+MODE, LEASE_S = 'mode = "live"', 60.0
+"""Of a lease: on a busy machine a tick may take longer than the usual one lasts."""
 SPIKE = 20 * GWEI
 """A base fee that leaves everything behind that was sent at a calm one."""
 ATTEMPTS = "SELECT tx_hash, raw FROM slot_attempts ORDER BY id"
@@ -40,6 +43,7 @@ def shared() -> Iterator[Fallen]:
 def keeper(tmp_path: Path, fallen: Fallen, proxy: ChaosProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[LaneKeeper]:
     """The application as `keeper run` opens it, with both keys in the signer that it starts."""
     monkeypatch.setenv(PASSWORD, WORD)
+    monkeypatch.setattr("keeper.own_signer.HEAD", HEAD.replace(MODE, f"{MODE}\nlease_seconds = {LEASE_S}"))
     paths = [tmp_path / name for name in ("keystore.json", "second.json")]
     for path, key in zip(paths, KEYS.values(), strict=True):
         path.write_bytes(orjson.dumps(Account.encrypt(key, WORD, kdf="pbkdf2", iterations=10)))

@@ -146,8 +146,9 @@ class Keeper:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._rest()
+        with self._process:  # closes the pipe
+            self._process.kill()
+            self._rest()
         self._late.cancel()
 
     def ticks(self) -> Iterator[None]:

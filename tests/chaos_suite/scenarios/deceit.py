@@ -163,7 +163,7 @@ def acknowledged(*, protected: bool) -> Run:
     """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        count = rng.randint(20, ENDANGERED)
+        count = ENDANGERED
         keeper = stage.keeper(most=count, endpoints=(LIAR, STRANGER))
         if not protected:
             without_rescue(keeper)
@@ -223,7 +223,7 @@ def contradicted_facts(*, protected: bool) -> Run:
     """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        count, lies = rng.randint(20, ENDANGERED), Lies(stage)
+        count, lies = ENDANGERED, Lies(stage)
         keeper = stage.keeper(most=count, endpoints=(LIAR, STRANGER) if protected else ())
         liar = LIAR if protected else MAIN
         told = _while_counts_go_back(stage, keeper, lies, rng) if protected else 0

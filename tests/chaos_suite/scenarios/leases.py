@@ -150,7 +150,7 @@ def overslept(*, protected: bool) -> Run:
     def run(stage: Stage, rng: random.Random) -> Figures:
         ahead = rng.choice((HOURS, -HOURS))
         part, method, when = rng.choice(ASLEEP) if protected else ASLEEP[0]
-        count = rng.randint(20, ENDANGERED)
+        count = ENDANGERED
         with ExitStack() as opened:
             clocks = opened.enter_context(closing(Clocks(stage))).start(ahead)
             clocks.keepers_wall(-ahead)
