@@ -214,6 +214,8 @@ def _contradicted(stage: Stage, row: int) -> Sequence[int]:
 
 TORN = 4
 """Receipts that are shown torn, each in another place."""
+STATUS: Final = ("status", "0x0")
+"""Where, and what: a success is shown as a failure."""
 
 
 def contradicted_facts(*, protected: bool) -> Run:
@@ -231,8 +233,8 @@ def contradicted_facts(*, protected: bool) -> Run:
         stage.mine()
         mined = [one.tx_hash for one in stage.sent()]
         hit(len(mined) >= TORN, f"expected at least {TORN} mined, found {len(mined)}")
-        chosen = rng.sample(mined, TORN)
-        for tx_hash, (path, value) in zip(chosen, _torn(stage, rng), strict=True):
+        torn = _torn(stage, rng) if protected else [STATUS]  # a place that does not fit would hide this one
+        for tx_hash, (path, value) in zip(rng.sample(mined, len(torn)), torn, strict=True):
             lies.add(path, path, value, Match(methods=(RECEIPT,), endpoint=liar, tx_hash=tx_hash))
         if protected:
             lies.add("another chain", "", "0x1", Match(methods=(CHAIN,), endpoint=STRANGER, first=rng.randint(1, 2)))
@@ -266,7 +268,7 @@ def _torn(stage: Stage, rng: random.Random) -> list[tuple[str, Any]]:
     """Return places of a receipt and what is put there: the status first, which turns success into failure."""
     nobody = "0x" + "9" * 40
     other = [("transactionHash", OTHER_HASH), ("blockHash", OTHER_HASH), ("blockNumber", hex(stage.start.number))]
-    return [("status", "0x0"), *rng.sample([("from", nobody), ("gasUsed", "0x0"), ("logs", []), *other], 3)]
+    return [STATUS, *rng.sample([("from", nobody), ("gasUsed", "0x0"), ("logs", []), *other], 3)]
 
 
 def _while_receipts_are_cached(stage: Stage, keeper: LaneKeeper, lies: Lies, rng: random.Random) -> int:
