@@ -57,9 +57,9 @@ def _another_call() -> ExitStack:
 def _sent_before_noted() -> ExitStack:
     real = offering.Desk.offer
 
-    def hasty(desk: offering.Desk, attempts: Sequence[Any], block: Any) -> None:
+    def hasty(desk: offering.Desk, attempts: Sequence[Any], block: Any, *withheld: Any) -> None:
         desk._outlets.offer([attempt.raw for attempt in attempts])
-        real(desk, attempts, block)
+        real(desk, attempts, block, *withheld)
 
     return _patched(mock.patch.object(offering.Desk, "offer", hasty))
 
