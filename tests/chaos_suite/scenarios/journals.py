@@ -94,8 +94,7 @@ def unwritable(*, protected: bool) -> Run:
         require(sent >= count, f"expected {count} sent at the next block, found {sent}")
         blocks = finish(stage, keeper, count)
         require(stage.reverted() == 0, f"expected no transaction without effect, found {stage.reverted()} reverted")
-        done = kept_once(stage, keeper, len(stage.effects()))
-        return done | {"from": f"{kind} {when} {method}", "blocks_after_repair": blocks}
+        return kept_once(stage, keeper, count) | {"from": f"{kind} {when} {method}", "blocks_after_repair": blocks}
 
     return run
 
@@ -105,11 +104,9 @@ def _keeper(stage: Stage, disk: Disk, method: str, when: When, count: int, *, pr
         disk.of(journal)
         return Interrupted(journal, method, when, disk.fail)
 
-    keeper = stage.keeper(most=count, ledger=ledger)
-    if not protected:
-        issue = keeper.lane.fleet.home.issue  # type: ignore[attr-defined]
-        issue._signer = SendsFirst(issue._signer, stage.proxy.url)
-    return keeper
+    seat = stage.seat("one")
+    signer: Any = seat if protected else SendsFirst(seat, stage.proxy.url)
+    return stage.keeper(most=count, ledger=ledger, signer=signer)
 
 
 def _stands_still(stage: Stage, keeper: LaneKeeper, kind: str) -> None:

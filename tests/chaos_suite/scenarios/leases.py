@@ -174,10 +174,10 @@ def overslept(*, protected: bool) -> Run:
             for line in stage.signing.lines:  # type: ignore[attr-defined]
                 line.close()
             stage.tick(taken[0])
-            finish(stage, taken[0], count)
+            finish(stage, taken[0], ENDANGERED)
         require(stage.nonce_errors() == 0, f"expected no nonce error, found {stage.nonce_errors()}")
         require(stage.reverted() == 0, f"expected no transaction without effect, found {stage.reverted()} reverted")
-        return kept_once(stage, taken[0], len(stage.effects())) | {"slept": f"{when} {part}.{method}"}
+        return kept_once(stage, taken[0], ENDANGERED) | {"slept": f"{when} {part}.{method}"}
 
     return run
 

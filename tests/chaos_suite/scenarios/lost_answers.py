@@ -92,7 +92,7 @@ def _without_answers(stage: Stage, keeper: LaneKeeper, outlets: Impatient, kind:
     stage.proxy.remove(fault)
     struck = [e for e in stage.proxy.exchanges if e.method == "eth_sendRawTransaction"][seen:]
     hit(
-        all(e.forwarded for e in struck),
+        bool(struck) and all(e.forwarded for e in struck),
         f"{kind}: expected every transaction taken by the node, found some that were not",
     )
     return len(struck)

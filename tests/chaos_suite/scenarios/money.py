@@ -187,7 +187,7 @@ def insolvent(*, protected: bool) -> Run:
         done = {account.lower() for account in stage.effects()}
         require(broke <= done, f"expected {len(broke)} insolvent accounts closed, found {len(broke & done)}")
         require(stage.reverted() == 0, f"expected no transaction without effect, found {stage.reverted()} reverted")
-        return kept_once(stage, keeper, len(stage.effects())) | {
+        return kept_once(stage, keeper, ENDANGERED) | {
             "insolvent": len(broke),
             "done_within_budget": within,
             "loss_budget_wei": str(budget),

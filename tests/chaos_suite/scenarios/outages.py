@@ -16,10 +16,12 @@ from keeper.errors import ChainError, KeeperError
 from keeper.heads import Head, Heads
 from keeper.loop import Tick, run
 from tests.chain.lane_world import LaneKeeper
-from tests.chaos_suite.judge import accounted
+from tests.chaos_suite.interrupted import finish
+from tests.chaos_suite.judge import kept_once
 from tests.chaos_suite.memory import held
 from tests.chaos_suite.scenario import Failed, Figures, Run, hit, require
 from tests.chaos_suite.stage import PATIENCE_S, Stage
+from tests.chaos_suite.world import ENDANGERED
 
 OUTAGES = 20
 SETTLED_AFTER = 5
@@ -28,6 +30,8 @@ POLL_S = 0.01
 MOST_WATCHERS = 8
 MOST_GROWTH = 48 << 20
 """Bytes from the sixth outage to the twentieth: a leak of four MiB an outage is found."""
+MORE_BLOCKS = 12
+"""After the outages, until all that is left to do is done."""
 SLACK = 100
 """Of the keeper's objects: caches come and go, but a leak of a few an outage is found."""
 KINDS = (Reset(), Status(502), Status(503), Truncate(0.3))
@@ -128,7 +132,7 @@ def flapping(*, protected: bool) -> Run:
     """
 
     def run_it(stage: Stage, rng: random.Random) -> Figures:
-        keeper = stage.keeper(most=rng.randint(1, 3))
+        keeper = stage.keeper(most=rng.randint(2, 3))
         with _following(keeper, anew=not protected) as running:
             running.until(stage.start.number)
             hits, sizes = 0, []
@@ -141,8 +145,8 @@ def flapping(*, protected: bool) -> Run:
         hit(hits >= OUTAGES, f"expected every outage to meet a request, found {hits}")
         _require_flat(sizes)
         stage.errors += running.errors
-        stage.settle(keeper)
-        return accounted(stage, keeper) | {
+        finish(stage, keeper, ENDANGERED, MORE_BLOCKS)
+        return kept_once(stage, keeper, ENDANGERED) | {
             "outages": OUTAGES,
             "requests_met": hits,
             "blocks": len(running.heads.given),

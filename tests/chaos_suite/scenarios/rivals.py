@@ -64,6 +64,8 @@ def outbid(*, protected: bool) -> Run:
             stage.tick(keeper)
             stage.mine()
         stage.settle(keeper)
+        done = stage.effects()
+        require(len(done) == count and max(done.values()) == 1, f"expected {count} done once each, found {len(done)}")
         _require_closed(stage, keeper)
         return accounted(stage, keeper) | {"taken": len(theirs), "lost_races": lost}
 
@@ -94,6 +96,8 @@ def state_moved(*, protected: bool) -> Run:
             stage.mine()
         stage.settle(keeper)
         _require_tried_again(stage, keeper, moved, reverts)
+        left = set(taking) - stage.effects(stage.site.address).keys()
+        require(not left, f"expected all {len(taking)} auctions taken, found {len(left)} left")
         return accounted(stage, keeper) | {"moved": len(moved), "budget": len(moved)}
 
     return run

@@ -18,6 +18,7 @@ from tests.signer_process import Process
 
 STORE = ("signer.db", "signer.db-wal", "signer.db-shm")
 RECONCILE = "keeper signer reconcile"
+UNWRITABLE = "expected a store that can be written"
 
 
 class Asking:
@@ -86,9 +87,7 @@ def _rules_changed(stage: Stage, keeper: LaneKeeper, rng: random.Random) -> None
     before = process.config.read_text()
     process.config.write_text(before[: before.index("[[call]]")])
     require(process.order("reload")["ok"] is True, "expected the policy without the call taken over, found a refusal")
-    _stopped(stage, keeper, "")
-    refused = keeper.rows("SELECT cause FROM intents WHERE status = 'refused'")
-    hit(bool(refused), "expected intents refused by the changed policy, found none")
+    _stopped(stage, keeper, "allow_list: expected an allowed function")
     if rng.random() < 0.5:
         process.config.write_text(before + "\n[nonsense]\n")
         _refused_reload(process)
@@ -116,6 +115,9 @@ def _at_the_edge(stage: Stage, keeper: LaneKeeper, rng: random.Random) -> None:
     (lane,) = _lanes(process)
     spent, worst = int(lane["spent_hour_wei"]), _worst(stage)
     hit(0 < len(worst) < ENDANGERED, f"expected the cap to fall into the batch, found {len(worst)} signed")
+    said = _refused(keeper)
+    told = bool(said) and all("per_hour: expected at most" in one for one in said)
+    require(told, f"expected the cap named for what it stopped, found {said[:3]}")
     require(spent == sum(worst), f"expected {sum(worst)} wei counted, found {spent}")
     require(spent <= cap, f"expected at most {cap} wei signed in an hour, found {spent}")
     process.config.write_text(before)
@@ -141,20 +143,25 @@ def _full(stage: Stage, keeper: LaneKeeper, rng: random.Random) -> None:
     assert running is not None, "the signer runs since the stage was set"
     before = resource.prlimit(running.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (rng.randint(0, 4_096), before[1]))
-    _stopped(stage, keeper, "")
+    _stopped(stage, keeper, UNWRITABLE)
     stage.mine()
-    _stopped(stage, keeper, "")
+    _stopped(stage, keeper, UNWRITABLE)
     resource.prlimit(running.pid, resource.RLIMIT_FSIZE, before)
 
 
 def _stopped(stage: Stage, keeper: LaneKeeper, words: str) -> None:
-    """The keeper puts nothing new on the wire, and says why in these words."""
-    known = {tx.hash for tx in stage.offered()}
+    """The keeper puts nothing new on the wire, and says why in these words: its error, or each refused intent."""
+    known, errors, refused = {tx.hash for tx in stage.offered()}, len(stage.errors), len(_refused(keeper))
     stage.tick(keeper)
     fresh = {tx.hash for tx in stage.offered()} - known
     require(not fresh, f"expected nothing signed, found {len(fresh)} new byte strings sent")
-    said = stage.errors[-1] if stage.errors else ""
-    require(words in said, f"expected an error with {words!r}, found {said!r}")
+    said = stage.errors[errors:] or _refused(keeper)[refused:]
+    require(bool(said) and all(words in one for one in said), f"expected {words!r} told, found {said[:3]}")
+
+
+def _refused(keeper: LaneKeeper) -> list[str]:
+    """Return why intents were refused, in the order of their being intended."""
+    return [cause for (cause,) in keeper.rows("SELECT cause FROM intents WHERE status = 'refused' ORDER BY id")]
 
 
 VARIANTS: Final[dict[str, Callable[[Stage, LaneKeeper, random.Random], None]]] = {
