@@ -40,9 +40,13 @@ class SlotQueries:
             return read_slots(connection, mine)
 
     def slots_from(self, sender: str, nonce: int) -> tuple[Slot, ...]:
-        """Return every slot of a sender at `nonce` or above, open or not, by nonce: what an audit looks at."""
+        """Return every slot of a sender at `nonce` or above, open or not, by nonce: what an audit looks at.
+
+        Without those released: nothing was ever signed for them, and while the signer refuses each block adds some.
+        """
+        mine = (slots.c.sender == sender) & (slots.c.nonce >= nonce)
         with self._database.reading() as connection:
-            return read_slots(connection, (slots.c.sender == sender) & (slots.c.nonce >= nonce))
+            return read_slots(connection, mine & (slots.c.state != "released"))
 
     def closed_since(self, sender: str, block_number: int) -> tuple[Slot, ...]:
         """Return a sender's slots that a reorg down to `block_number` would open again, by nonce.

@@ -19,13 +19,14 @@ class Alarms:
         self._standing, self._before = frozenset(), self._standing
 
     def tell(self, text: str, about: str = "") -> None:
-        """`about` names what lasts while the figures in `text` change: such a one is logged when it begins only."""
-        if text in self._now:
+        """`about` names a cause that many nonces or plans may share and that lasts while the figures in `text` change:
+        it is told once a block, and logged when it begins only."""
+        if text in self._now or about in self._standing:
             return
-        if not about or about not in self._before | self._standing:
+        if about not in self._before:
             log.error("%s", text)
         self._now = (*self._now, text)
-        self._standing |= {about}
+        self._standing |= {about} - {""}
 
     def now(self) -> tuple[str, ...]:
         return self._now

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from keeper.chain import Block
 from keeper.journal.policy_queries import SlotSpend
 from keeper.lanes.ports import Ledger
-from keeper.sending.limits import DAY_S, HOUR_S, Books, Spend
+from keeper.lanes.rules import LaneRules
+from keeper.sending.limits import DAY_S, HOUR_S, Ask, Books, Spend, Stop, permit
 from keeper.sending.priority import RANKS, Rank
 
 EARNS = frozenset({"take_auction"})
@@ -34,9 +35,19 @@ class Used:
             lost=self.lost + loss,
         )
 
-    def with_dearer(self, wei: int, *, for_liquidation: bool) -> "Used":
-        """Return the account after a replacement that is `wei` dearer than its siblings."""
-        return replace(self, books=_added(self.books, wei, for_liquidation=for_liquidation))
+    def with_dearer(self, wei: int, *, for_liquidation: bool, loss: int) -> "Used":
+        """Return the account after a sibling that is `wei` dearer than the others, or a filler."""
+        books = _added(self.books, wei, for_liquidation=for_liquidation)
+        return replace(self, books=books, lost=self.lost + loss)
+
+    def stop(self, ask: Ask, loss: int, rules: LaneRules) -> Stop | None:
+        """Return the first cap that has no room for one more attempt, the day's loss budget included, or None.
+
+        `loss`: wei, at most 0 or what it may cost beyond what it earns and beyond its siblings.
+        """
+        if why := rules.policy.over_budget(loss, self.lost):
+            return Stop("loss budget", loss, max(rules.policy.loss_budget - self.lost, 0), why)
+        return permit(ask, self.books, rules.caps)
 
 
 def is_liquidation(kinds: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from keeper.journal.records import Intent
 from keeper.lanes.books import Used, is_liquidation
 from keeper.lanes.rules import LaneRules
 from keeper.sending.fees import Offer
-from keeper.sending.limits import PPM, Ask, BalanceState, Stop, affordable, permit, room
+from keeper.sending.limits import PPM, Ask, BalanceState, affordable, room
 from keeper.sending.priority import Job, ordered
 from keeper.venues.base import Sending
 
@@ -62,7 +62,11 @@ def carriers(intents: Sequence[Intent], home: str, limits: Mapping[str, Mapping[
 class Refused:
     one: Priced
     cause: str
-    is_alarm: bool  # a cap, the balance or the budget stands in the way: for a person
+    about: str = ""  # the cap that stands in the way, where one does: for a person
+
+    @property
+    def is_alarm(self) -> bool:
+        return bool(self.about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def choose(priced: Sequence[Priced], there: Room, rules: LaneRules) -> tuple[lis
     purses = {purse.address: purse for purse in there.purses}
     for job in ordered([one.job for one in priced], rules.policy):
         one = by_key[job.key]
-        barred = Refused(one, missing[job.key], False) if job.key in missing else _refusal(one, used, gas, there, rules)
+        barred = Refused(one, missing[job.key]) if job.key in missing else _refusal(one, used, gas, there, rules)
         answer = barred or _lane_of(one, purses.values())
         if isinstance(answer, Purse):
             chosen.append(replace(one, lane=answer.address))
@@ -121,12 +125,11 @@ def choose(priced: Sequence[Priced], there: Room, rules: LaneRules) -> tuple[lis
 
 def _refusal(one: Priced, used: Used, gas: Sequence[int], there: Room, rules: LaneRules) -> Refused | None:
     if why := rules.policy.refusal(one.job, used.lost):
-        return Refused(one, why, rules.policy.name == "protocol")
+        return Refused(one, why, "loss budget" if rules.policy.name == "protocol" else "")
     if why := _no_place(one, used, gas, there.block_gas, rules):
-        return Refused(one, why, False)
-    ask = Ask(one.worst, 0, one.worth, one.for_liquidation)
-    stop: Stop | None = permit(ask, used.books, rules.caps)
-    return Refused(one, stop.alarm, True) if stop else None
+        return Refused(one, why)
+    stop = used.stop(Ask(one.worst, 0, one.worth, one.for_liquidation), one.loss, rules)
+    return Refused(one, stop.alarm, stop.cap) if stop else None
 
 
 def _lane_of(one: Priced, purses: Iterable[Purse]) -> Purse | Refused:
@@ -140,8 +143,8 @@ def _lane_of(one: Priced, purses: Iterable[Purse]) -> Purse | Refused:
             return purse
         stops.append(stop)
     if stops:
-        return Refused(one, stops[0].alarm, True)
-    return Refused(one, f"expected the line of {' or '.join(sorted(one.lanes))} open to it, found it closed", True)
+        return Refused(one, stops[0].alarm, stops[0].cap)
+    return Refused(one, f"expected the line of {' or '.join(sorted(one.lanes))} open to it, found it closed", "no line")
 
 
 def _no_place(one: Priced, used: Used, gas: Sequence[int], block_gas: int, rules: LaneRules) -> str:

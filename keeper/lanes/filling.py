@@ -14,7 +14,7 @@ from keeper.lanes.rules import LaneRules
 from keeper.lanes.signing import SELF_TRANSFER_GAS, Wanted
 from keeper.sending.fees import Hold, Market, Need
 from keeper.sending.fees import offer as first_offer
-from keeper.sending.limits import Ask, permit
+from keeper.sending.limits import Ask
 from keeper.stages import Stages
 
 log = logging.getLogger(__name__)
@@ -71,10 +71,10 @@ class Filling:
         account = used(self._ledger, None, block, priced=self._rules.priced)
         allowed: list[int] = []
         for nonce in empty:
-            if stop := permit(Ask(wei), account.books, self._rules.caps):
+            if stop := account.stop(Ask(wei), wei, self._rules):
                 text = f"nonce {nonce} is empty below live ones and not filled: {stop.alarm}"
-                self._alarms.tell(text, about=f"nonce {nonce}, {stop.cap}")
+                self._alarms.tell(text, about=f"{self._nonces.sender} not filled, {stop.cap}")
                 break
-            account = account.with_dearer(wei, for_liquidation=False)
+            account = account.with_dearer(wei, for_liquidation=False, loss=wei)
             allowed.append(nonce)
         return allowed

@@ -44,10 +44,10 @@ class Fleet:
                 if lane.is_seated:
                     raise
                 failed.append((lane, error))
+        for lane, why in failed:
+            self._alarms.tell(f"{lane.address} is passed over: {why}", about=f"{lane.address} is passed over")
         if failed and not any(lane.is_seated for lane in self.lanes):
             raise failed[0][1]
-        for lane, why in failed:
-            self._alarms.tell(f"{lane.address} is passed over: {why}")
         return done
 
     def stand_by(self, block: Block) -> None:
@@ -62,8 +62,8 @@ class Fleet:
     def open_lanes(self) -> tuple[list[Lane], str]:
         """Return the lanes that take something new, and why the first of the others does not."""
         seated = [lane for lane in self.lanes if lane.is_seated] or list(self.lanes)
-        why = {lane.address: lane.issue.standstill() for lane in seated}
+        why = {lane.address: lane.standstill() for lane in seated}
         closed = [f"{address}: {cause}" if len(self.lanes) > 1 else cause for address, cause in why.items() if cause]
         for cause in closed:
-            self._alarms.tell(cause)
+            self._alarms.tell(cause, about=cause)
         return [lane for lane in seated if not why[lane.address]], "".join(closed[:1])

@@ -78,8 +78,8 @@ class Issue:
         )
         chosen, refused = choose(priced, there, self._rules)
         for one in refused:
-            if one.is_alarm:
-                self._alarms.tell(one.cause)
+            if one.about:
+                self._alarms.tell(one.cause, about=f"new plans, {one.about}")
         if refused:
             causes = {intent.id: one.cause for one in refused for intent in one.one.intents}
             self._ledger.close_intents(causes, "refused", block.number)
@@ -133,13 +133,19 @@ class Issue:
             gas = self._gas(sending, carried, limits)
             fees = first_offer(market, self._need(carried, mine, gas, block), self._rules.fees)
             if isinstance(fees, Hold):
-                self.refuse(carried, f"{fees.why}: {fees.needed} wei wanted, {fees.allowed} allowed", block)
+                self._hold(carried, fees, block)
                 continue
             cost = gas * (market.base_fee + fees.effective_tip(market.base_fee))
             job = self._job(carried, mine, sending.call.gas, cost, failures, serves)
             uses = self._uses(sending, carried, limits, gas)
             priced.append(Priced(carried, sending, gas, uses, fees, job, stated(mine)))
         return priced
+
+    def _hold(self, carried: Sequence[Intent], hold: Hold, block: Block) -> None:
+        cause = f"{hold.why}: {hold.needed} wei wanted, {hold.allowed} allowed"
+        if not hold.for_worth:
+            self._alarms.tell(f"plans not sent: {cause} per gas; raise the cap or wait", about=f"new plans, {hold.why}")
+        self.refuse(carried, cause, block)
 
     def _uses(self, sending: Sending, carried: Sequence[Intent], limits: Mapping[int, int], gas: int) -> int:
         """Return what a transaction is expected to use: its limits before their margin, or all where that was cut."""
@@ -250,4 +256,4 @@ class Issue:
 
     def refuse(self, intents: Sequence[Intent], cause: str, block: Block) -> None:
         self._ledger.close_intents({intent.id: cause for intent in intents}, "refused", block.number)
-        log.error("%d plans not sent: %s", len(intents), cause)
+        log.warning("%d plans not sent: %s", len(intents), cause)

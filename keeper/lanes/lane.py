@@ -64,14 +64,14 @@ class Lane:
         self._stake = stake
         self._simulation = simulation
         self._patience = rules.patience
-        self._watch = Watch(ledger, facts, venue, signer, rules.confirmations)
+        self._watch = Watch(ledger, facts, venue, signer, rules.confirmations, alarms)
         self._desk = Desk(ledger, outlets, signer.address, private)
         self._rescue = Rescue(ledger, self._desk, signer, rules, alarms)
         nonces = Nonces(ledger, signer, rpc, rules)
         self._filling = Filling(ledger, self._desk, nonces, rules, alarms)
         self.issue = Issue(ledger, self._desk, nonces, venue, rpc, rules, alarms)
         self.is_seated = self._may_stand_by = False
-        self._is_stopped = False  # the signer's switch, as of the last answer: nothing new is to be offered
+        self._stopped = ""  # by the signer's switch, as of its last answer, and why: nothing new is to be offered
         self._is_stuck = False
         self._unsigned_until = 0  # block
         self.waiting: tuple[Slot, ...] = ()  # signed, and no block holds them yet, as of the last block watched
@@ -94,7 +94,9 @@ class Lane:
                 self.is_seated = False
                 grant = recover(self._ledger, self._signer, self._facts, block, self._alarms)
                 self.is_seated = self._may_stand_by = True
-            self._is_stopped = grant.state != "running"
+            self._stopped = "" if grant.state == "running" else _stopped(self.address, grant)
+            if self._stopped:
+                self._alarms.tell(self._stopped, about=self._stopped)
 
     def watch(self, block: Block) -> None:
         """Bring every slot up to date with the chain at `block`."""
@@ -120,7 +122,7 @@ class Lane:
 
         It was stored, or imported by recovery, when the keeper stopped. Signed is the state before the first offer.
         """
-        return self._is_stopped and slot.purpose == "call" and slot.state == "signed"
+        return bool(self._stopped) and slot.purpose == "call" and slot.state == "signed"
 
     def _pend(self, pending: Sequence[Slot]) -> None:
         self.waiting = tuple(slot for slot in pending if slot.state != "reserved")
@@ -132,6 +134,10 @@ class Lane:
             waiting = self._waiting(block)
             self._rescue.carry_on(waiting, market, block)
             self._filling.fill(self._unsigned, sum(one.stake.per_block for one in waiting), market, block)
+
+    def standstill(self) -> str:
+        """Return why nothing new may be sent, '' if it may: no nonce is reserved only to be given back."""
+        return self._stopped or self.issue.standstill()
 
     def purse(self, block: Block) -> Purse:
         """Return what it can take on at `block`."""
@@ -215,3 +221,8 @@ class Lane:
             return ""
         refused = self._simulation.simulate(intents, Head(block, 0, False, 1), self.address).refusals
         return "" if len(refused) < len(intents) else str(next(iter(refused.values())))
+
+
+def _stopped(address: str, grant: Grant) -> str:
+    found = f"found its switch at {grant.state!r}"
+    return f"{address}: expected a signer that runs, {found}; nothing new is sent, run `keeper signer resume`"

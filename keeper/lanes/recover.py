@@ -41,6 +41,11 @@ def recover(ledger: Ledger, signer: Signer, facts: Facts, block: Block, alarms: 
 
 
 def _state(ledger: Ledger, sender: str, final: int, count: int) -> LedgerState:
+    """Return what the signer compares with its own store.
+
+    A request is open while bytes may exist that are not stored: not where the slot was released, for then the signer's
+    watermark proved that there are none, and a request of an older lease is refused.
+    """
     slots = ledger.slots_from(sender, final + 1)
     attempts = ledger.siblings_of([slot.id for slot in slots])
     nonce_of = {slot.id: slot.nonce for slot in slots}
@@ -73,7 +78,7 @@ def _adopt(ledger: Ledger, signer: Signer, count: int, grant: Grant, block: Bloc
     """
     if grant.forgiven_to < count:
         return
-    kept = {slot.nonce for slot in ledger.slots_from(signer.address, count) if slot.state != "released"}
+    kept = {slot.nonce for slot in ledger.slots_from(signer.address, count)}
     holes = [nonce for nonce in range(count, grant.forgiven_to + 1) if nonce not in kept]
     if not holes:
         return

@@ -18,7 +18,7 @@ from keeper.lanes.replies import Said, alarm, one_in_flight, wants_cancel, wants
 from keeper.lanes.rules import LaneRules
 from keeper.lanes.signing import SELF_TRANSFER_GAS, Wanted, signed_and_stored
 from keeper.sending.fees import Hold, Market, Need, Offer, is_stuck, replacement
-from keeper.sending.limits import Ask, permit
+from keeper.sending.limits import Ask
 from keeper.stages import Stages
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Rescue:
         waiting = sorted(waiting, key=lambda one: one.slot.nonce)
         for one in waiting:
             if why := alarm(one.said, len(one.siblings)):
-                self._alarms.tell(f"nonce {one.slot.nonce}: {why}")
+                self._tell(f"nonce {one.slot.nonce}: {why}", why)
         public_from = {berth.slot.id: berth.public_from for berth in self._desk.berths()}
         wanted = self._within_caps(
             [
@@ -97,8 +97,9 @@ class Rescue:
         stored, refused = signed_and_stored(
             wanted, self._signer, self._ledger, self._rules.chain_id, self._rules.exposure_cap, block, Stages()
         )
+        nonces = {one.slot.id: one.slot.nonce for one in waiting}
         for slot_id, refusal in refused.items():
-            log.error("slot %d: no replacement: %s", slot_id, refusal)
+            self._tell(f"nonce {nonces[slot_id]} is not replaced: {refusal}", f"not replaced, {refusal.rule}")
         newest: Mapping[int, SlotAttempt] = {one.slot.id: one.newest for one in waiting} | {
             a.slot_id: a for a in stored
         }
@@ -106,8 +107,12 @@ class Rescue:
         withheld = {one.slot.id for one in waiting if one.is_withheld}
         self._desk.offer([newest[one.slot.id] for one in taken], block, withheld)
 
+    def _tell(self, text: str, cause: str) -> None:
+        self._alarms.tell(text, about=f"{self._signer.address} {cause}")
+
     def _within_caps(self, wanted: Sequence[tuple[Waiting, Wanted]], block: Block) -> list[Wanted]:
-        """Return the replacements that the rolling caps have room for; each adds what it is dearer than its siblings.
+        """Return the replacements that the rolling caps and the day's loss budget have room for; each adds what it is
+        dearer than its siblings.
 
         The balance does not stop them: what would be saved by not replacing is lost by the line behind.
         """
@@ -118,10 +123,11 @@ class Rescue:
         for one, sibling in wanted:
             dearest = max(attempt.gas * attempt.max_fee for attempt in one.siblings)
             ask = Ask(sibling.gas * sibling.fees.max_fee, dearest, None, one.for_liquidation)
-            if stop := permit(ask, account.books, self._rules.caps):
-                self._alarms.tell(f"nonce {one.slot.nonce} is not replaced: {stop.alarm}")
+            loss = max(ask.worst - max(dearest, one.stake.worth or 0), 0)
+            if stop := account.stop(ask, loss, self._rules):
+                self._tell(f"nonce {one.slot.nonce} is not replaced: {stop.alarm}", f"not replaced, {stop.cap}")
                 continue
-            account = account.with_dearer(ask.added, for_liquidation=one.for_liquidation)
+            account = account.with_dearer(ask.added, for_liquidation=one.for_liquidation, loss=loss)
             allowed.append(sibling)
         return allowed
 
@@ -143,9 +149,11 @@ class Rescue:
             return None
         fees = replacement(market, self._need(one, kind, behind, block), self._rules.fees, one.fees)
         if isinstance(fees, Hold):
-            log.warning(
-                "nonce %d waits: %s, %d wanted, %d allowed", one.slot.nonce, fees.why, fees.needed, fees.allowed
-            )
+            text = f"nonce {one.slot.nonce} waits: {fees.why}, {fees.needed} wanted, {fees.allowed} allowed"
+            if fees.for_worth:
+                log.warning("%s", text)
+            else:
+                self._tell(text, f"waits, {fees.why}")
             return None
         why = one.unwanted or ", ".join(sorted(one.said)) or ("head of line" if is_head else "fees out of the money")
         log.info("nonce %d: %s (%s), max fee %d, tip %d wei", one.slot.nonce, kind, why, fees.max_fee, fees.tip)

@@ -12,6 +12,7 @@ from keeper.errors import ChainError
 from keeper.journal.lifecycle import Standing
 from keeper.journal.records import Intent
 from keeper.journal.slot_records import CALLS, Closing, Loss, Mined, Outcome, Slot, SlotAttempt
+from keeper.lanes.alarms import Alarms
 from keeper.lanes.offering import moment
 from keeper.lanes.ports import Facts, Ledger, Signer
 from keeper.plans import Plan
@@ -51,13 +52,16 @@ class Found:
 class Watch:
     """Brings the slots of one lane up to date with the chain. Holds only what it last told the signer."""
 
-    def __init__(self, ledger: Ledger, facts: Facts, venue: Venue, signer: Signer, confirmations: int) -> None:
+    def __init__(
+        self, ledger: Ledger, facts: Facts, venue: Venue, signer: Signer, confirmations: int, alarms: Alarms
+    ) -> None:
         """`confirmations`: blocks on top of the mined one before an outcome is final."""
         self._ledger = ledger
         self._facts = facts
         self._venue = venue
         self._signer = signer
         self._confirmations = confirmations
+        self._alarms = alarms
         self._told = NONE_FINAL  # highest nonce the signer was told to be final
 
     def settle(self, block: Block) -> tuple[Slot, ...]:
@@ -99,9 +103,13 @@ class Watch:
     def _alarm(self, one: Found) -> None:
         for reading in one.readings:
             if isinstance(reading, Conflict):
-                log.error("nonce %d: %s; nothing is concluded from either", one.slot.nonce, reading)
+                self._tell(f"nonce {one.slot.nonce}: {reading}; nothing is concluded from either", "conflict")
         if len(one.receipts) > 1:
-            log.error("nonce %d: receipts of %d siblings; a node lies", one.slot.nonce, len(one.receipts))
+            text = f"nonce {one.slot.nonce}: receipts of {len(one.receipts)} siblings; a node lies"
+            self._tell(text, "two siblings")
+
+    def _tell(self, text: str, cause: str) -> None:
+        self._alarms.tell(text, about=f"{self._signer.address} watch, {cause}")
 
     def _note_mined(self, found: Sequence[Found], block: Block) -> None:
         news = []
@@ -177,7 +185,7 @@ class Watch:
         for one in waiting:
             if count.answer > one.slot.nonce:
                 cause = f"nonce {one.slot.nonce} was used by a transaction that is not ours"
-                log.error("%s: is the key used elsewhere?", cause)
+                self._tell(f"{cause}: is the key used elsewhere?", f"stranger at {one.slot.nonce}")
                 losses.append(Loss(one.slot.id, count.answer, None, cause))
         if losses:
             self._ledger.lost(losses, moment(block))
@@ -204,13 +212,14 @@ class Watch:
             *self._not_lost([slot for slot in closed if slot.state == "lost"], block),
         ]
         if gone:
-            log.error("%d closed transactions are open again: a reorg deeper than finality", len(gone))
+            self._tell(f"{len(gone)} closed transactions are open again: a reorg deeper than finality", "deep reorg")
             # A slot none of whose intents opens again is cancelled (lane.py). One that carries others too is offered as
             # it was: starts of auctions alone share a transaction, and each is judged where it lands. A repeated one
             # finds its auction running or its account at maintenance and is refused by itself (Auctions.startAuctions).
             rivalled = self._ledger.orphaned(gone, "a reorg deeper than finality", moment(block))
             if rivalled:
-                log.error("effects of intents %s are carried by later ones by now; the older bytes may land", rivalled)
+                found = f"effects of intents {rivalled} are carried by later ones by now"
+                self._tell(f"{found}; the older bytes may land", "rivalled")
 
     def _without_block(self, final: Sequence[Slot]) -> list[int]:
         """Return the slots whose block left the chain.

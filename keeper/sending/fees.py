@@ -15,7 +15,7 @@ ceiling: the worst case is gas times max fee whatever the tip. Everything is int
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 HEADROOM = 2
 BUMP_NUMERATOR, BUMP_DENOMINATOR = 9, 8
@@ -111,13 +111,14 @@ class Hold:
     why: str
     needed: int
     allowed: int
+    for_worth: bool = False  # only what the job is worth forbids it: no cap of an operator's is in the way
 
 
 def offer(market: Market, need: Need, caps: Caps) -> Offer | Hold:
     """Return the fees of a first attempt, or the cap that forbids one. A cap equal to the base fee still offers."""
     cap = caps.per_gas(need)
     if cap < max(market.base_fee, 1):
-        return Hold("base fee above the cap", market.base_fee, cap)
+        return _above("base fee above the cap", market.base_fee, need, caps)
     tip = min(curve_tip(market, need, caps), caps.tip)
     max_fee = _with_headroom(market.base_fee, tip, cap)
     return Offer(max_fee, min(tip, max_fee))
@@ -142,7 +143,7 @@ def replacement(market: Market, need: Need, caps: Caps, siblings: Sequence[Offer
     least = Offer(bumped(max(s.max_fee for s in siblings)), bumped(max(s.tip for s in siblings)))
     cap = caps.per_gas(need)
     if least.max_fee > cap:
-        return Hold("replacement above the cap", least.max_fee, cap)
+        return _above("replacement above the cap", least.max_fee, need, caps)
     if least.tip > caps.tip_ceiling:
         return Hold("replacement above the tip ceiling", least.tip, caps.tip_ceiling)
     wanted = offer(market, need, caps)
@@ -150,6 +151,10 @@ def replacement(market: Market, need: Need, caps: Caps, siblings: Sequence[Offer
         return wanted
     tip = max(wanted.tip, least.tip)
     return Offer(max(least.max_fee, _with_headroom(market.base_fee, tip, cap)), tip)
+
+
+def _above(why: str, needed: int, need: Need, caps: Caps) -> Hold:
+    return Hold(why, needed, caps.per_gas(need), caps.per_gas(replace(need, worth=None)) >= max(needed, 1))
 
 
 def curve_tip(market: Market, need: Need, caps: Caps) -> int:

@@ -13,7 +13,7 @@ HOUR_S = 3600
 DAY_S = 86_400
 PPM = 10**6
 
-Capped = Literal["transaction", "share of worth", "block", "hour", "day", "exposure", "balance"]
+Capped = Literal["transaction", "share of worth", "block", "hour", "day", "exposure", "balance", "loss budget"]
 
 
 @dataclass(frozen=True, slots=True)

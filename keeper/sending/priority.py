@@ -80,8 +80,14 @@ class SendingPolicy:
             if job.net >= self.least_net:
                 return ""
             return f"policy profit: expected a net of {self.least_net} at least, found {job.net}"
-        loss = max(-job.net, 0)
-        if loss == 0 or lost_today + loss <= self.loss_budget:
+        return self.over_budget(max(-job.net, 0), lost_today)
+
+    def over_budget(self, loss: int, lost_today: int) -> str:
+        """Return why so much more may not be lost today, '' if it may; what loses nothing passes a spent budget too.
+
+        Policy `profit` has none: what its jobs may cost is bounded by their worth, and the line's upkeep by the caps.
+        """
+        if self.name == "profit" or loss == 0 or lost_today + loss <= self.loss_budget:
             return ""
         left = max(self.loss_budget - lost_today, 0)
         return f"policy protocol: expected a loss of at most {left}, the rest of the day's budget, found {loss}"

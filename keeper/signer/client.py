@@ -20,6 +20,8 @@ ENVELOPE = 512
 """Bytes of a request beside its transactions, at most: id, op, address, token."""
 NUMBERS = ("token", "ttl_ms", "watermark", "final", "forgiven_to")
 """Of a grant, in the order of its fields."""
+STORE = "store"
+"""The rule by which the signer refuses while its own store is full or locked."""
 NOT_ASSUMED = "nothing is assumed about what it signed: connect again and repeat the same request ids"
 
 
@@ -75,11 +77,17 @@ class Line:
         return dict(found)
 
     def demand(self, op: str, **fields: Any) -> dict[str, Any]:
-        """Return the answer. Raises SigningRefused for a refusal, SignerUnreachable for none."""
+        """Return the answer. Raises SigningRefused for a refusal, SignerUnreachable for none.
+
+        A store that cannot be written is none: it says nothing about the lease, which nobody else can take meanwhile.
+        """
         found = self.ask(op, **fields)
-        if not found["ok"]:
-            raise SigningRefused(f"signer: {_refusal(found)}")
-        return found
+        if found["ok"]:
+            return found
+        refusal = _refusal(found)
+        if refusal.rule == STORE:
+            raise SignerUnreachable(f"signer {self._path}: {refusal}")
+        raise SigningRefused(f"signer: {refusal}")
 
     def _lost(self, op: str, found: str) -> SignerUnreachable:
         self.close()

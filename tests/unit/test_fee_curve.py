@@ -49,18 +49,19 @@ def test_without_tips_seen_it_offers_one_wei() -> None:
 
 
 @pytest.mark.parametrize(
-    ("caps", "allowed"),
+    ("caps", "for_worth"),
     [
-        (replace(CAPS, max_fee=30 * GWEI), 30 * GWEI),
-        (replace(CAPS, spend=100_000 * 30 * GWEI), 30 * GWEI),
-        (replace(CAPS, share_ppm=500_000), 30 * GWEI),
+        (replace(CAPS, max_fee=30 * GWEI), False),
+        (replace(CAPS, spend=100_000 * 30 * GWEI), False),
+        (replace(CAPS, share_ppm=500_000), True),
     ],
 )
-def test_a_cap_equal_to_the_base_fee_still_offers_and_a_wei_less_does_not(caps: Caps, allowed: int) -> None:
+def test_a_cap_equal_to_the_base_fee_still_offers_and_a_wei_less_does_not(caps: Caps, for_worth: bool) -> None:
+    allowed = 30 * GWEI
     need = Need(100_000, 0, 3, worth=2 * 100_000 * 30 * GWEI)
     assert taken(offer(MARKET, need, caps)).max_fee == allowed
     assert offer(Market(30 * GWEI + 1, MARKET.tips), need, caps) == Hold(
-        "base fee above the cap", 30 * GWEI + 1, allowed
+        "base fee above the cap", 30 * GWEI + 1, allowed, for_worth
     )
 
 
