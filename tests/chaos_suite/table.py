@@ -103,7 +103,15 @@ SCENARIOS: tuple[Scenario, ...] = (
         *both(siblings.reverted_then_succeeded),
         fails="expected no revert counted that its block took with it",
     ),
-    Scenario("F15", "key used elsewhere, account delegated", *both(key.used_elsewhere), fails="expected one in flight"),
+    Scenario(
+        "F15", "nonce taken in the pool, account delegated", *both(key.used_elsewhere), fails="expected one in flight"
+    ),
+    Scenario(
+        "F15-stranger",
+        "nonce taken on the chain and given back by a deep reorg",
+        *both(key.taken_and_given_back),
+        fails="mined or final, found None lost",
+    ),
     Scenario(
         "F17",
         "one-sided fee moves, cap, node fee cap",
@@ -144,6 +152,7 @@ SCENARIOS: tuple[Scenario, ...] = (
 WANTED = (
     *(f"T{n}" for n in (*range(1, 11), 15, *range(21, 25), 26, 29, 30, 31)),
     *(f"F{n}" for n in (*range(1, 6), 8, 10, 11, 12, 15, *range(17, 21), *range(22, 27), 28)),
+    "F15-stranger",
     "kills",
 )
 """T… of failure_scenarios 2c and F… of the sending notes that the suite covers, and kills at random points."""

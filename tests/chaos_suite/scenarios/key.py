@@ -1,4 +1,4 @@
-"""Somebody else uses the key, or its account becomes a delegated one: F15."""
+"""Somebody else uses the key, or its account becomes a delegated one: F15, F15-stranger."""
 
 import random
 from contextlib import nullcontext
@@ -10,19 +10,53 @@ from keeper.chaos.transactions import decoded
 from keeper.demo.transactions import GWEI
 from keeper.lanes.watch import LOST_DEPTH
 from tests.chain.lane_world import CHAIN_ID, LaneKeeper
+from tests.chaos_suite.interrupted import finish
+from tests.chaos_suite.judge import Deaf, must_fail
 from tests.chaos_suite.scenario import Figures, Run, hit, require
-from tests.chaos_suite.scenarios.outcome import CALM, answers_with, done_once, siblings
+from tests.chaos_suite.scenarios.outcome import CALM, answers_with, done_once, is_cancel, siblings
 from tests.chaos_suite.stage import Stage
 from tests.signer_desk import ADDRESS, SECRET
 
 SINK = "0x00000000000000000000000000000000000051C1"
 DELEGATION = "0xef0100" + SINK[2:].lower()
 DELEGATED = "delegated accounts"
+ONE_LOST = "expected one slot lost"
+ONE_BY_ONE = 20
+"""Blocks: a delegated account has one transaction in each, and plans that wait too long are cancelled."""
+
+
+def taken_and_given_back(*, protected: bool) -> Run:
+    """F15-stranger: a foreign transaction takes a reserved nonce, and a reorg deeper than finality gives it back.
+
+    Unprotected: a nonce that somebody else used is not given up, which must fail; then one that was is not looked at
+    again.
+    """
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        count = rng.randint(3, 5)
+        stage.mine(base_fee=CALM)
+        taken = stage.first_nonce + rng.randrange(count)
+        if protected:
+            keeper = stage.keeper(most=count)
+            _mined_elsewhere(stage, keeper, taken)
+        else:
+            hopeful = stage.keeper(most=count, ledger=lambda journal: Deaf(journal, "lost"))
+            must_fail(lambda: _mined_elsewhere(stage, hopeful, taken), ONE_LOST)
+            stage.close(hopeful)
+            keeper = stage.keeper(most=count, ledger=lambda journal: Deaf(journal, "orphaned"))
+            keeper.settle()
+            _require_one_lost(keeper)
+        deep = _given_back(stage, keeper, taken)
+        return done_once(stage, keeper, count) | {"deep_reorg": deep}
+
+    return run
 
 
 def used_elsewhere(*, protected: bool) -> Run:
-    """F15: a foreign transaction takes a reserved nonce, and a deep reorg gives it back; another one is pooled there
-    first; then a delegation."""
+    """F15: a foreign transaction is pooled at the next nonce before the keeper's own; then a delegation.
+
+    Unprotected: a delegated account has as many in flight as any other.
+    """
 
     def run(stage: Stage, rng: random.Random) -> Figures:
         count = rng.randint(3, 5)
@@ -30,13 +64,10 @@ def used_elsewhere(*, protected: bool) -> Run:
         keeper = stage.keeper(most=count)
         rule = nullcontext() if protected else mock.patch("keeper.lanes.rescue.one_in_flight", lambda _: False)
         with rule:
-            taken = stage.first_nonce + rng.randrange(count)
-            _mined_elsewhere(stage, keeper, taken)
-            deep = _given_back(stage, keeper, taken)
             foreign = [_pooled_elsewhere(stage, keeper, rng)]
             refused = _delegated(stage, keeper)
-        stage.settle(keeper)
-        return done_once(stage, keeper, 2 * count, foreign) | {"refused_as_delegated": refused, "deep_reorg": deep}
+        finish(stage, keeper, 2 * count, ONE_BY_ONE)
+        return done_once(stage, keeper, 2 * count, foreign) | {"refused_as_delegated": refused}
 
     return run
 
@@ -59,7 +90,11 @@ def _mined_elsewhere(stage: Stage, keeper: LaneKeeper, nonce: int) -> None:
         keeper.settle()
         stage.mine(base_fee=CALM)
     keeper.settle()
-    require(keeper.slots()["lost"] == 1, f"expected one slot lost, found {keeper.slots()}")
+    _require_one_lost(keeper)
+
+
+def _require_one_lost(keeper: LaneKeeper) -> None:
+    require(keeper.slots()["lost"] == 1, f"{ONE_LOST}, found {keeper.slots()}")
 
 
 def _given_back(stage: Stage, keeper: LaneKeeper, nonce: int) -> int:
@@ -68,7 +103,7 @@ def _given_back(stage: Stage, keeper: LaneKeeper, nonce: int) -> int:
     Return how deep it was.
     """
     before = {one.nonce: one for one in stage.sent()}
-    line = {n: siblings(stage)[n][-1] for n in before}
+    line = {n: [tx for tx in siblings(stage)[n] if not is_cancel(tx)][-1] for n in before}
     deep = stage.head().number - before[nonce].block + 1
     stage.proxy.reorg(deep, place=[(line[n].raw, 0) for n in sorted(line)], put_back=False)
     there = {one.nonce: one.tx_hash for one in stage.sent()}
