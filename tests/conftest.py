@@ -1,6 +1,7 @@
 """Worlds for the tests that need one, started once and as new for every test: an Anvil, a PostgreSQL."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,15 @@ from keeper.rpc import Rpc
 from tests import postgres_server
 
 KEEPER = role("keeper")
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the test's own whose path leaves room for unix sockets (107 bytes), beside xdist's workers too.
+
+    Pytest's own fixture names it after the test.
+    """
+    return tmp_path_factory.mktemp("t")
 
 
 @pytest.fixture(scope="session")
