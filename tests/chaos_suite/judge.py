@@ -49,6 +49,13 @@ def imported(stage: Stage, keeper: LaneKeeper) -> None:
     require(not left_out, f"expected all the signer signed for the dead keeper taken over, found {left_out} left out")
 
 
+def alarms(keeper: LaneKeeper) -> str:
+    """Return what a person is told at the last block, '' for nothing."""
+    told = keeper.lane.status()["alarms"]
+    assert isinstance(told, list)
+    return "; ".join(told)
+
+
 def costs(keeper: LaneKeeper) -> dict[str, int]:
     """Return what the ledger says each transaction that stands in a block was charged, wei by hash."""
     rows = keeper.rows("SELECT winner_hash, gas_used, gas_price FROM slots WHERE gas_used IS NOT NULL")

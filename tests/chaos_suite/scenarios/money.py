@@ -11,7 +11,7 @@ from keeper.sending.limits import BalanceState, BalanceWatch
 from keeper.sending.priority import SendingPolicy
 from tests.chain.lane_world import ETHER, GAS, LaneKeeper
 from tests.chaos_suite.interrupted import finish
-from tests.chaos_suite.judge import kept_once
+from tests.chaos_suite.judge import alarms, kept_once
 from tests.chaos_suite.scenario import Figures, Run, hit, require
 from tests.chaos_suite.stage import Stage
 from tests.chaos_suite.world import ENDANGERED, CurieSite
@@ -81,15 +81,9 @@ def _alerted(stage: Stage, keeper: LaneKeeper) -> None:
     since = stage.now()
     stage.tick(keeper)
     sent = len({tx.nonce for tx in stage.offered(since)})
-    alarms = _alarms(keeper)
+    told = alarms(keeper)
     require(sent == A_TICK, f"expected {A_TICK} sent with enough for them, found {sent}")
-    require("send ETH to the key" in alarms, f"expected an alarm before the ether is gone, found {alarms!r}")
-
-
-def _alarms(keeper: LaneKeeper) -> str:
-    told = keeper.lane.status()["alarms"]
-    assert isinstance(told, list)
-    return "; ".join(told)
+    require("send ETH to the key" in told, f"expected an alarm before the ether is gone, found {told!r}")
 
 
 def _most_at_risk_first(stage: Stage, keeper: LaneKeeper, enough_for: int) -> int:
@@ -100,7 +94,7 @@ def _most_at_risk_first(stage: Stage, keeper: LaneKeeper, enough_for: int) -> in
     hit(len(sent) < A_TICK, f"expected too little ether for {A_TICK}, found all of them sent")
     missing = set(ranked[:enough_for]) - sent
     require(not missing, f"expected the {enough_for} most at risk sent, found {len(missing)} of them not")
-    require("it is not sent" in _alarms(keeper), f"expected an alarm for the rest, found {_alarms(keeper)!r}")
+    require("it is not sent" in alarms(keeper), f"expected an alarm for the rest, found {alarms(keeper)!r}")
     return len(sent)
 
 
@@ -109,7 +103,7 @@ def _nothing_sent(stage: Stage, keeper: LaneKeeper) -> None:
     stage.tick(keeper)
     sent = len(stage.offered(since))
     require(sent == 0, f"expected nothing sent without ether, found {sent}")
-    require("send ETH to the key" in _alarms(keeper), f"expected an alarm without ether, found {_alarms(keeper)!r}")
+    require("send ETH to the key" in alarms(keeper), f"expected an alarm without ether, found {alarms(keeper)!r}")
 
 
 def _resumed(stage: Stage, keeper: LaneKeeper) -> int:
