@@ -79,9 +79,13 @@ class KeystoreError(KeeperError):
 
 
 class SigningRefused(KeeperError):
-    """The signer's policy does not allow this transaction."""
+    """The signer's policy does not allow this transaction, or the two stores disagree."""
 
     exit_code = ExitCode.KEY
+
+    def __init__(self, message: str, rule: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule  # the signer's, '' where the keeper itself refuses
 
 
 class SignerStoreError(KeeperError):

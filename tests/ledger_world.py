@@ -55,10 +55,10 @@ def signed(slot, kind="original", tag=0, max_fee=FEE, gas=GAS):
     return NewSlotAttempt(slot.id, kind, transaction_hash(raw), raw, gas, max_fee, 1)
 
 
-def reserved(journal, accounts=(1,), number=1, chain_count=0):
+def reserved(journal, accounts=(1,), number=1, least=0):
     """Return a slot for each account, on intents of the tick `number`."""
     intents = intend(journal, number, accounts)
-    return journal.reserve([call(intent.id) for intent in intents], chain_count, moment(number))
+    return journal.reserve([call(intent.id) for intent in intents], least, moment(number))
 
 
 def offered(journal, number=1, accounts=(1,)):

@@ -50,14 +50,14 @@ def require_free(connection: Connection, wanted: Sequence[NewSlot]) -> None:
         raise JournalError(f"{tx_hash}: expected no open attempt of an older keeper, found one; settle it first")
 
 
-def next_nonces(connection: Connection, sender: str, chain_count: int, wanted: int) -> list[int]:
-    """Return the lowest nonces that may be given: released ones above the chain's count, then beyond the highest."""
-    own = select(slots.c.nonce).where(slots.c.sender == sender, slots.c.nonce >= chain_count)
+def next_nonces(connection: Connection, sender: str, least: int, wanted: int) -> list[int]:
+    """Return the lowest nonces that may be given: released ones from `least` on, then beyond the highest."""
+    own = select(slots.c.nonce).where(slots.c.sender == sender, slots.c.nonce >= least)
     taken = set(connection.execute(own.where(slots.c.state != "released")).scalars())
     released = set(connection.execute(own.where(slots.c.state == "released")).scalars())
     older = select(func.max(attempts.c.nonce)).where(attempts.c.sender == sender, attempts.c.status != "lost")
     highest = connection.execute(older).scalar_one_or_none()
-    beyond = max(chain_count, 1 + max(taken, default=-1), 0 if highest is None else 1 + highest)
+    beyond = max(least, 1 + max(taken, default=-1), 0 if highest is None else 1 + highest)
     gaps = sorted(nonce for nonce in released - taken if nonce < beyond)
     return [*gaps[:wanted], *islice(count(beyond), max(wanted - len(gaps), 0))]
 

@@ -41,11 +41,11 @@ class Slots:
 
     _database: Database
 
-    def reserve(self, wanted: Sequence[NewSlot], chain_count: int, at: Moment) -> tuple[Slot, ...]:
+    def reserve(self, wanted: Sequence[NewSlot], least: int, at: Moment) -> tuple[Slot, ...]:
         """Give each, in order, the sender's next nonce and return the slots; their intents become live.
 
-        `chain_count` is the sender's nonce count on the chain. Nonces that were released are given first, so that no
-        gap remains; otherwise they follow the highest that is taken, here or on the chain. Raises JournalError if an
+        `least` is the lowest nonce that may be given. Nonces that were released are given first, so that no gap
+        remains; otherwise they follow the highest that is taken. Raises JournalError if an
         intent is closed, has an open slot already, or its effect is under way in another one.
         """
         if not wanted:
@@ -54,9 +54,9 @@ class Slots:
         with self._database.writing() as connection:
             lock_ledger(connection)
             require_free(connection, wanted)
-            nonces = next_nonces(connection, sender, chain_count, len(wanted))
+            nonces = next_nonces(connection, sender, least, len(wanted))
             ids = insert_slots(connection, wanted, nonces, at)
-            reserved = Change("reserved", f"{len(wanted)} together, the chain counts {chain_count}")
+            reserved = Change("reserved", f"{len(wanted)} together, from nonce {least} on")
             advance(connection, [(slot_id, None, reserved) for slot_id in ids], at)
             found = slots_by_id(connection, ids)
             return tuple(found[slot_id] for slot_id in ids)

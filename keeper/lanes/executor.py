@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from keeper.chain import Block
-from keeper.errors import ChainError, SignerUnreachable
+from keeper.errors import ChainError, SignerUnreachable, SigningRefused
 from keeper.heads import Head
 from keeper.isolation import Isolation
 from keeper.journal.records import ClosedStatus, Intent
@@ -82,7 +82,7 @@ class LaneExecutor:
         self._block = block = self._reached(block)
         try:
             lanes = self.fleet.act(self.fleet.lanes, lambda lane: lane.recover(block))
-        except (ChainError, SignerUnreachable):
+        except (ChainError, SignerUnreachable, SigningRefused):
             self.fleet.stand_by(block)
             raise
         finally:  # a signer may have died and been started again just now

@@ -35,12 +35,14 @@ class Filling:
         self._rules = rules
         self._alarms = alarms
 
-    def fill(self, unsigned: Sequence[Slot], at_risk: int, market: Market, block: Block) -> None:
+    def fill(self, unsigned: Sequence[Slot], used_up: int | None, at_risk: int, market: Market, block: Block) -> None:
         """Put empty transfers where nonces would hold up all behind them: at `unsigned` slots, for whose nonces the
         signer takes nothing else, and at nonces given back below live ones. `at_risk`: wei the line loses per block.
+
+        `used_up`: nonces the chain has taken, by endpoints that agree; while that is not known nothing is looked for.
         """
         sender = self._nonces.sender
-        gaps = self._ledger.gaps(sender, self._nonces.used(block))
+        gaps = () if used_up is None else self._ledger.gaps(sender, used_up)
         empty = sorted([*gaps, *(slot.nonce for slot in unsigned)])[:FILLED_A_BLOCK]
         if not empty:
             return

@@ -30,7 +30,7 @@ class Fleet:
         """Do it on each of `lanes`; return those where it succeeded. One without its signer is told and passed over, as
         is one that has not recovered for the chain's sake: endpoints that disagree on its nonces alone.
 
-        Raises its error where no lane has a signer, and at once whatever concerns all lanes: journal or chain.
+        Raises its error too where no lane has a signer, and at once whatever concerns all lanes: journal or chain.
         """
         done: list[Lane] = []
         failed: list[tuple[Lane, KeeperError]] = []

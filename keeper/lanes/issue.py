@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 
 PPM = 10**6
 GAP = "nonce"
-WHOLE_LANE = frozenset({"killed", "drain", "mode", "key", "lease", "fencing", "store", "per_hour", "per_day"})
-"""The signer's rules that have nothing to do with one call: the next one would be refused too."""
+WHOLE_LANE = frozenset({"killed", "drain", "mode", "key", "lease", "fencing", "store", "per_hour", "per_day", GAP})
+"""The signer's rules that have nothing to do with the call of the lowest refused nonce: the next one would be refused
+too."""
 
 
 class Issue:
@@ -203,14 +204,16 @@ class Issue:
         whether the signer signs for this lane at all."""
         wanted = [self._slot(one) for one in chosen]
         with stage("reserve"):
-            slots = self._ledger.reserve(wanted, self._nonces.used(block), moment(block))
+            slots = self._ledger.reserve(wanted, self._nonces.next(), moment(block))
         asked = [Wanted(slot, 0, "original", one.fees) for slot, one in zip(slots, chosen, strict=True)]
         stored, refused = self._nonces.signed(asked, block, stage)
         with stage("offer"):
             self._desk.offer(stored, block)
             self._offer_the_line(stored, block)
-        again = self._given_back(slots, chosen, refused, block) if refused else []
-        return again, all(one.rule not in WHOLE_LANE for one in refused.values())
+        if not refused:
+            return [], True
+        first = next(refused[slot.id] for slot in slots if slot.id in refused)
+        return self._given_back(slots, chosen, refused, first, block), first.rule not in WHOLE_LANE
 
     def _offer_the_line(self, stored: Sequence[SlotAttempt], block: Block) -> None:
         """Where an endpoint misses lower nonces, offer the newest bytes of the whole line once more, lowest first."""
@@ -236,11 +239,17 @@ class Issue:
         )
 
     def _given_back(
-        self, slots: Sequence[Slot], chosen: Sequence[Priced], refused: dict[int, Refusal], block: Block
+        self,
+        slots: Sequence[Slot],
+        chosen: Sequence[Priced],
+        refused: dict[int, Refusal],
+        first: Refusal,
+        block: Block,
     ) -> list[Priced]:
-        """Release every refused nonce. Those refused for the gap alone are tried again unless nothing is signed."""
+        """Release every refused nonce. Those refused for the gap alone are tried again unless nothing is signed.
+
+        `first` is the refusal of the lowest."""
         rows = [row for row, slot in enumerate(slots) if slot.id in refused]
-        first = refused[slots[rows[0]].id]
         whole = first.rule in WHOLE_LANE
         again = [row for row in rows[1:] if refused[slots[row].id].rule == GAP and not whole]
         releases = []

@@ -21,7 +21,7 @@ from keeper.lanes.nonces import Nonces
 from keeper.lanes.offering import Desk
 from keeper.lanes.ports import Facts, Ledger, Outlets, Signer
 from keeper.lanes.privacy import Private
-from keeper.lanes.recover import recover
+from keeper.lanes.recover import counted, is_overtaken, recover
 from keeper.lanes.replies import Said, wants_simulation
 from keeper.lanes.rescue import Rescue, Stake, Waiting
 from keeper.lanes.rules import LaneRules
@@ -32,10 +32,13 @@ from keeper.rpc import Rpc
 from keeper.sending.fees import Market
 from keeper.signer.records import Grant
 from keeper.stages import Stages
+from keeper.submit.agreement import Agreed
 from keeper.venues.base import Venue
 
 log = logging.getLogger(__name__)
 
+OVERTAKEN = "chain_nonce"
+"""The signer's rule where the chain has nonces that it never signed. Nobody else has the lease."""
 UNSIGNED_BLOCKS = 5
 """Blocks that other lanes go first for after the signer refused to sign for this one whatever it is."""
 
@@ -67,11 +70,12 @@ class Lane:
         self._watch = Watch(ledger, facts, venue, signer, rules.confirmations, alarms)
         self._desk = Desk(ledger, outlets, signer.address, private)
         self._rescue = Rescue(ledger, self._desk, signer, rules, alarms)
-        nonces = Nonces(ledger, signer, rpc, rules)
+        nonces = Nonces(ledger, signer, rules)
         self._filling = Filling(ledger, self._desk, nonces, rules, alarms)
         self.issue = Issue(ledger, self._desk, nonces, venue, rpc, rules, alarms)
         self.is_seated = self._may_stand_by = False
         self._stopped = ""  # by the signer's switch, as of its last answer, and why: nothing new is to be offered
+        self._used_up: int | None = None  # nonces that the chain has taken, as of this block; None: not known
         self._is_stuck = False
         self._unsigned_until = 0  # block
         self.waiting: tuple[Slot, ...] = ()  # signed, and no block holds them yet, as of the last block watched
@@ -87,12 +91,18 @@ class Lane:
         return bool(self.waiting or self._unsigned)
 
     def recover(self, block: Block) -> None:
-        """Keep the lease, or take it and make ledger and signer agree. Raises SignerUnreachable, SigningRefused."""
+        """Keep the lease, or take it and make ledger and signer agree. Raises SignerUnreachable, SigningRefused.
+
+        A lane whose key somebody else has used is recovered like one that begins: at each block the signer says what to
+        do, until the two agree again, by the command or by a reorg.
+        """
         with self._seated():
             grant = self._renewed() if self.is_seated else None
-            if grant is None:
+            count = counted(self._facts, self.address, block, self._alarms)
+            self._used_up = count.answer if isinstance(count, Agreed) else None
+            if grant is None or is_overtaken(grant, count):
                 self.is_seated = False
-                grant = recover(self._ledger, self._signer, self._facts, block, self._alarms)
+                grant = recover(self._ledger, self._signer, count, block)
                 self.is_seated = self._may_stand_by = True
             self._stopped = "" if grant.state == "running" else _stopped(self.address, grant)
             if self._stopped:
@@ -108,7 +118,8 @@ class Lane:
         """While the signer cannot be reached: note what the chain made of what is signed, and offer it again.
 
         Only once the ledger was found to agree with the signer: one that never was may be an old copy. Not after the
-        signer refused the lease: another keeper has it and sees this ledger through.
+        signer refused the lease: another keeper has it and sees this ledger through. A key used elsewhere
+        is no such case.
         """
         if not self._may_stand_by:
             return
@@ -133,7 +144,8 @@ class Lane:
         with self._seated():
             waiting = self._waiting(block)
             self._rescue.carry_on(waiting, market, block)
-            self._filling.fill(self._unsigned, sum(one.stake.per_block for one in waiting), market, block)
+            at_risk = sum(one.stake.per_block for one in waiting)
+            self._filling.fill(self._unsigned, self._used_up, at_risk, market, block)
 
     def standstill(self) -> str:
         """Return why nothing new may be sent, '' if it may: no nonce is reserved only to be given back."""
@@ -176,8 +188,9 @@ class Lane:
             yield
         except ChainError:
             raise
-        except SigningRefused:
-            self.is_seated = self._may_stand_by = False
+        except SigningRefused as error:
+            self.is_seated = False
+            self._may_stand_by &= error.rule == OVERTAKEN
             raise
         except Exception:
             self.is_seated = False

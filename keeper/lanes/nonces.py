@@ -1,4 +1,4 @@
-"""One key's nonces: which are used up, what is signed for them, and which of them are given back."""
+"""One key's nonces: which is the next, what is signed for them, and which of them are given back."""
 
 import logging
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from keeper.lanes.offering import moment
 from keeper.lanes.ports import Ledger, Signer
 from keeper.lanes.rules import LaneRules
 from keeper.lanes.signing import Wanted, signed_and_stored
-from keeper.rpc import Rpc
 from keeper.signer.records import Refusal
 from keeper.stages import Stages
 
@@ -19,19 +18,19 @@ log = logging.getLogger(__name__)
 class Nonces:
     """The ledger allocates them, the signer disposes. Holds no state."""
 
-    def __init__(self, ledger: Ledger, signer: Signer, rpc: Rpc, rules: LaneRules) -> None:
+    def __init__(self, ledger: Ledger, signer: Signer, rules: LaneRules) -> None:
         self._ledger = ledger
         self._signer = signer
-        self._rpc = rpc
         self._rules = rules
 
     @property
     def sender(self) -> str:
         return self._signer.address
 
-    def used(self, block: Block) -> int:
-        """Return how many nonces are used up: one endpoint's word, but no fewer than the signer knows to be final."""
-        return max(self._rpc.nonce(self.sender, block), self._signer.renew().final + 1)
+    def next(self) -> int:
+        """Return the lowest nonce that the signer signs as a new one. No endpoint's count is asked for: what enough of
+        them say was compared with the signer at the beginning of the block, and a single one may lie."""
+        return self._signer.renew().watermark + 1
 
     def signed(
         self, wanted: Sequence[Wanted], block: Block, stage: Stages

@@ -18,20 +18,34 @@ from keeper.lanes.ports import Facts, Ledger, Signer
 from keeper.lanes.signing import SELF_TRANSFER_GAS
 from keeper.lanes.watch import AUDIT_DEPTH
 from keeper.signer.records import NONE_FINAL, Grant, LedgerState, SignedBytes
-from keeper.submit.agreement import Agreed
+from keeper.submit.agreement import Agreed, Reading
 from keeper.submit.raw import call_in, fees_in
 
 log = logging.getLogger(__name__)
 
 
-def recover(ledger: Ledger, signer: Signer, facts: Facts, block: Block, alarms: Alarms) -> Grant:
-    """Make ledger and signer agree. Raises SigningRefused with the command to run when they cannot both be right."""
-    count = facts.nonce_without_dissent(signer.address, block)
+def counted(facts: Facts, address: str, block: Block, alarms: Alarms) -> Reading[int]:
+    """Return how many nonces of a key are used up at `block`; who is not heard on that is told."""
+    count = facts.nonce_without_dissent(address, block)
+    if isinstance(count, Agreed) and count.aside:
+        liars = ", ".join(count.aside)
+        alarms.tell(f"{liars}: another nonce count of {address} than {count.answer}, set aside; replace it")
+    return count
+
+
+def is_overtaken(grant: Grant, count: Reading[int]) -> bool:
+    """Say whether the chain has used nonces that the signer never signed: then somebody else has the key.
+
+    What is not known says nothing: should a stranger have the next nonce, ours for it is lost (watch.py).
+    """
+    return isinstance(count, Agreed) and count.answer > grant.watermark + 1
+
+
+def recover(ledger: Ledger, signer: Signer, count: Reading[int], block: Block) -> Grant:
+    """Make ledger and signer agree. Raises SigningRefused with the command to run when they cannot both be right,
+    or when `count`, the key's used nonces at `block`, shows somebody else's; ChainError where that is not known."""
     if not isinstance(count, Agreed):
         raise ChainError(f"nonce count of {signer.address}: {count}; asked again at the next block")
-    if count.aside:
-        liars = ", ".join(count.aside)
-        alarms.tell(f"{liars}: another nonce count of {signer.address} than {count.answer}, set aside; replace it")
     final = _final(ledger, signer.address, count.answer, block)
     grant = signer.hello(_state(ledger, signer.address, final, count.answer))
     _adopt(ledger, signer, count.answer, grant, block)

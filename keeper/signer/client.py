@@ -87,7 +87,7 @@ class Line:
         refusal = _refusal(found)
         if refusal.rule == STORE:
             raise SignerUnreachable(f"signer {self._path}: {refusal}")
-        raise SigningRefused(f"signer: {refusal}")
+        raise SigningRefused(f"signer: {refusal}", refusal.rule)
 
     def _lost(self, op: str, found: str) -> SignerUnreachable:
         self.close()

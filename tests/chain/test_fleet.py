@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lane_world import RULES, Fallen, LaneKeeper, Signing, liquidations, open_lane
+from lane_world import CHAIN_ID, RULES, Fallen, LaneKeeper, Signing, liquidations, open_lane
 from two_keys import SECOND, SIZE, two_key_world
 
 from keeper.chaos import ChaosProxy
 from keeper.chaos.faults import Drop, Fault, sends
+from keeper.demo.transactions import GWEI
 from keeper.errors import SignerUnreachable
 from keeper.lanes.seat import Seat
 from tests.signer_desk import ADDRESS
@@ -133,3 +134,32 @@ def test_a_key_without_its_signer_is_told_and_passed_over(
     finish(keeper, proxy)
     assert by_key(keeper) == {ADDRESS: 6}
     require_each_once(fallen, before, 6)
+
+
+def test_a_key_that_somebody_else_has_used_draws_no_plans(
+    tmp_path: Path, fallen: Fallen, proxy: ChaosProxy, signing: Signing
+) -> None:
+    """Its line would be the emptiest for ever, and its signer signs nothing: the other key does all of it."""
+    before = fallen.rpc.block().number
+    first, second = (signing.client("one", address) for address in (ADDRESS, SECOND.address))
+    keeper = open_lane(tmp_path, fallen, proxy, first, most=4, more_signers=(second,))
+    keeper.tick()
+    proxy.mine()
+    keeper.settle()
+    nonce = fallen.rpc.nonce(SECOND.address, fallen.rpc.block())
+    fields = {"type": 2, "chainId": CHAIN_ID, "nonce": nonce, "to": SECOND.address, "value": 0, "gas": 21_000}
+    fees = {"maxFeePerGas": 100 * GWEI, "maxPriorityFeePerGas": 2 * GWEI}
+    proxy.mine(first=[bytes(SECOND.sign_transaction({**fields, **fees}).raw_transaction)])
+    given = by_key(keeper, "1")
+    for _ in range(4):
+        keeper.tick()
+        status = keeper.lane.status()
+        assert f"{SECOND.address} is passed over" in str(status["alarms"])
+        assert "keeper signer reconcile" in str(status["alarms"])
+        assert [one["seated"] for one in status["lanes"].values()] == [True, False]  # type: ignore[attr-defined]
+        proxy.mine()
+    finish(keeper, proxy)
+    later = by_key(keeper, "1") - given
+    assert later[ADDRESS] == 4 * 4 and later[SECOND.address] == 0
+    assert keeper.intents() == Counter(achieved=5 * 4)
+    require_each_once(fallen, before, 5 * 4)

@@ -228,10 +228,11 @@ class Reader:
         kept = {
             n: (s, w) for n, s, w in self.rows("SELECT nonce, state, winner_hash FROM slots WHERE state <> 'released'")
         }
+        signed = {nonce for (nonce,) in self._signer.execute("SELECT nonce FROM signatures")}
         for one in self._chain.landed():
             ours = one.tx.tx_hash not in self._chain.strangers
             found = kept.pop(one.tx.nonce, None)
-            right = ("final", one.tx.tx_hash) if ours else ("lost", None)
+            right = ("final", one.tx.tx_hash) if ours else ("lost", None) if one.tx.nonce in signed else None
             self._require("end", found == right, f"nonce {one.tx.nonce}: the chain has {one.tx.tx_hash}, we {found}")
         self._require("end", not kept, f"slots of nonces that nobody used: {kept}")
 

@@ -18,12 +18,13 @@ import sqlalchemy as sa
 
 from keeper.errors import JournalError
 from keeper.lanes import offering
+from keeper.signer.records import Refusal
 from tests.ledger_world import file_url, opened
-from tests.model.chain import Chain
+from tests.model.chain import Chain, count
 from tests.model.endpoints import SENDS, Head, Node, endpoints
 from tests.model.keepers import EXPOSURE_CAP, RULES, Crash, Keeper
 from tests.model.reader import CLOSED, Broken, Reader
-from tests.signer_desk import GWEI, POLICY, Desk
+from tests.signer_desk import ADDRESS, GWEI, POLICY, Desk
 
 CAPS = replace(POLICY, max_gas=100_000, max_tip=100 * GWEI)
 WRITES = frozenset({"close_intent", "close_intents", "reserve", "stored", "imported", "offering", "answered"})
@@ -105,6 +106,7 @@ class World:
         self.keeper = self._started()
         self.is_broken = False
         self.said: list[str] = []  # what ended blocks early
+        self.last_said = ""  # what ended the last block early
 
     def close(self) -> None:
         self.keeper.die()
@@ -152,9 +154,9 @@ class World:
         raise JournalError("journal: expected a database that answers, found 'database or disk is full'")
 
     def block(self, accounts: list[int]) -> None:
-        keeper = self.keeper
+        keeper, self.last_said = self.keeper, ""
         try:
-            said = keeper.block(accounts)
+            said = self.last_said = keeper.block(accounts)
         except Broken:
             self.is_broken = True
             raise
@@ -191,12 +193,11 @@ class World:
         liar.reads, liar.lag = reads, choice.randint(1, 4)
         self.head.lag = choice.choice((0, 0, 0, 1, 3))
         self.head.is_down = choice.random() < 0.1
-        self.head.nonce_error = choice.choice((0, 0, 0, 0, -1, 2))
 
     def calm(self) -> None:
         for node in self.nodes:
             node.sends, node.reads = "accept", "true"
-        self.head.lag = self.head.nonce_error = 0
+        self.head.lag = 0
         self.head.is_down = False
 
     def jump(self, seconds: float) -> None:
@@ -235,6 +236,20 @@ class World:
         if nonces := [nonce for (nonce,) in self.reader.rows(waiting)]:
             self.chain.stranger(choice.choice(nonces))
 
+    def stranger_alone(self, choice: random.Random) -> None:
+        """It uses the next nonces, which nothing is signed for as long as the key is idle."""
+        first = count(self.chain.links)
+        for nonce in range(first, first + choice.choice((1, 1, 2))):
+            self.chain.stranger(nonce)
+
+    def operator(self) -> None:
+        """Where the keeper asks for it because of a stranger: the reconcile command, beyond all the chain has used."""
+        if "chain_nonce" not in self.last_said:
+            return
+        ((ledger,),) = self.reader.rows("SELECT ledger_id FROM meta")
+        said = self.desk.service.orders.reconcile(ADDRESS, ledger, count(self.chain.links), first=False)
+        assert not isinstance(said, Refusal), said
+
     def rival_ledger(self) -> None:
         """A second keeper with the same key and another database is refused, and hands nothing to anybody."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
@@ -259,6 +274,7 @@ class World:
         for _ in range(CALM_BLOCKS):
             self.desk.clocks.pass_(12.0)
             self.chain.mine(choice, most=8)
+            self.operator()
             self.block([])
             if all(state in CLOSED for state, *_ in self.reader.standing.values()):
                 break

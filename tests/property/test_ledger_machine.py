@@ -91,6 +91,16 @@ class Ledger(RuleBasedStateMachine):
         if choice.random() < 0.3:
             self.world.stranger(choice)
 
+    @rule(choice=PICK)
+    def stranger_alone(self, choice: random.Random) -> None:
+        if choice.random() < 0.3:
+            self.world.stranger_alone(choice)
+            self.blocks(choice)
+
+    @rule()
+    def operator(self) -> None:
+        self.world.operator()
+
     @rule(choice=PICK, accounts=st.lists(st.integers(0, 5), min_size=1, max_size=3))
     def stranger_undone(self, choice: random.Random, accounts: list[int]) -> None:
         """A stranger's nonce is final and its effects are planned anew; then a deep reorg lets anybody have it."""

@@ -47,13 +47,13 @@ def journal(url):
 
 
 def test_nonces_follow_the_chain_and_then_the_highest_slot(journal):
-    slots = reserved(journal, (1, 2, 3), chain_count=7)
+    slots = reserved(journal, (1, 2, 3), least=7)
     assert [slot.nonce for slot in slots] == [7, 8, 9]
     assert {slot.state for slot in slots} == {"reserved"}
     assert len({slot.request_id for slot in slots}) == 3
-    (more,) = reserved(journal, (4,), number=2, chain_count=8)
+    (more,) = reserved(journal, (4,), number=2, least=8)
     assert more.nonce == 10
-    (beyond,) = reserved(journal, (5,), number=3, chain_count=20)
+    (beyond,) = reserved(journal, (5,), number=3, least=20)
     assert beyond.nonce == 20
     (other,) = journal.reserve([filler(OTHER, 9)], 0, moment())
     assert (other.nonce, other.intents, other.to) == (0, (), OTHER)
