@@ -68,6 +68,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("T29", "insolvent accounts", *both(money.insolvent), fails="expected nothing sent that earns nothing"),
     Scenario(
+        "T29-budget",
+        "gas gets dearer than the day's loss budget",
+        *both(money.loss_budget),
+        fails="expected at most the budget of",
+    ),
+    Scenario(
         "T30", "a malicious node", *both(deceit.malicious), fails="expected only what is in blocks believed mined"
     ),
     Scenario(
@@ -153,6 +159,7 @@ WANTED = (
     *(f"T{n}" for n in (*range(1, 11), 15, *range(21, 25), 26, 29, 30, 31)),
     *(f"F{n}" for n in (*range(1, 6), 8, 10, 11, 12, 15, *range(17, 21), *range(22, 27), 28)),
     "F15-stranger",
+    "T29-budget",
     "kills",
 )
 """T… of failure_scenarios 2c and F… of the sending notes that the suite covers, and kills at random points."""

@@ -1,4 +1,4 @@
-"""Money that runs out, and accounts that cannot pay: T26, T29."""
+"""Money that runs out, and accounts that cannot pay: T26, T29, T29-budget."""
 
 import random
 from dataclasses import replace
@@ -20,6 +20,8 @@ AMPLE: Final = 1_000 * ETHER
 ALERT_BELOW: Final = 5 * ETHER
 A_TICK = 10
 BUDGET_BLOCKS = 6
+DEARER: Final = 4
+"""Times the base fee: above what was offered at first, below the caps with what a replacement offers."""
 INSUFFICIENT = "insufficient funds"
 
 
@@ -173,9 +175,7 @@ def insolvent(*, protected: bool) -> Run:
         require(all("policy profit" in cause for cause in causes), f"expected the policy named, found {causes}")
         stage.close(greedy)
         stage.mine(base_fee=fee)
-        budget = round(ENDANGERED * GAS * fee * rng.uniform(0.15, 0.3))
-        within = _within_budget(stage, budget, fee)
-        keeper = stage.keeper(most=a_tick)  # the same keeper, restarted with a larger budget
+        keeper = stage.keeper(most=a_tick)  # the same keeper, restarted with the other policy
         stage.tick(keeper)
         finish(stage, keeper, ENDANGERED)
         done = {account.lower() for account in stage.effects()}
@@ -183,26 +183,59 @@ def insolvent(*, protected: bool) -> Run:
         require(stage.reverted() == 0, f"expected no transaction without effect, found {stage.reverted()} reverted")
         return kept_once(stage, keeper, ENDANGERED) | {
             "insolvent": len(broke),
-            "done_within_budget": within,
-            "loss_budget_wei": str(budget),
         }
 
     return run
 
 
-def _within_budget(stage: Stage, budget: int, fee: int) -> int:
-    """Let a keeper with policy `protocol` do what a day's loss budget (wei) has room for; return how many that were."""
-    policy = SendingPolicy("protocol", loss_budget=budget)
-    keeper = stage.keeper(rules=replace(stage.site.rules, policy=policy))
+def loss_budget(*, protected: bool) -> Run:
+    """T29-budget: a day's loss budget has room for some accounts, and gas gets dearer once they are sent.
+
+    Unprotected: replacements are not asked for the budget.
+    """
+
+    def run(stage: Stage, rng: random.Random) -> Figures:
+        fee = rng.randint(1, 25) * GWEI
+        stage.mine(base_fee=fee)
+        budget = round(ENDANGERED * GAS * fee * rng.uniform(0.15, 0.3))
+        rules = replace(stage.site.rules, policy=SendingPolicy("protocol", loss_budget=budget))
+        keeper = stage.keeper(rules=rules)
+        if not protected:
+            keeper.lane.fleet.home._rescue._rules = stage.site.rules  # type: ignore[attr-defined]
+        within = _within_budget(stage, keeper, budget, fee)
+        stage.close(keeper)
+        keeper = stage.keeper()  # the same keeper, restarted with a larger budget
+        stage.tick(keeper)
+        finish(stage, keeper, ENDANGERED)
+        return kept_once(stage, keeper, ENDANGERED) | {"done_within_budget": within, "loss_budget_wei": str(budget)}
+
+    return run
+
+
+def _within_budget(stage: Stage, keeper: LaneKeeper, budget: int, fee: int) -> int:
+    """Let the keeper do what its budget (wei) has room for, at `fee` and between at a multiple; return how much."""
+    stage.tick(keeper)
+    heard = _dearer(stage, keeper, fee)
     for _ in range(BUDGET_BLOCKS):
         stage.tick(keeper)
         stage.mine(base_fee=fee)
     stage.settle(keeper)
     done, spent = len(stage.effects()), stage.spent()
     require(spent <= budget, f"expected at most the budget of {budget} wei lost, found {spent}")
+    require("is not replaced: policy protocol" in heard, f"expected an alarm for the budget, found {heard!r}")
     hit(0 < done < ENDANGERED, f"expected a budget for some of {ENDANGERED}, found {done} done")
     causes = [cause for (cause,) in keeper.rows("SELECT cause FROM intents WHERE status = 'refused'")]
     told = any("rest of the day's budget" in cause for cause in causes)
     require(told, f"expected the budget named where it stands in the way, found {causes[-3:]}")
-    stage.close(keeper)
     return done
+
+
+def _dearer(stage: Stage, keeper: LaneKeeper, fee: int) -> str:
+    """Make gas so dear that what was sent waits, and mine what replaces it at that price; return the alarms."""
+    sent = len({tx.nonce for tx in stage.offered()})
+    stage.mine(base_fee=DEARER * fee)
+    hit(sent > len(stage.effects()) == 0, f"expected {sent} to wait, found {len(stage.effects())} done")
+    stage.tick(keeper)
+    heard = alarms(keeper)
+    stage.mine(base_fee=DEARER * fee)
+    return heard
