@@ -6,7 +6,7 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import cache
@@ -79,7 +79,8 @@ def template_without(index: str) -> bytes:
 
 
 class World:
-    def __init__(self) -> None:
+    def __init__(self, files: Mapping[str, bytes] | None = None, chain: Chain | None = None) -> None:
+        """`files`: what is on the disk when it begins, by name; `chain` as it is then. New ones if not given."""
         self.folder = _folder()
         shutil.rmtree(self.folder)
         self.folder.mkdir()
@@ -91,8 +92,9 @@ class World:
         ]
         for patch in self._patches:
             patch.start()
-        (self.folder / "keeper.db").write_bytes(template())
-        self.chain = Chain()
+        for name, held in (files or {"keeper.db": template()}).items():
+            (self.folder / name).write_bytes(held)
+        self.chain = chain or Chain()
         self.head = Head(self.chain)
         self.desk = Desk(self.folder, policy=CAPS)
         self.reader = Reader(

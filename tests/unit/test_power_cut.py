@@ -1,7 +1,7 @@
 """A power cut at any byte: what SQLite's write-ahead log held when an offer was made is what recovery needs.
 
 The log is cut at the end of every frame and inside it, from the last commit before an offer on, and the database is
-opened again from what is left. Frames: sqlite.org/fileformat2.html#the_write_ahead_log, 32 bytes of header, then per
+opened again from what is left; that the lane itself goes on from there is in test_cut_recovery.py. Frames: sqlite.org/fileformat2.html#the_write_ahead_log, 32 bytes of header, then per
 frame 24 bytes and a page.
 """
 
@@ -17,7 +17,6 @@ import pytest
 from keeper.errors import JournalError
 from keeper.journal import Journal, durability
 from keeper.journal.lifecycle import Change, Standing, fold
-from keeper.journal.reconcile import Import, SignerRecord, SignerView, reconcile, view_of
 from keeper.journal.slot_records import Answer, Mined, NewOffer
 from tests.ledger_world import FEE, KEY, NO_CAP, call, file_url, intend, moment, opened, signed
 from tests.signer_desk import Desk
@@ -47,7 +46,6 @@ class Machine:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the schema is on the disk, the log is empty
         self.cuts: list[Cut] = []
         self.offered: set[bytes] = set()
-        self.signed: list[tuple[int, SignerRecord]] = []  # the log's size when the signer's answer left it
 
     @property
     def size(self) -> int:
@@ -55,18 +53,6 @@ class Machine:
 
     def note(self, done: str) -> None:
         self.cuts.append(Cut(self.size, done, frozenset(self.offered)))
-
-    def sign(self, slot, ordinal=0, *how):
-        """Return what the signer gives; its own commit has returned, the ledger has yet to store it."""
-        new = signed(slot, *how)
-        kept = (slot.request(ordinal), slot.nonce, "call", new.tx_hash, new.raw, new.gas, new.max_fee, new.tip)
-        self.signed.append((self.size, SignerRecord(*kept)))
-        return new
-
-    def signer(self, ledger_id, size):
-        """Return what the signer knows if the power failed when `size` bytes of the ledger's log were on the disk."""
-        records = tuple(record for known_at, record in self.signed if known_at <= size)
-        return SignerView(ledger_id, 0, max(record.nonce for record in records), 0, records)
 
     def offer(self, attempts, endpoint):
         """Write the offers and then, as a socket would, let the bytes out."""
@@ -97,11 +83,11 @@ def a_block_s_work(machine):
     journal = machine.journal
     intents = intend(journal, 1, (1, 2, 3))
     slots = journal.reserve([call(intent.id) for intent in intents], 0, moment())
-    attempts = journal.stored([machine.sign(slot) for slot in slots], moment(), exposure_cap=NO_CAP)
+    attempts = journal.stored([signed(slot) for slot in slots], moment(), exposure_cap=NO_CAP)
     machine.note("stored")
     one, *_ = machine.offer(attempts, "first")
     journal.answered([Answer(one.id, "ACCEPTED", "yes")], 9)
-    dearer = machine.sign(slots[0], 1, "replacement", 1, 2 * FEE)
+    dearer = signed(slots[0], "replacement", 1, 2 * FEE)
     (bump,) = journal.stored([dearer], moment(), exposure_cap=NO_CAP)
     machine.note("bumped")
     machine.offer([bump], "second")
@@ -143,18 +129,6 @@ def cuts_of(ends, page):
     return sorted({end + place for end in ends for place in places})
 
 
-def require_agreement(machine, recovered, size):
-    """Ledger and signer recover from any cut without a person: what the ledger lacks is imported, and nothing else."""
-    told = machine.signer(recovered.ledger_id, size)
-    slots = recovered.slots_from(KEY, 0)
-    attempts = [attempt for slot in slots for attempt in recovered.siblings(slot.id)]
-    found = reconcile(view_of(recovered.ledger_id, KEY, slots, attempts), told, 0)
-    assert isinstance(found, Import), found
-    recovered.imported(found.attempts, moment(9))
-    stored = [attempt.tx_hash for slot in slots for attempt in recovered.siblings(slot.id)]
-    assert sorted(stored) == sorted(record.tx_hash for record in told.signed)
-
-
 def test_recovery_from_a_cut_at_and_inside_every_frame(machine, tmp_path):
     a_block_s_work(machine)
     ends, page = frame_ends((machine.folder / "keeper.db-wal").read_bytes())
@@ -164,7 +138,6 @@ def test_recovery_from_a_cut_at_and_inside_every_frame(machine, tmp_path):
         folder = machine.cut(size, tmp_path / f"cut{number}")
         known = max((cut for cut in machine.cuts if cut.size <= size), key=lambda cut: cut.size)
         with opened(file_url(folder)) as recovered:
-            require_agreement(machine, recovered, size)
             nonces = [slot.nonce for slot in recovered.open_slots(KEY)]
             (fresh,) = intend(recovered, 9, (9,))
             (slot,) = recovered.reserve([call(fresh.id)], 0, moment(9))
