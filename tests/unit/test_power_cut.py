@@ -1,8 +1,8 @@
 """A power cut at any byte: what SQLite's write-ahead log held when an offer was made is what recovery needs.
 
 The log is cut at the end of every frame and inside it, from the last commit before an offer on, and the database is
-opened again from what is left; that the lane itself goes on from there is in test_cut_recovery.py. Frames: sqlite.org/fileformat2.html#the_write_ahead_log, 32 bytes of header, then per
-frame 24 bytes and a page.
+opened again from what is left; that the lane itself goes on from there is in test_cut_recovery.py. Frames:
+sqlite.org/fileformat2.html#the_write_ahead_log, 32 bytes of header, then per frame 24 bytes and a page.
 """
 
 import shutil
