@@ -29,6 +29,7 @@ FOLLOWS: Final[dict[SlotState | None, frozenset[SlotState]]] = {
 """State → the states a step may lead to. Final and lost stay open to audit: a deep reorg leads back."""
 
 CLOSED: Final[frozenset[SlotState]] = frozenset({"final", "lost", "released"})
+OPEN: Final = frozenset(state for state in FOLLOWS if state is not None and state not in CLOSED)
 OFFERABLE: Final[frozenset[SlotState]] = frozenset({"signed", "offered", "orphaned"})
 STORABLE: Final[frozenset[SlotState]] = OFFERABLE | {"reserved"}
 

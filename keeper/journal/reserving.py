@@ -8,11 +8,11 @@ from uuid import uuid4
 from sqlalchemy import Connection, func, insert, select, update
 
 from keeper.errors import JournalError
-from keeper.journal.lifecycle import CLOSED
+from keeper.journal.lifecycle import OPEN
 from keeper.journal.schema import attempts, intents
 from keeper.journal.slot_records import Adopted, Moment, NewSlot
 from keeper.journal.slot_rows import intent_rows
-from keeper.journal.slot_schema import slot_intents, slots
+from keeper.journal.slot_schema import adopted_effects, carried, slot_intents, slots
 
 
 def one_sender(wanted: Sequence[NewSlot]) -> str:
@@ -25,18 +25,18 @@ def one_sender(wanted: Sequence[NewSlot]) -> str:
 
 def require_free(connection: Connection, wanted: Sequence[NewSlot]) -> None:
     """Refuse intents that are closed or under way, and effects that are under way in any open slot."""
-    carried = Counter(intent for new in wanted for intent in new.intents)
-    rows = intent_rows(connection, carried)
+    times = Counter(intent for new in wanted for intent in new.intents)
+    rows = intent_rows(connection, times)
     effects = {effect: intent for intent, (_, effect) in rows.items()}
     for intent, (status, _) in rows.items():
-        if status not in ("intended", "live") or carried[intent] > 1:
-            found = status if carried[intent] == 1 else f"it {carried[intent]} times"
+        if status not in ("intended", "live") or times[intent] > 1:
+            found = status if times[intent] == 1 else f"it {times[intent]} times"
             raise JournalError(f"intent {intent}: expected it live and in one slot, found {found}; send it once")
+    has = carried(slots.c.state.in_(OPEN))
     busy = (
-        select(intents.c.effect, slots.c.id, slots.c.sender, slots.c.nonce)
-        .join(slot_intents, slot_intents.c.intent_id == intents.c.id)
-        .join(slots, slots.c.id == slot_intents.c.slot_id)
-        .where(intents.c.effect.in_(list(effects)), slots.c.state.not_in(CLOSED))
+        select(has.c.effect, slots.c.id, slots.c.sender, slots.c.nonce)
+        .join(slots, slots.c.id == has.c.slot_id)
+        .where(has.c.effect.in_(list(effects)))
     )
     for effect, slot_id, sender, nonce in connection.execute(busy):
         raise JournalError(
@@ -86,8 +86,8 @@ def insert_slots(connection: Connection, wanted: Sequence[NewSlot], nonces: Sequ
     ]
     if pairs:
         connection.execute(insert(slot_intents), pairs)
-        carried = {pair["intent_id"] for pair in pairs}
-        connection.execute(update(intents).where(intents.c.id.in_(carried)).values(status="live"))
+        given = {pair["intent_id"] for pair in pairs}
+        connection.execute(update(intents).where(intents.c.id.in_(given)).values(status="live"))
     return ids
 
 
@@ -108,4 +108,8 @@ def insert_adopted(connection: Connection, sender: str, adopted: Sequence[Adopte
         for one in adopted
     ]
     returning = insert(slots).returning(slots.c.id, sort_by_parameter_order=True)
-    return connection.execute(returning, rows).scalars().all()
+    ids = connection.execute(returning, rows).scalars().all()
+    pairs = [(slot_id, effect) for slot_id, one in zip(ids, adopted, strict=True) for effect in one.effects]
+    if pairs:
+        connection.execute(insert(adopted_effects), [{"slot_id": i, "effect": effect} for i, effect in pairs])
+    return ids

@@ -2,18 +2,18 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, null, select
 
 from keeper.journal.database import Database
-from keeper.journal.lifecycle import CLOSED
+from keeper.journal.lifecycle import OPEN
 from keeper.journal.records import Intent
 from keeper.journal.rows import intent_from
 from keeper.journal.schema import INTENT_IS_LIVE, attempts, intents, meta
-from keeper.journal.slot_records import CALLS, Exposure, Slot, SlotAttempt
+from keeper.journal.slot_records import CALLS, Earlier, Exposure, Slot, SlotAttempt
 from keeper.journal.slot_rows import read_attempts_of, read_slots, slots_by_id
-from keeper.journal.slot_schema import slot_attempts, slot_intents, slots, steps
+from keeper.journal.slot_schema import carried, slot_attempts, slot_intents, slots, steps
 
-_IS_OPEN = slots.c.state.not_in(CLOSED)
+_IS_OPEN = slots.c.state.in_(OPEN)  # an index is of use to IN, and none to NOT IN
 
 
 class SlotQueries:
@@ -56,22 +56,19 @@ class SlotQueries:
         with self._database.reading() as connection:
             return read_slots(connection, (slots.c.sender == sender) & _closed_above(block_number))
 
-    def displaced(self, effects: Collection[str], block_number: int) -> tuple[tuple[str, str], ...]:
-        """Return (effect, hash) of calls for these effects whose nonce a stranger or a cancel has, of all senders.
-
-        Only those that a reorg down to `block_number` could let land.
-        """
-        query = (
-            select(intents.c.effect, slot_attempts.c.tx_hash)
-            .join(slot_intents, slot_intents.c.intent_id == intents.c.id)
-            .join(slots, slots.c.id == slot_intents.c.slot_id)
-            .join(slot_attempts, slot_attempts.c.slot_id == slots.c.id)
-            .where(intents.c.effect.in_(effects), intents.c.status.in_(("lost", "cancelled")))
-            .where(slot_attempts.c.kind.in_(CALLS), _closed_above(block_number))
-            .order_by(slot_attempts.c.id)
-        )
+    def earlier(self, effects: Collection[str], block_number: int) -> tuple[Earlier, ...]:
+        """Return the bytes given up for these effects, of all senders, that a reorg down to `block_number` could let
+        land: calls whose nonce a stranger or a cancel has, and calls that were mined without their effect."""
         with self._database.reading() as connection:
-            return tuple((effect, tx_hash) for effect, tx_hash in connection.execute(query))
+            found = connection.execute(_displaced(effects, block_number)).all()
+            failed = connection.execute(_failed(effects, block_number)).all()
+        return tuple(Earlier(*row) for row in (*found, *failed))
+
+    def reopened(self, sender: str) -> tuple[Slot, ...]:
+        """Return a sender's open slots that were closed before a reorg deeper than finality, by nonce."""
+        ended = select(steps.c.slot_id).where(steps.c.state.in_(("final", "lost")))
+        with self._database.reading() as connection:
+            return read_slots(connection, _IS_OPEN & (slots.c.sender == sender) & slots.c.id.in_(ended))
 
     def nonces_given(self, sender: str) -> tuple[int, int] | None:
         """Return the lowest and the highest nonce a sender ever had a slot for, released ones too; None for none."""
@@ -129,15 +126,9 @@ class SlotQueries:
 
     def effects_under_way(self) -> frozenset[str]:
         """Return the effect keys that no new intent may carry: those live, and those of every open slot."""
-        of_slots = (
-            select(intents.c.effect)
-            .join(slot_intents, slot_intents.c.intent_id == intents.c.id)
-            .join(slots, slots.c.id == slot_intents.c.slot_id)
-            .where(_IS_OPEN)
-        )
         with self._database.reading() as connection:
             live = connection.execute(select(intents.c.effect).where(INTENT_IS_LIVE)).scalars()
-            return frozenset(live) | frozenset(connection.execute(of_slots).scalars())
+            return frozenset(live) | frozenset(connection.execute(select(carried(_IS_OPEN).c.effect)).scalars())
 
 
 def _closed_above(block_number: int) -> ColumnElement[bool]:
@@ -145,6 +136,32 @@ def _closed_above(block_number: int) -> ColumnElement[bool]:
     noted = select(steps.c.slot_id).where(steps.c.state == "lost", steps.c.block_number > block_number)
     final = (slots.c.state == "final") & (slots.c.mined_number > block_number)
     return final | ((slots.c.state == "lost") & slots.c.id.in_(noted))
+
+
+def _displaced(effects: Collection[str], block_number: int) -> Select[str, str, str | None]:
+    """Select calls whose nonce went to a stranger or to their cancel: no block is known to hold them."""
+    has, winner = carried(_closed_above(block_number)), slot_attempts.alias("winner")
+    return (
+        select(has.c.effect, slot_attempts.c.tx_hash, null())
+        .join(slots, slots.c.id == has.c.slot_id)
+        .join(slot_attempts, slot_attempts.c.slot_id == slots.c.id)
+        .outerjoin(winner, winner.c.tx_hash == slots.c.winner_hash)
+        .where(has.c.effect.in_(effects), slot_attempts.c.kind.in_(CALLS))
+        .where((slots.c.state == "lost") | winner.c.kind.not_in(CALLS))
+        .order_by(slot_attempts.c.id)
+    )
+
+
+def _failed(effects: Collection[str], block_number: int) -> Select[str, str, str | None]:
+    """Select calls that were mined and had no effect, with the block in which."""
+    return (
+        select(intents.c.effect, slots.c.winner_hash, slots.c.mined_hash)
+        .join(slot_intents, slot_intents.c.intent_id == intents.c.id)
+        .join(slots, slots.c.id == slot_intents.c.slot_id)
+        .where(intents.c.effect.in_(effects), intents.c.status == "failed")
+        .where(slots.c.state == "final", slots.c.mined_number > block_number)
+        .order_by(slots.c.id)
+    )
 
 
 def exposure_of(connection: Connection, sender: str | None = None) -> Exposure:

@@ -64,7 +64,7 @@ def filler(sender: str, deadline_block: int) -> NewSlot:
 class Adopted:
     """A nonce whose slot nobody remembers, and what the signer knows of it: its call, or a filler's own transfer.
 
-    It carries no intents: who held them is forgotten with the slot.
+    It carries no intents: they are forgotten with the slot. What they were to do, the signer knows.
     """
 
     nonce: int
@@ -73,6 +73,7 @@ class Adopted:
     data: bytes = field(repr=False)
     gas: int  # limit
     request_id: str | None  # of the forgotten slot; None: nothing was signed, so the slot gets one of its own
+    effects: tuple[str, ...]  # effect keys of its call
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Slot:
     opened_block: int
     deadline_block: int
     intents: tuple[int, ...]
+    effects: tuple[str, ...]  # effect keys of its call: of its intents, or as adopted without them
 
     @property
     def state(self) -> SlotState:
@@ -151,6 +153,15 @@ class SlotAttempt:
     gas: int
     max_fee: int
     tip: int
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A call's bytes that were given up for an effect, and that a reorg could still let land."""
+
+    effect: str
+    tx_hash: str
+    failed_in: str | None  # hash of the block in which they came to nothing; None: no block is known to hold them
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from keeper.errors import JournalError
 from keeper.journal.lifecycle import Change, IllegalStep, Standing, after
 from keeper.journal.schema import intents
 from keeper.journal.slot_records import Moment, Offer, Outcome, Slot, SlotAttempt
-from keeper.journal.slot_schema import offers, outcomes, slot_attempts, slot_intents, slots, steps
+from keeper.journal.slot_schema import adopted_effects, offers, outcomes, slot_attempts, slot_intents, slots, steps
 
 _WRITER_LOCK = 0x6C656467  # any constant; PostgreSQL's advisory lock while one transaction writes the ledger
 
@@ -27,11 +27,17 @@ def read_slots(connection: Connection, where: ColumnElement[bool]) -> tuple[Slot
     order = (slots.c.sender, slots.c.nonce, slots.c.id)
     rows = connection.execute(select(slots).where(where).order_by(*order)).mappings().all()
     carried: dict[int, list[int]] = {}
+    effects: dict[int, list[str]] = {}
     chosen = select(slots.c.id).where(where)
-    pairs = select(slot_intents).where(slot_intents.c.slot_id.in_(chosen)).order_by(slot_intents.c.intent_id)
-    for slot_id, intent_id in connection.execute(pairs):
+    query = select(slot_intents.c.slot_id, intents.c.id, intents.c.effect).where(slot_intents.c.slot_id.in_(chosen))
+    mine = query.join(intents, intents.c.id == slot_intents.c.intent_id).order_by(intents.c.id)
+    for slot_id, intent_id, effect in connection.execute(mine):
         carried.setdefault(slot_id, []).append(intent_id)
-    return tuple(_slot_from(row, carried.get(row["id"], [])) for row in rows)
+        effects.setdefault(slot_id, []).append(effect)
+    adopted = select(adopted_effects).where(adopted_effects.c.slot_id.in_(chosen)).order_by(adopted_effects.c.effect)
+    for slot_id, effect in connection.execute(adopted):
+        effects.setdefault(slot_id, []).append(effect)
+    return tuple(_slot_from(row, carried.get(row["id"], []), effects.get(row["id"], [])) for row in rows)
 
 
 def slots_by_id(connection: Connection, ids: Iterable[int]) -> dict[int, Slot]:
@@ -143,7 +149,7 @@ def _standing_cells(slot_id: int, standing: Standing) -> Mapping[str, object]:
     }
 
 
-def _slot_from(row: RowMapping, carried: Sequence[int]) -> Slot:
+def _slot_from(row: RowMapping, carried: Sequence[int], effects: Sequence[str]) -> Slot:
     return Slot(
         id=row["id"],
         sender=row["sender"],
@@ -164,6 +170,7 @@ def _slot_from(row: RowMapping, carried: Sequence[int]) -> Slot:
         opened_block=row["opened_block"],
         deadline_block=row["deadline_block"],
         intents=tuple(carried),
+        effects=tuple(effects),
     )
 
 

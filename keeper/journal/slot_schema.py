@@ -8,20 +8,24 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Connection,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
     String,
+    Subquery,
     Table,
     Text,
     UniqueConstraint,
     event,
+    select,
     text,
+    union_all,
 )
 
-from keeper.journal.schema import METADATA
+from keeper.journal.schema import METADATA, intents
 from keeper.journal.types import ID, UInt256
 
 ANSWER_LENGTH = 500
@@ -71,6 +75,13 @@ slot_intents = Table(
     METADATA,
     Column("slot_id", ID, ForeignKey("slots.id"), primary_key=True, autoincrement=False),
     Column("intent_id", ID, ForeignKey("intents.id"), primary_key=True, autoincrement=False, index=True),
+)
+
+adopted_effects = Table(
+    "adopted_effects",  # what an adopted slot's call does: its intents are forgotten, the signer kept their effects
+    METADATA,
+    Column("slot_id", ID, ForeignKey("slots.id"), primary_key=True, autoincrement=False),
+    Column("effect", String(255), primary_key=True, index=True),
 )
 
 slot_attempts = Table(
@@ -134,6 +145,17 @@ outcomes = Table(
     Column("status", String(16), nullable=False),
     Column("cause", Text, nullable=False),
 )
+
+
+def carried(of: ColumnElement[bool]) -> Subquery:
+    """Return what the calls of some slots are to do, as (slot_id, effect): by their intents, or as adopted without.
+
+    `of` is asked of each row's slot, so that a long history is not read for the few that are meant.
+    """
+    meant = select(slot_intents.c.slot_id, intents.c.effect).join(slots, slots.c.id == slot_intents.c.slot_id).where(of)
+    adopted = select(adopted_effects).join(slots, slots.c.id == adopted_effects.c.slot_id).where(of)
+    return union_all(meant.join(intents, intents.c.id == slot_intents.c.intent_id), adopted).subquery()
+
 
 APPEND_ONLY = ("slot_attempts", "steps", "outcomes")
 

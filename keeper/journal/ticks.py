@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 from keeper.errors import JournalError
 from keeper.journal import plan_text
 from keeper.journal.database import Database, insert_new
+from keeper.journal.lifecycle import OPEN
 from keeper.journal.records import Intent, TickRecord, Volatility
 from keeper.journal.rows import latency_from, latency_text, margin_cells
 from keeper.journal.schema import (
@@ -19,6 +20,7 @@ from keeper.journal.schema import (
     ticks,
     volatility,
 )
+from keeper.journal.slot_schema import carried, slots
 from keeper.plans import Held, Plan
 
 ROUNDS_KEPT_SECONDS = 90 * 86_400
@@ -35,8 +37,8 @@ class Ticks:
     def intend(self, tick: TickRecord, plans: Sequence[Plan]) -> tuple[Intent, ...]:
         """Store a tick with an intent for every plan whose effect has no live intent; return the new intents.
 
-        All or nothing. A plan whose effect is already live becomes a hold instead. A second tick at the same
-        block hash writes nothing and returns ().
+        All or nothing. A plan whose effect is already live, or that of an open slot, becomes a hold instead. A second
+        tick at the same block hash writes nothing and returns ().
         """
         with self._database.writing() as connection:
             tick_id = _insert_tick(connection, tick)
@@ -46,7 +48,8 @@ class Ticks:
             if tick.margins:
                 rows = [{"tick_id": tick_id, **margin_cells(margin)} for margin in tick.margins]
                 connection.execute(insert(margins), rows)
-            outcomes = [_insert_intent(connection, tick_id, plan) for plan in plans]
+            taken = _in_open_slots(connection)
+            outcomes = [_insert_intent(connection, tick_id, plan, taken) for plan in plans]
             _insert_holds(connection, tick_id, (*tick.holds, *(it for it in outcomes if isinstance(it, Held))))
             return tuple(it for it in outcomes if isinstance(it, Intent))
 
@@ -154,8 +157,18 @@ def _insert_quotes(connection: Connection, tick_id: int, tick: TickRecord) -> No
         connection.execute(insert_new(connection, rounds), read)
 
 
-def _insert_intent(connection: Connection, tick_id: int, plan: Plan) -> Intent | Held:
-    """Return the new intent, or a hold if the plan's effect already has a live one (of this or any process)."""
+def _in_open_slots(connection: Connection) -> dict[str, int]:
+    """Return effect → nonce of every open slot: bytes may have it although no intent of this journal is live."""
+    has = carried(slots.c.state.in_(OPEN))
+    query = select(has.c.effect, slots.c.nonce).join(slots, slots.c.id == has.c.slot_id)
+    return {row.effect: row.nonce for row in connection.execute(query)}
+
+
+def _insert_intent(connection: Connection, tick_id: int, plan: Plan, taken: Mapping[str, int]) -> Intent | Held:
+    """Return the new intent, or a hold if the plan's effect already has a live one (of this or any process), or is in
+    `taken` (effect → nonce)."""
+    if plan.effect in taken:
+        return Held(plan_text.subject(plan), f"already under way at nonce {taken[plan.effect]}")
     statement = insert_new(connection, intents).values(
         tick_id=tick_id,
         kind=plan.kind,

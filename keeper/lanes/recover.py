@@ -87,8 +87,8 @@ def _final(ledger: Ledger, sender: str, count: int, block: Block) -> int:
 def _adopt(ledger: Ledger, signer: Signer, count: int, grant: Grant, block: Block) -> None:
     """Give slots to the nonces up to what an operator forgave that have none, as after an old backup of the ledger.
 
-    Bytes signed for them may land, so they are imported and cancelled; where nothing was signed a filler is wanted. No
-    plan may get such a nonce: the signer takes self-transfers only.
+    Bytes signed for them may land, so they are imported and cancelled, and what they do counts as under way; where
+    nothing was signed a filler is wanted. No plan may get such a nonce: the signer takes self-transfers only.
     """
     if grant.forgiven_to < count:
         return
@@ -106,13 +106,19 @@ def _adopt(ledger: Ledger, signer: Signer, count: int, grant: Grant, block: Bloc
 
 
 def _adopted(sender: str, nonce: int, rows: Sequence[SignedBytes]) -> Adopted:
-    """Return the slot that these bytes were signed for, as far as they tell."""
+    """Return the slot that these bytes were signed for, as far as they tell.
+
+    Keepers before effect keys sent row ids of their own ledger, which mean nothing to another one.
+    """
     if not rows:
-        return Adopted(nonce, "filler", sender, b"", SELF_TRANSFER_GAS, None)
+        return Adopted(nonce, "filler", sender, b"", SELF_TRANSFER_GAS, None, ())
     first = next((one for one in rows if one.kind == "call"), rows[0])
     gas, _, _ = fees_in(first.raw)
     to, data = call_in(first.raw)
-    return Adopted(nonce, "filler" if first.kind == "filler" else "call", to, data, gas, first.intent)
+    effects = tuple(key for key in first.effects if not key.isdigit())
+    if first.kind == "call" and not effects:
+        log.error("nonce %d: its call's effects are not known, it was signed for an older keeper; look at it", nonce)
+    return Adopted(nonce, "filler" if first.kind == "filler" else "call", to, data, gas, first.intent, effects)
 
 
 def _import(ledger: Ledger, signer: Signer, count: int, grant: Grant, block: Block) -> None:

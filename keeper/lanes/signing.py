@@ -37,7 +37,7 @@ def request(wanted: Wanted, chain_id: int) -> SignRequest:
         nonce=slot.nonce,
         kind=kind,
         intent=slot.request_id,
-        effects=tuple(str(intent) for intent in slot.intents),
+        effects=slot.effects,
         chain_id=chain_id,
         to=slot.to if carries else slot.sender,
         data=slot.data if carries else b"",

@@ -220,6 +220,10 @@ class Watch:
             if rivalled:
                 found = f"effects of intents {rivalled} are carried by later ones by now"
                 self._tell(f"{found}; the older bytes may land", "rivalled")
+        for slot in self._ledger.reopened(self._signer.address):
+            what = ", ".join(slot.effects) or "nothing"
+            found = f"nonce {slot.nonce}: open again after a reorg deeper than finality"
+            self._tell(f"{found}; {what} may happen twice: look at the chain", f"reopened {slot.nonce}")
 
     def _without_block(self, final: Sequence[Slot]) -> list[int]:
         """Return the slots whose block left the chain.

@@ -94,7 +94,7 @@ def _page(found: Sequence[SignedBytes] | Refusal) -> dict[str, Any]:
     """Return as many rows as fit one line, at least one, and whether there are more."""
     if isinstance(found, Refusal):
         return wire.refused(found)
-    sizes = accumulate(len(row.raw) for row in found)
+    sizes = accumulate(len(row.raw) + sum(map(len, row.effects)) for row in found)
     fitting = max(1, sum(size <= wire.PAGE_BYTES for size in sizes))
     more = len(found) > fitting or len(found) == wire.PAGE
     return {"ok": True, "items": [wire.signed_out(row) for row in found[:fitting]], "more": more}

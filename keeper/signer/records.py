@@ -19,7 +19,7 @@ class SignRequest:
     nonce: int
     kind: Kind
     intent: str  # the slot's key: siblings of a nonce share it
-    effects: tuple[str, ...]  # what it is meant to do on chain, remembered for audit
+    effects: tuple[str, ...]  # keys of what it is to do on chain, the same in every ledger: a new one learns them here
     chain_id: int
     to: str  # checksummed
     data: bytes = field(repr=False)

@@ -15,6 +15,9 @@ from tests.signer_desk import ADDRESS, GWEI, HOUSE
 FIRST_NONCE = 3
 """The key was used before: a first nonce of 0 would hide counting from the wrong end."""
 
+NAMES, BITS = 16, 256
+"""Accounts that may be in danger at a time, and names for all of them: bits of a call's argument."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tx:
@@ -67,6 +70,7 @@ class Chain:
         self.pool: dict[str, Tx] = {}
         self.base_fee = 10 * GWEI
         self.forks = 0
+        self.deepest = 0  # blocks of the longest reorg so far
         self.strangers: set[str] = set()
 
     @property
@@ -102,8 +106,19 @@ class Chain:
         depth = min(depth, len(self.links) - 1)
         self.abandoned, self.links = self.links, self.links[: len(self.links) - depth]
         self.forks += 1
+        self.deepest = max(self.deepest, depth)
         for _ in range(depth + 1):
             self.mine(choice, most)
+
+    def endangered(self, accounts: list[int], seen: Block) -> list[int]:
+        """Return these accounts under the names they have at `seen`: one that was done is somebody new the next time.
+
+        So whoever is done twice was done twice for one cause.
+        """
+        blocks = landed(self.links[: seen.number + 1])
+        done = {account for _, one in blocks if one.succeeded for account in one.tx.accounts}
+        names = [[name for name in range(one, BITS, NAMES) if name not in done] for one in accounts]
+        return [left[0] for left in names if left]
 
     def user_of(self, nonce: int) -> tuple[Link, Landed] | None:
         """Return who used the nonce on the chain as it is."""

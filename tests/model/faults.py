@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from keeper.journal import fates, slot_rows, slots
+from keeper.journal import fates, slot_rows, slots, ticks
 from keeper.journal.lifecycle import Standing
 from keeper.journal.slot_records import Closing, Outcome, Release, Slot
 from keeper.lanes import choice, offering, recover, rescue, signing, watch
@@ -29,12 +29,13 @@ def _nothing(*_given: object, **_named: object) -> None:
     return None
 
 
-# --- I1: the database no longer refuses a second live intent of an effect -------------------------------
+# --- I1: nobody refuses a second live intent of an effect: neither the database nor a look at open slots ----
 
 
 def _one_effect_twice() -> ExitStack:
     template = world.template_without("one_live_intent_per_effect")
-    return _patched(mock.patch.object(world, "template", lambda: template))
+    unasked = mock.patch.object(ticks, "_in_open_slots", lambda _: {})
+    return _patched(mock.patch.object(world, "template", lambda: template), unasked)
 
 
 # --- I2: a replacement carries another call, and the signer does not compare them -------------------------

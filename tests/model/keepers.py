@@ -189,6 +189,10 @@ class Keeper:
             return str(error)
         return ""
 
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        return self.lane._alarms.now()
+
     def die(self) -> None:
         """What the system does for a process that ended: connections closed, transactions rolled back."""
         for line in self.lines:

@@ -5,6 +5,7 @@ The append-only tables are replayed as they grow, so a check after every commit 
 
 import sqlite3
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,13 @@ class Broken(AssertionError):
 class Reader:
     def __init__(self, journal: Path, signer: Path, chain: Chain, cap: int, confirmations: int) -> None:
         """`cap` in wei."""
-        self._journal = sqlite3.connect(f"file:{journal}?mode=ro", uri=True)
-        self._signer = sqlite3.connect(f"file:{signer}?mode=ro", uri=True)
+        self._files = journal, signer
         self._chain, self._cap, self._confirmations = chain, cap, confirmations
+        self.offers_seen = 0  # how often bytes were read from a socket so far
+        self._open()
+
+    def _open(self) -> None:
+        self._journal, self._signer = (sqlite3.connect(f"file:{path}?mode=ro", uri=True) for path in self._files)
         self._step = self._outcome = self._attempt = 0
         self.standing: dict[int, tuple[str, str | None, str | None]] = {}  # slot -> state, winner, block hash
         self.reopened: set[int] = set()  # slots that a reorg deeper than finality opened again
@@ -46,6 +51,11 @@ class Reader:
         self._kinds: dict[str, str] = {}
         self._told: dict[int, str] = {}  # intent -> status, as outcomes say
         self._sent: Counter[tuple[str, str]] = Counter()
+
+    def restored(self) -> None:
+        """Read both files from their beginning: an old copy took the place of one, and forgot."""
+        self.close()
+        self._open()
 
     def close(self) -> None:
         self._journal.close()
@@ -58,15 +68,11 @@ class Reader:
         if not holds:
             raise Broken(invariant, found)
 
-    @property
-    def offers_seen(self) -> int:
-        """How often bytes were read from a socket so far."""
-        return self._sent.total()
-
     def offered(self, endpoint: str, raw: bytes) -> None:
         """I3, at the moment an endpoint reads bytes from its socket: they, and this offer of them, are committed."""
         tx_hash = read(raw).tx_hash
         self._sent[endpoint, tx_hash] += 1
+        self.offers_seen += 1
         query = "SELECT count(*) FROM offers o JOIN slot_attempts a ON a.id = o.attempt_id WHERE {} AND o.endpoint = ?"
         ((noted,),) = self.rows(query.format("a.tx_hash = ? AND a.raw = ?"), tx_hash, raw, endpoint)
         self._require("I3", noted >= self._sent[endpoint, tx_hash], f"{tx_hash} at {endpoint}, {noted} offers noted")
@@ -112,7 +118,10 @@ class Reader:
     def _reserved(self, step: int, slot: int) -> None:
         """I1: at the moment a nonce is reserved, no other open slot carries one of its effects."""
         open_now = [other for other, (state, *_) in self.standing.items() if state not in CLOSED]
-        carried = "SELECT i.effect FROM intents i JOIN slot_intents c ON c.intent_id = i.id WHERE c.slot_id = ?"
+        carried = (
+            "SELECT i.effect FROM intents i JOIN slot_intents c ON c.intent_id = i.id WHERE c.slot_id = ?1 "
+            "UNION SELECT effect FROM adopted_effects WHERE slot_id = ?1"
+        )
         mine = {effect for (effect,) in self.rows(carried, slot)}
         for other in open_now:
             shared = mine & {effect for (effect,) in self.rows(carried, other)}
@@ -129,7 +138,8 @@ class Reader:
         given_up = (
             "SELECT i.effect, a.tx_hash FROM intents i JOIN slot_intents c ON c.intent_id = i.id "
             "JOIN slot_attempts a ON a.slot_id = c.slot_id WHERE i.status IN ('lost', 'cancelled') "
-            "AND a.kind IN ('original', 'replacement')"
+            "AND a.kind IN ('original', 'replacement') UNION SELECT e.effect, a.tx_hash FROM adopted_effects e "
+            "JOIN slot_attempts a ON a.slot_id = e.slot_id WHERE a.kind IN ('original', 'replacement')"
         )
         again = {(effect, h) for effect, h in self.rows(given_up) if effect in effects and h in there}
         self._require("I1", not again, f"reserved again although landed: {again}")
@@ -218,13 +228,16 @@ class Reader:
             )
             self._require("I7", holds, f"intent {intent}: told {status}, found {now[intent]}")
 
-    def at_the_end(self) -> None:
-        """Nothing forgotten, nothing twice: every nonce of the chain has its slot, every intent its end."""
+    def at_the_end(self, alarms: Collection[str]) -> None:
+        """Nothing forgotten, nothing twice: every nonce of the chain has its slot, every intent its end.
+
+        `alarms`: all that sounded so far.
+        """
         still = {slot: state for slot, (state, *_) in self.standing.items() if state not in CLOSED}
         self._require("end", not still, f"slots still open: {still}")
         live = self.rows("SELECT id, status FROM intents WHERE status IN ('intended', 'live')")
         self._require("end", not live, f"intents still live: {live}")
-        self._effects()
+        self._effects(alarms)
         kept = {
             n: (s, w) for n, s, w in self.rows("SELECT nonce, state, winner_hash FROM slots WHERE state <> 'released'")
         }
@@ -236,10 +249,21 @@ class Reader:
             self._require("end", found == right, f"nonce {one.tx.nonce}: the chain has {one.tx.tx_hash}, we {found}")
         self._require("end", not kept, f"slots of nonces that nobody used: {kept}")
 
-    def _effects(self) -> None:
-        """I1: what was done to an account is what the ledger says was achieved there, as often."""
+    def _effects(self, alarms: Collection[str]) -> None:
+        """I1: what was done to an account is what the ledger says was achieved there, and nobody was done twice.
+
+        What an adopted call did has no intent. A reorg deeper than finality may let both land of two calls of which the
+        first had come to nothing for good: then an alarm has sounded.
+        """
         done = Counter(a for one in self._chain.landed() if one.succeeded for a in one.tx.accounts)
         told = Counter(
             int(subject, 16) for (subject,) in self.rows("SELECT subject FROM intents WHERE status = 'achieved'")
         )
-        self._require("I1", done == told, f"done on the chain {dict(done)}, achieved {dict(told)}")
+        adopted = Counter(
+            int(effect.rsplit(":")[-1], 16) for (effect,) in self.rows("SELECT effect FROM adopted_effects")
+        )
+        fits = all(told[a] <= done[a] <= told[a] + adopted[a] for a in done | told)
+        self._require("I1", fits, f"done on the chain {dict(done)}, achieved {dict(told)}, adopted {dict(adopted)}")
+        twice = sorted(account for account, times in done.items() if times > 1)
+        excused = self._chain.deepest > self._confirmations and any("deeper than finality" in said for said in alarms)
+        self._require("I1", not twice or excused, f"{twice} done twice, alarms {sorted(alarms)}")

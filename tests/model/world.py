@@ -101,6 +101,7 @@ class World:
             self.folder / "keeper.db", self.folder / "signer.db", self.chain, EXPOSURE_CAP, RULES.confirmations
         )
         self.nodes = [Node(name, self.chain, self.reader.offered) for name in "abc"]
+        self.alarms: set[str] = set()  # all that sounded
         self._left: int | None = None  # calls until `_blow`
         self._blow: Callable[[], None] = self._crash
         self._refused = ""  # method of the ledger that finds its disk full, once
@@ -158,7 +159,7 @@ class World:
     def block(self, accounts: list[int]) -> None:
         keeper, self.last_said = self.keeper, ""
         try:
-            said = self.last_said = keeper.block(accounts)
+            said = self.last_said = keeper.block(self.chain.endangered(accounts, self.head.block()))
         except Broken:
             self.is_broken = True
             raise
@@ -170,6 +171,7 @@ class World:
                 keeper.die()  # it was taken over from, and found out
             if said:
                 self.said.append(said)
+        self.alarms.update(keeper.alarms)
         self.reader.check()
 
     def arm(self, calls: int, kind: str) -> None:
@@ -229,6 +231,7 @@ class World:
         for path in self.folder.glob(f"{name}*"):
             path.unlink()
         (self.folder / name).write_bytes(backup)
+        self.reader.restored()
         self.desk.start()
         self.keeper = self._started()
 
@@ -280,7 +283,7 @@ class World:
             self.block([])
             if all(state in CLOSED for state, *_ in self.reader.standing.values()):
                 break
-        self.reader.at_the_end()
+        self.reader.at_the_end(self.alarms)
 
 
 def _deaf(_name: str, _done: bool) -> None:

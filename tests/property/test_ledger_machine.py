@@ -133,7 +133,7 @@ TestLedger.settings = AT_LENGTH if os.environ.get("KEEPER_MACHINE") == "slow" el
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_protection_switched_off_is_noticed(fault: str) -> None:
     invariants, broken = FAULTS[fault]
-    search = settings(CI, max_examples=60, phases=[Phase.generate])
+    search = settings(CI, max_examples=200, phases=[Phase.generate])
     machine = AmongLiars if fault == "one endpoint believed" else Ledger
     with broken(), pytest.raises(Broken) as found:
         run_state_machine_as_test(machine, settings=search)

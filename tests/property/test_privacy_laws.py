@@ -20,7 +20,7 @@ PRIVATE = Private(cast(Relay, None), frozenset({"take_auction"}), BLOCKS)
 
 
 def slot(nonce: int, opened: int, intents: tuple[int, ...]) -> Slot:
-    return Slot(nonce, SENDER, nonce, "call", SENDER, b"", 1, str(nonce), Standing("offered"), opened, 99, intents)
+    return Slot(nonce, SENDER, nonce, "call", SENDER, b"", 1, str(nonce), Standing("offered"), opened, 99, intents, ())
 
 
 def sibling(nonce: int, ordinal: int, kind: AttemptKind) -> SlotAttempt:

@@ -1,16 +1,15 @@
 """After `reconcile` or `enrol` at the signer: nonces without a slot, or with nothing signed, hold up nothing."""
 
 import random
-import sqlite3
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
-from typing import Any
 from unittest import mock
 
 import pytest
 
 from keeper.lanes import filling, recover
 from keeper.signer.records import Refusal
+from tests.ledger_world import account
 from tests.model.chain import FIRST_NONCE
 from tests.model.world import World
 from tests.signer_desk import ADDRESS
@@ -30,18 +29,12 @@ def mined(world: World, blocks: int, accounts: list[int]) -> None:
         world.block(accounts)
 
 
-def rows(world: World, query: str) -> list[tuple[Any, ...]]:
-    """As the file is now: the reader's connection stays with the one before a restore."""
-    with closing(sqlite3.connect(world.folder / "keeper.db")) as connection:
-        return connection.execute(query).fetchall()
-
-
 def reconciled(world: World, *, first: bool = False, spare: int = 0) -> None:
     """What docs/signer.md says: with the keeper stopped, beyond the highest nonce that either of the two knows."""
     world.keeper.die()
-    (highest,) = rows(world, "SELECT coalesce(max(nonce), 0) FROM slots")[0]
+    (highest,) = world.reader.rows("SELECT coalesce(max(nonce), 0) FROM slots")[0]
     signed = max((one.nonce for one in world.desk.signed()), default=FIRST_NONCE - 1)
-    ((ledger,),) = rows(world, "SELECT ledger_id FROM meta")
+    ((ledger,),) = world.reader.rows("SELECT ledger_id FROM meta")
     said = world.desk.service.orders.reconcile(ADDRESS, ledger, max(highest, signed) + 1 + spare, first=first)
     assert not isinstance(said, Refusal), said
     world.keeper = world._started()
@@ -54,9 +47,8 @@ def forgotten(world: World) -> set[int]:
     backup = world.backup("keeper.db")
     world.block([3, 4, 5, 6])
     world.chain.pool.clear()
-    world.reader._require = lambda *_: None  # type: ignore[method-assign]  # it remembers what the backup forgot
     world.restore("keeper.db", backup)
-    kept = {nonce for (nonce,) in rows(world, "SELECT nonce FROM slots")}
+    kept = {nonce for (nonce,) in world.reader.rows("SELECT nonce FROM slots")}
     world.block([5])
     assert "reconcile" in world.said[-1]
     return {one.nonce for one in world.desk.signed()} - kept
@@ -69,11 +61,34 @@ def test_signed_bytes_that_an_old_backup_lacks_are_imported_and_cancelled(world:
     mined(world, 20, [])
     mined(world, 1, [11])
     mined(world, 20, [])
-    assert {state for (state,) in rows(world, "SELECT state FROM slots")} == {"final"}
+    assert {state for (state,) in world.reader.rows("SELECT state FROM slots")} == {"final"}
     query = "SELECT s.nonce, a.kind FROM slots s JOIN slot_attempts a ON a.slot_id = s.id WHERE s.nonce IN ({})"
-    kinds = rows(world, query.format(",".join(map(str, sorted(lacking)))))
+    kinds = world.reader.rows(query.format(",".join(map(str, sorted(lacking)))))
     assert {(nonce, kind) for nonce in lacking for kind in ("original", "cancel")} <= set(kinds)
-    assert not rows(world, "SELECT 1 FROM steps WHERE state = 'released'")
+    assert not world.reader.rows("SELECT 1 FROM steps WHERE state = 'released'")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_after_a_reconcile_nothing_is_done_twice(world: World, seed: int) -> None:
+    """The forgotten calls wait in every pool: they may land, or be cancelled and their accounts be planned anew."""
+    choice = random.Random(seed)
+    mined(world, 2, [1])
+    mined(world, 5, [])
+    backup = world.backup("keeper.db")
+    world.block([3, 4])
+    world.restore("keeper.db", backup)
+    world.block([5])
+    assert "reconcile" in world.said[-1]
+    reconciled(world)
+    world.block([3, 4])
+    assert not world.reader.rows("SELECT 1 FROM intents WHERE subject IN (?, ?)", account(3), account(4))
+    for _ in range(16):
+        world.desk.clocks.pass_(12.0)
+        world.chain.mine(choice)
+        world.block([3, 4])
+    world.see_through()
+    done = Counter(a for one in world.chain.landed() if one.succeeded for a in one.tx.accounts)
+    assert done[3] == done[4] == 1
 
 
 def test_a_refusal_is_no_proof_that_nothing_was_signed(world: World) -> None:
@@ -82,7 +97,7 @@ def test_a_refusal_is_no_proof_that_nothing_was_signed(world: World) -> None:
     with mock.patch.object(recover, "_adopt", lambda *_: None):
         reconciled(world)
         mined(world, 2, [5, 6, 7, 8])
-        released = rows(world, "SELECT nonce FROM slots WHERE state = 'released'")
+        released = world.reader.rows("SELECT nonce FROM slots WHERE state = 'released'")
     assert not {nonce for (nonce,) in released} & lacking
 
 
