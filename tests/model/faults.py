@@ -9,7 +9,8 @@ from unittest import mock
 from keeper.journal import fates, slot_rows, slots, ticks
 from keeper.journal.lifecycle import Standing
 from keeper.journal.slot_records import Closing, Outcome, Release, Slot
-from keeper.lanes import choice, offering, recover, rescue, signing, watch
+from keeper.lanes import books, offering, recover, signing, watch
+from keeper.lanes.nonces import Nonces
 from keeper.lanes.signing import Wanted
 from keeper.signer import service
 from keeper.signer.records import SignRequest
@@ -78,6 +79,7 @@ def _released_unasked() -> ExitStack:
         mock.patch.object(recover, "_import", _nothing),
         mock.patch.object(recover, "_release", released),
         mock.patch.object(fates, "_require_unsigned", _nothing),
+        mock.patch.object(Nonces, "next", lambda _: 0),  # they are given again without asking too
     )
 
 
@@ -97,8 +99,7 @@ def _lost_unseen() -> ExitStack:
 def _uncapped() -> ExitStack:
     return _patched(
         mock.patch.object(slots, "_require_below", _nothing),
-        mock.patch.object(choice, "permit", _nothing),
-        mock.patch.object(rescue, "permit", _nothing),
+        mock.patch.object(books, "permit", _nothing),
         mock.patch.object(signing, "_beyond_cap", lambda wanted, *_: (tuple(wanted), {})),
     )
 
