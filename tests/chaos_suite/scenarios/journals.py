@@ -14,7 +14,7 @@ from tests.chaos_suite.stage import Stage
 from tests.chaos_suite.world import ENDANGERED
 
 POINTS: Final[tuple[tuple[str, When], ...]] = (
-    ("live_intents", "before"),
+    ("intents_without_slot", "before"),
     ("reserve", "before"),
     ("stored", "before"),
     ("offering", "before"),
