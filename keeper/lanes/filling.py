@@ -48,7 +48,8 @@ class Filling:
             return
         fees = first_offer(market, Need(SELF_TRANSFER_GAS, at_risk, 0), self._rules.fees)
         if isinstance(fees, Hold):
-            self._alarms.tell(f"nonce {empty[0]} is empty below live ones: {fees.why}, {fees.allowed} wei allowed")
+            text = f"nonce {empty[0]} is empty below live ones: {fees.why}, {fees.allowed} wei allowed"
+            self._alarms.tell(text, about=f"{sender} not filled, {fees.why}")
             return
         empty = self._within_caps(empty, SELF_TRANSFER_GAS * fees.max_fee, block)
         if not empty:
@@ -61,7 +62,8 @@ class Filling:
         stored, refused = self._nonces.signed(asked, block, Stages())
         if refused:
             first = next(iter(refused.values()))
-            self._alarms.tell(f"nonce {empty[0]} is empty below live ones and the signer does not fill it: {first}")
+            text = f"nonce {empty[0]} is empty below live ones and the signer does not fill it: {first}"
+            self._alarms.tell(text, about=f"{sender} not filled, {first.rule}")
             ends = [Release(s.id, "refused by the signer", {}) for s in given if s.id in refused]
             self._nonces.released(ends, given, block)
         self._desk.offer(stored, block)

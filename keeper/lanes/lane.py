@@ -144,6 +144,8 @@ class Lane:
         with self._seated():
             waiting = self._waiting(block)
             self._rescue.carry_on(waiting, market, block)
+            if self._stopped:
+                return  # nothing would be signed: an alarm stands already
             at_risk = sum(one.stake.per_block for one in waiting)
             self._filling.fill(self._unsigned, self._used_up, at_risk, market, block)
 

@@ -67,7 +67,7 @@ def test_after_the_command_it_goes_on_without_a_restart(world: World) -> None:
     assert status(world) == (True, "[]")
     mined(world, 4, [])
     assert statuses(world) == {"achieved": 2}
-    world.reader.at_the_end()
+    world.reader.at_the_end(world.alarms)
 
 
 def test_a_reorg_without_the_stranger_lets_it_go_on(world: World) -> None:

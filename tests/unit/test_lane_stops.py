@@ -83,11 +83,16 @@ def test_a_first_attempt_that_would_pass_the_budget_at_its_worst_is_not_sent() -
         assert any("the rest of the day's budget" in text for text in alarms(world))
 
 
-def test_fillers_keep_within_the_days_loss_budget(world: World) -> None:
-    """The line waits, with an alarm, and goes on when there is budget again."""
+def forgiven(world: World) -> None:
+    """An operator's reconcile leaves one nonce that is to be filled."""
     ((ledger,),) = world.reader.rows("SELECT ledger_id FROM meta")
     world.keeper.die()
     world.desk.service.orders.reconcile(ADDRESS, ledger, FIRST_NONCE + len(world.chain.landed()) + 1, first=False)
+
+
+def test_fillers_keep_within_the_days_loss_budget(world: World) -> None:
+    """The line waits, with an alarm, and goes on when there is budget again."""
+    forgiven(world)
     for budget, state in ((0, "reserved"), (BUDGET, "final")):
         rules = replace(keepers.RULES, policy=SendingPolicy("protocol", loss_budget=budget))
         with mock.patch.object(keepers, "RULES", rules):
@@ -161,6 +166,17 @@ def test_a_stopped_signer_sounds_an_alarm_and_no_nonce_is_reserved_in_vain(
     assert world.desk.service.orders.resume() is None
     mined(world, 4, [2])
     assert not alarms(world)
+
+
+def test_an_empty_nonce_is_filled_once_the_signer_is_no_longer_stopped(world: World) -> None:
+    forgiven(world)
+    world.desk.service.core.switch.ask("drain")
+    world.restart_keeper()
+    mined(world, 2, [])
+    assert len(alarms(world)) == 1 and "its switch" in alarms(world)[0]
+    assert world.desk.service.orders.resume() is None
+    mined(world, 4, [])
+    assert world.reader.rows("SELECT state FROM slots WHERE purpose = 'filler'") == [("final",)]
 
 
 def test_what_the_signer_refuses_does_not_make_the_hello_longer(world: World) -> None:
