@@ -19,10 +19,11 @@ class Loose:
         self._signed: list[SignedBytes] = []
 
     def hello(self, state: LedgerState) -> Grant:
-        return Grant(1, 10**6, state.next_nonce - 1, NONE_FINAL)
+        self._grant = Grant(1, 10**6, state.next_nonce - 1, NONE_FINAL)
+        return self._grant
 
     def renew(self) -> Grant:
-        return Grant(1, 10**6, 0, NONE_FINAL)
+        return self._grant
 
     def sign(self, requests: Sequence[SignRequest]) -> tuple[SignedBytes | Refusal, ...]:
         return tuple(self._one(request) for request in requests)
