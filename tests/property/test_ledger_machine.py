@@ -44,6 +44,8 @@ class Ledger(RuleBasedStateMachine):
     def block(self, choice: random.Random, accounts: list[int]) -> None:
         self.world.desk.clocks.pass_(12.0)
         self.world.chain.mine(choice, choice.choice((0, 1, 4)))
+        if choice.random() < 0.5:
+            self.world.operator()
         self.world.block(accounts)
 
     @rule(choice=PICK)
@@ -74,9 +76,10 @@ class Ledger(RuleBasedStateMachine):
         self.world.arm(calls, kind)
         self.block(choice, [choice.randint(0, 5), choice.randint(0, 5)])
 
-    @rule(op=st.sampled_from(("sign", "sign", "hello", "renew", "final", "signed")))
-    def lose_answer(self, op: str) -> None:
+    @rule(choice=PICK, op=st.sampled_from(("sign", "sign", "hello", "renew", "final", "signed")))
+    def lose_answer(self, choice: random.Random, op: str) -> None:
         self.world.lose_answer(op)
+        self.block(choice, [choice.randint(0, 5), choice.randint(0, 5)])
 
     @rule(seconds=st.sampled_from((-7_200.0, 7_200.0)))
     def clock(self, seconds: float) -> None:
@@ -96,10 +99,6 @@ class Ledger(RuleBasedStateMachine):
         if choice.random() < 0.3:
             self.world.stranger_alone(choice)
             self.blocks(choice)
-
-    @rule()
-    def operator(self) -> None:
-        self.world.operator()
 
     @rule(choice=PICK, accounts=st.lists(st.integers(0, 5), min_size=1, max_size=3))
     def stranger_undone(self, choice: random.Random, accounts: list[int]) -> None:

@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 
 from keeper.lanes import filling, recover
+from keeper.lanes.nonces import Nonces
 from keeper.signer.records import Refusal
 from tests.ledger_world import account
 from tests.model.chain import FIRST_NONCE
@@ -92,13 +93,13 @@ def test_after_a_reconcile_nothing_is_done_twice(world: World, seed: int) -> Non
 
 
 def test_a_refusal_is_no_proof_that_nothing_was_signed(world: World) -> None:
-    """Without slots of their own the nonces are given to plans, which the signer refuses: they are not given back."""
+    """Were such a nonce given to a plan after all, the signer would refuse it: it is not given back."""
     lacking = forgotten(world)
-    with mock.patch.object(recover, "_adopt", lambda *_: None):
+    with mock.patch.object(recover, "_adopt", lambda *_: None), mock.patch.object(Nonces, "next", lambda _: 0):
         reconciled(world)
-        mined(world, 2, [5, 6, 7, 8])
-        released = world.reader.rows("SELECT nonce FROM slots WHERE state = 'released'")
-    assert not {nonce for (nonce,) in released} & lacking
+        mined(world, 1, [5, 6, 7, 8])
+        held = dict(world.reader.rows("SELECT nonce, state FROM slots"))
+    assert {held[nonce] for nonce in lacking} == {"reserved"}
 
 
 @pytest.mark.parametrize("is_protected", [True, False])
