@@ -66,9 +66,9 @@ class SlotQueries:
 
     def reopened(self, sender: str) -> tuple[Slot, ...]:
         """Return a sender's open slots that were closed before a reorg deeper than finality, by nonce."""
-        ended = select(steps.c.slot_id).where(steps.c.state.in_(("final", "lost")))
+        ended = select(steps.c.id).where(steps.c.slot_id == slots.c.id, steps.c.state.in_(("final", "lost"))).exists()
         with self._database.reading() as connection:
-            return read_slots(connection, _IS_OPEN & (slots.c.sender == sender) & slots.c.id.in_(ended))
+            return read_slots(connection, _IS_OPEN & (slots.c.sender == sender) & ended)
 
     def nonces_given(self, sender: str) -> tuple[int, int] | None:
         """Return the lowest and the highest nonce a sender ever had a slot for, released ones too; None for none."""

@@ -64,10 +64,6 @@ class Refused:
     cause: str
     about: str = ""  # the cap that stands in the way, where one does: for a person
 
-    @property
-    def is_alarm(self) -> bool:
-        return bool(self.about)
-
 
 @dataclass(frozen=True, slots=True)
 class Purse:

@@ -35,9 +35,10 @@ class Filling:
         self._rules = rules
         self._alarms = alarms
 
-    def fill(self, unsigned: Sequence[Slot], used_up: int | None, at_risk: int, market: Market, block: Block) -> None:
+    def fill(self, unsigned: Sequence[Slot], used_up: int | None, at_risk: int, market: Market, block: Block) -> str:
         """Put empty transfers where nonces would hold up all behind them: at `unsigned` slots, for whose nonces the
         signer takes nothing else, and at nonces given back below live ones. `at_risk`: wei the line loses per block.
+        Return why one of them stays empty, '' if none does: nothing behind it could land.
 
         `used_up`: nonces the chain has taken, by endpoints that agree; while that is not known nothing is looked for.
         """
@@ -45,15 +46,15 @@ class Filling:
         gaps = () if used_up is None else self._ledger.gaps(sender, used_up)
         empty = sorted([*gaps, *(slot.nonce for slot in unsigned)])[:FILLED_A_BLOCK]
         if not empty:
-            return
+            return ""
         fees = first_offer(market, Need(SELF_TRANSFER_GAS, at_risk, 0), self._rules.fees)
         if isinstance(fees, Hold):
             text = f"nonce {empty[0]} is empty below live ones: {fees.why}, {fees.allowed} wei allowed"
             self._alarms.tell(text, about=f"{sender} not filled, {fees.why}")
-            return
-        empty = self._within_caps(empty, SELF_TRANSFER_GAS * fees.max_fee, block)
+            return text
+        empty, stays = self._within_caps(empty, SELF_TRANSFER_GAS * fees.max_fee, block)
         if not empty:
-            return
+            return stays
         log.warning("nonces %s are empty below live ones: filled by transfers of nothing", empty)
         wanted = [filler(sender, block.number + FILLER_BLOCKS) for nonce in gaps if nonce in empty]
         given = self._ledger.reserve(wanted, gaps[0], moment(block)) if wanted else ()
@@ -62,23 +63,27 @@ class Filling:
         stored, refused = self._nonces.signed(asked, block, Stages())
         if refused:
             first = next(iter(refused.values()))
-            text = f"nonce {empty[0]} is empty below live ones and the signer does not fill it: {first}"
-            self._alarms.tell(text, about=f"{sender} not filled, {first.rule}")
+            stays = f"nonce {empty[0]} is empty below live ones and the signer does not fill it: {first}"
+            self._alarms.tell(stays, about=f"{sender} not filled, {first.rule}")
             ends = [Release(s.id, "refused by the signer", {}) for s in given if s.id in refused]
             self._nonces.released(ends, given, block)
         self._desk.offer(stored, block)
+        return stays
 
-    def _within_caps(self, empty: Sequence[int], wei: int, block: Block) -> list[int]:
-        """Return the lowest of the nonces for which every cap has room, `wei` each at worst; nothing is reserved for
-        the others. As with cancels the balance does not stop them, and none of what is kept for liquidations is theirs.
+    def _within_caps(self, empty: Sequence[int], wei: int, block: Block) -> tuple[list[int], str]:
+        """Return the lowest of the nonces for which every cap has room, `wei` each at worst, and why not all of them;
+        nothing is reserved for the others.
+
+        As with cancels neither the balance nor the day's loss budget stops them, and as liquidations may be held up,
+        what is kept for those is theirs too.
         """
         account = used(self._ledger, None, block, priced=self._rules.priced)
         allowed: list[int] = []
         for nonce in empty:
-            if stop := account.stop(Ask(wei), wei, self._rules):
+            if stop := account.stop(Ask(wei, for_liquidation=True), 0, self._rules):
                 text = f"nonce {nonce} is empty below live ones and not filled: {stop.alarm}"
                 self._alarms.tell(text, about=f"{self._nonces.sender} not filled, {stop.cap}")
-                break
+                return allowed, text
             account = account.with_dearer(wei, for_liquidation=False, loss=wei)
             allowed.append(nonce)
-        return allowed
+        return allowed, ""

@@ -45,7 +45,8 @@ class Fleet:
                     raise
                 failed.append((lane, error))
         for lane, why in failed:
-            self._alarms.tell(f"{lane.address} is passed over: {why}", about=f"{lane.address} is passed over")
+            cause = why.rule if isinstance(why, SigningRefused) else type(why).__name__
+            self._alarms.tell(f"{lane.address} is passed over: {why}", about=f"{lane.address} is passed over: {cause}")
         if failed and not any(lane.is_seated for lane in self.lanes):
             raise failed[0][1]
         return done

@@ -259,7 +259,7 @@ class Issue:
             cause = "behind a refused nonce" if row in again else "refused by the signer"
             releases.append(Release(slots[row].id, cause, ends))
         text = f"{len(rows) - len(again)} of {len(slots)} refused by the signer, the first: {first}"
-        self._alarms.tell(text, about=f"refused by the signer: {first.rule}")
+        self._alarms.tell(text, about=f"{self._nonces.sender} refused by the signer: {first.rule}")
         free = self._nonces.released(releases, slots, block)
         return [chosen[row] for row in again if slots[row].id in free]
 

@@ -75,6 +75,8 @@ class Lane:
         self.issue = Issue(ledger, self._desk, nonces, venue, rpc, rules, alarms)
         self.is_seated = self._may_stand_by = False
         self._stopped = ""  # by the signer's switch, as of its last answer, and why: nothing new is to be offered
+        self._has_all = False  # the ledger has all that was signed: the two agreed when somebody else used the key
+        self._hole = ""  # why a nonce stays empty that all behind it waits for
         self._used_up: int | None = None  # nonces that the chain has taken, as of this block; None: not known
         self._is_stuck = False
         self._unsigned_until = 0  # block
@@ -101,15 +103,18 @@ class Lane:
             count = counted(self._facts, self.address, block, self._alarms)
             self._used_up = count.answer if isinstance(count, Agreed) else None
             if grant is None or is_overtaken(grant, count):
+                self._has_all |= grant is not None
                 self.is_seated = False
                 grant = recover(self._ledger, self._signer, count, block)
                 self.is_seated = self._may_stand_by = True
+                self._has_all = False
             self._stopped = "" if grant.state == "running" else _stopped(self.address, grant)
             if self._stopped:
                 self._alarms.tell(self._stopped, about=self._stopped)
 
     def watch(self, block: Block) -> None:
         """Bring every slot up to date with the chain at `block`."""
+        self._hole = ""
         with self._seated():
             self._pend(self._watch.settle(block))
             self._is_stuck = any(block.number - slot.opened_block >= self._patience for slot in self.waiting)
@@ -119,11 +124,11 @@ class Lane:
 
         Only once the ledger was found to agree with the signer: one that never was may be an old copy. Not after the
         signer refused the lease: another keeper has it and sees this ledger through. A key used elsewhere
-        is no such case.
+        is no such case; there what a stranger took is lost, so that another key may do it.
         """
         if not self._may_stand_by:
             return
-        self._pend(self._watch.note(block))
+        self._pend(self._watch.note(block, closes_lost=self._has_all))
         newest = {attempt.slot_id: attempt for attempt in self._ledger.live_attempts(self.address)}
         withheld = {slot.id for slot in self.waiting if self._is_withheld(slot)}
         self._desk.offer([newest[slot.id] for slot in self.waiting], block, withheld)
@@ -147,11 +152,12 @@ class Lane:
             if self._stopped:
                 return  # nothing would be signed: an alarm stands already
             at_risk = sum(one.stake.per_block for one in waiting)
-            self._filling.fill(self._unsigned, self._used_up, at_risk, market, block)
+            self._hole = self._filling.fill(self._unsigned, self._used_up, at_risk, market, block)
 
     def standstill(self) -> str:
-        """Return why nothing new may be sent, '' if it may: no nonce is reserved only to be given back."""
-        return self._stopped or self.issue.standstill()
+        """Return why nothing new may be sent, '' if it may: no nonce is reserved only to be given back, or to wait
+        behind one that stays empty."""
+        return self._stopped or self._hole or self.issue.standstill()
 
     def purse(self, block: Block) -> Purse:
         """Return what it can take on at `block`."""

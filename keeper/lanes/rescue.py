@@ -114,7 +114,9 @@ class Rescue:
         """Return the replacements that the rolling caps and the day's loss budget have room for; each adds what it is
         dearer than its siblings.
 
-        The balance does not stop them: what would be saved by not replacing is lost by the line behind.
+        The balance does not stop them: what would be saved by not replacing is lost by the line behind. For the same
+        reason cancels and fillers, 21,000 gas each, pass a spent budget (they count in it), and what is kept for
+        liquidations is a filler's too.
         """
         if not wanted:
             return []
@@ -122,9 +124,11 @@ class Rescue:
         allowed = []
         for one, sibling in wanted:
             dearest = max(attempt.gas * attempt.max_fee for attempt in one.siblings)
-            ask = Ask(sibling.gas * sibling.fees.max_fee, dearest, None, one.for_liquidation)
+            is_filler = one.slot.purpose == "filler"
+            ask = Ask(sibling.gas * sibling.fees.max_fee, dearest, None, one.for_liquidation or is_filler)
             loss = max(ask.worst - max(dearest, one.stake.worth or 0), 0)
-            if stop := account.stop(ask, loss, self._rules):
+            may_lose = 0 if is_filler or sibling.kind == "cancel" else loss
+            if stop := account.stop(ask, may_lose, self._rules):
                 self._tell(f"nonce {one.slot.nonce} is not replaced: {stop.alarm}", f"not replaced, {stop.cap}")
                 continue
             account = account.with_dearer(ask.added, for_liquidation=one.for_liquidation, loss=loss)

@@ -71,9 +71,12 @@ class Watch:
         self._tell_final(block)
         return self._pending()
 
-    def note(self, block: Block) -> tuple[Slot, ...]:
-        """As `settle` without a signer: what is mined, orphaned and final is noted, nothing is lost or opened again."""
-        self._noted(block)
+    def note(self, block: Block, *, closes_lost: bool = False) -> tuple[Slot, ...]:
+        """As `settle` without a signer: what is mined, orphaned and final is noted, nothing is opened again, and
+        nothing is lost but where the ledger is known to have all that was signed (`closes_lost`)."""
+        found = self._noted(block)
+        if closes_lost:
+            self._close_lost(found, block)
         return self._pending()
 
     def _noted(self, block: Block) -> list[Found]:

@@ -163,8 +163,14 @@ class SignerClient:
         return list(self._line.demand("status")["lanes"])
 
     def _granted(self, found: dict[str, Any]) -> Grant:
-        token, ttl_ms, watermark, final, forgiven_to = (int(found[name]) for name in NUMBERS)
-        grant = Grant(token, ttl_ms, watermark, final, forgiven_to, found["state"])
+        try:
+            token, ttl_ms, watermark, final, forgiven_to = (int(found[name]) for name in NUMBERS)
+            grant = Grant(token, ttl_ms, watermark, final, forgiven_to, found["state"])
+        except (KeyError, ValueError, TypeError) as error:
+            self._line.close()
+            wanted = ", ".join((*NUMBERS, "state"))
+            why = f"signer: expected a lease with {wanted}, found {sorted(found)}; an older signer is updated first"
+            raise SignerUnreachable(why) from error
         self._token = grant.token
         return grant
 

@@ -184,7 +184,7 @@ def opened(
     *,
     most: int = 10,
     rules: LaneRules = RULES,
-    patience_s: float = 2.0,
+    patience_s: float = 10.0,
     others: Sequence[Endpoint] = (),
     ledger: Callable[[Journal], Any] = lambda journal: journal,
     outlets: Callable[[Endpoints], Any] = lambda endpoints: endpoints,

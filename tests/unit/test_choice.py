@@ -133,7 +133,7 @@ def test_each_cap_stops_what_goes_beyond_it_with_an_alarm(cap: str, rules: LaneR
     chosen, refused = choose([priced(liquidation(name)) for name in "abc"], ROOM, rules)
     assert names(chosen) == "a b"
     (stop,) = refused
-    assert stop.is_alarm and cap in stop.cause and f"expected at most 0 wei, found {COST}" in stop.cause
+    assert stop.about and cap in stop.cause and f"expected at most 0 wei, found {COST}" in stop.cause
 
 
 def test_the_balance_carries_what_was_chosen_before() -> None:
@@ -150,7 +150,7 @@ def test_protocol_loses_up_to_its_budget_a_day_and_what_pays_goes_on() -> None:
     jobs = [priced(liquidation("a"), at_risk=2), priced(liquidation("b"), at_risk=1), priced(take("t"), worth=COST)]
     chosen, refused = choose(jobs, spent, rules)
     assert names(chosen) == "a t"
-    assert refused[0].is_alarm and "the rest of the day's budget" in causes(refused)["b"]
+    assert refused[0].about and "the rest of the day's budget" in causes(refused)["b"]
 
 
 def test_profit_sends_what_nets_enough_and_best_first() -> None:

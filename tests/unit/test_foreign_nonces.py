@@ -10,9 +10,10 @@ from unittest import mock
 
 import pytest
 
-from keeper.lanes import lane
+from keeper.lanes import lane, signing
 from keeper.signer.records import Refusal
 from tests.model.chain import FIRST_NONCE
+from tests.model.keepers import Crash
 from tests.model.world import World
 from tests.signer_desk import ADDRESS
 
@@ -114,3 +115,36 @@ def test_a_signer_that_wants_the_gap_signed_first_is_passed_over_like_one_that_s
         world.block([1, 2, 3, 4])
     assert world.keeper.lane.fleet.home.purse(world.chain.head).is_stuck
     assert world.reader.rows("SELECT DISTINCT status FROM intents") == [("refused",)]
+
+
+def test_what_a_stranger_took_of_an_overtaken_key_is_lost_and_may_be_done_by_another(world: World) -> None:
+    """Had he taken that nonce alone, it would be lost as ever; with one more the lane waits for the command."""
+    mined(world, 1, [1])
+    mined(world, 5, [])
+    for node in world.nodes:
+        node.sends = "swallow"
+    world.block([2])
+    world.chain.stranger(FIRST_NONCE + 1)
+    world.chain.stranger(FIRST_NONCE + 2)
+    mined(world, 8, [])
+    seated, alarms = status(world)
+    assert not seated and "keeper signer reconcile" in alarms
+    assert world.reader.rows("SELECT state FROM slots ORDER BY nonce") == [("final",), ("lost",)]
+    assert not world.keeper.journal.effects_under_way()
+
+
+def test_a_keeper_that_died_between_signing_and_storing_loses_nothing_while_overtaken(world: World) -> None:
+    """What the ledger lacks may be what has the nonce."""
+    mined(world, 1, [1])
+    mined(world, 5, [])
+    with mock.patch.object(signing, "attempt", dies):
+        world.block([2])
+    world.chain.stranger(FIRST_NONCE + 1)
+    world.chain.stranger(FIRST_NONCE + 2)
+    mined(world, 8, [])
+    assert not status(world)[0]
+    assert world.reader.rows("SELECT state FROM slots ORDER BY nonce") == [("final",), ("reserved",)]
+
+
+def dies(*_: object) -> None:
+    raise Crash

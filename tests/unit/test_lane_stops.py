@@ -13,9 +13,11 @@ import pytest
 from keeper.lanes import alarms as told
 from keeper.lanes import lane
 from keeper.lanes.books import used
+from keeper.lanes.filling import Filling
 from keeper.lanes.recover import _state
 from keeper.lanes.rules import LaneRules, Windows
 from keeper.sending.priority import SendingPolicy
+from keeper.signer import wire
 from keeper.signer.records import LedgerState, State
 from tests.model import keepers
 from tests.model.chain import FIRST_NONCE
@@ -90,15 +92,55 @@ def forgiven(world: World) -> None:
     world.desk.service.orders.reconcile(ADDRESS, ledger, FIRST_NONCE + len(world.chain.landed()) + 1, first=False)
 
 
-def test_fillers_keep_within_the_days_loss_budget(world: World) -> None:
-    """The line waits, with an alarm, and goes on when there is budget again."""
+def test_a_spent_loss_budget_leaves_no_nonce_empty(world: World) -> None:
+    """What waits behind it would cost more than the transfer; it counts in the budget all the same."""
     forgiven(world)
-    for budget, state in ((0, "reserved"), (BUDGET, "final")):
-        rules = replace(keepers.RULES, policy=SendingPolicy("protocol", loss_budget=budget))
-        with mock.patch.object(keepers, "RULES", rules):
-            world.restart_keeper()
-        mined(world, 4, [])
-        assert world.reader.rows("SELECT state FROM slots WHERE purpose = 'filler'") == [(state,)]
+    before = lost(world)
+    with mock.patch.object(keepers, "RULES", replace(keepers.RULES, policy=SendingPolicy("protocol", loss_budget=0))):
+        world.restart_keeper()
+    mined(world, 4, [])
+    assert world.reader.rows("SELECT state FROM slots WHERE purpose = 'filler'") == [("final",)]
+    assert lost(world) > before
+
+
+def test_a_spent_loss_budget_does_not_keep_a_call_from_being_cancelled() -> None:
+    rules = replace(keepers.RULES, policy=SendingPolicy("protocol", loss_budget=22 * GWEI * keepers.GAS))
+    with started(rules) as world:
+        world.block([])
+        world.block([2])
+        world.chain.base_fee = 120 * GWEI
+        mined(world, 20, [])
+        assert world.reader.rows("SELECT state FROM slots") == [("final",)]
+        assert world.reader.rows("SELECT kind FROM slot_attempts ORDER BY id")[-1] == ("cancel",)
+
+
+# --- an empty nonce -------------------------------------------------------------------------------------
+
+
+def test_nothing_new_is_signed_behind_a_nonce_that_stays_empty(world: World) -> None:
+    forgiven(world)
+    world.restart_keeper()
+    with mock.patch.object(Filling, "_within_caps", lambda *_: ([], "nonce 9 stays empty")):
+        mined(world, 2, [3])
+        assert world.reader.rows("SELECT state FROM slots WHERE state <> 'final'") == [("reserved",)]
+        assert world.reader.rows("SELECT DISTINCT cause FROM intents WHERE status = 'refused'") == [
+            ("nonce 9 stays empty",)
+        ]
+    mined(world, 1, [3])
+    mined(world, 4, [])
+    assert world.reader.rows("SELECT DISTINCT state FROM slots") == [("final",)]
+
+
+def test_what_is_kept_for_liquidations_fills_a_nonce_that_one_may_wait_behind(world: World) -> None:
+    forgiven(world)
+    call = 25 * GWEI * keepers.GAS
+    spent = sum(one.wei for one in world.keeper.journal.spends(None, -1))
+    windows = replace(keepers.RULES.windows, per_hour=spent + 4 * call)
+    with mock.patch.object(keepers, "RULES", replace(keepers.RULES, reserved_ppm=990_000, windows=windows)):
+        world.restart_keeper()
+    mined(world, 1, [3])
+    mined(world, 6, [])
+    assert world.reader.rows("SELECT DISTINCT state FROM slots") == [("final",)]
 
 
 # --- alarms --------------------------------------------------------------------------------------------
@@ -192,6 +234,19 @@ def test_what_the_signer_refuses_does_not_make_the_hello_longer(world: World) ->
     world.desk.service.core.policy = world.desk.policy
     mined(world, 4, [2, 3])
     world.see_through()
+
+
+def test_a_signer_that_is_older_than_the_keeper_does_not_stop_what_is_signed(world: World) -> None:
+    for node in world.nodes:
+        node.sends = "swallow"
+    world.block([2])
+    for node in world.nodes:
+        node.sends = "accept"
+    before, real = len(world.chain.landed()), wire.grant_out
+    with mock.patch.object(wire, "grant_out", lambda grant: {k: v for k, v in real(grant).items() if k != "state"}):
+        mined(world, 3, [])
+        assert len(world.chain.landed()) == before + 1
+        assert any("an older signer is updated first" in text for text in alarms(world))
 
 
 # --- the signer's store --------------------------------------------------------------------------------
