@@ -17,8 +17,12 @@ def shared() -> Iterator[Fallen]:
 
 @pytest.fixture
 def fallen(shared: Fallen) -> Iterator[Fallen]:
-    """The shared world; whatever a test does to it is undone."""
+    """The shared world; whatever a test does to it is undone.
+
+    One block more: after a revert Anvil's fee history still ends with the base fee of the chain that was left.
+    """
     snapshot = shared.rpc.call("evm_snapshot")
+    shared.rpc.call("evm_mine")
     yield shared
     shared.rpc.call("anvil_dropAllTransactions")
     assert shared.rpc.call("evm_revert", snapshot) is True
