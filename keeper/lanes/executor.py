@@ -121,10 +121,11 @@ class LaneExecutor:
             **self._costs(),
         }
 
-    def _costs(self) -> Mapping[str, float]:
-        """Return ether of the last day, closed nonces as charged and open ones at their worst."""
+    def _costs(self) -> Mapping[str, float | None]:
+        """Return ether of the last day, closed nonces as charged and open ones at their worst; None while no block has
+        said which day that is."""
         if self._block is None:
-            return {"spent_ether_day": 0.0, "lost_ether_day": 0.0}
+            return {"spent_ether_day": None, "lost_ether_day": None}
         account = used(self._ledger, None, self._block, priced=self._priced)
         since = self._block.timestamp - DAY_S
         spent = sum(one.wei for one in account.books.spends if one.timestamp > since)

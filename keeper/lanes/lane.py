@@ -200,7 +200,7 @@ class Lane:
             self.is_seated = False
             self._may_stand_by &= error.rule == OVERTAKEN
             raise
-        except Exception:
+        except Exception:  # whatever it was, it may have come between a signature and its row; raised again
             self.is_seated = False
             raise
 

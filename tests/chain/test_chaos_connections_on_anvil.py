@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import orjson
 import pytest
 import requests
-from eth_utils.crypto import keccak
 
+from keeper.abi import transaction_hash
 from keeper.chaos import (
     Cut,
     Fault,
@@ -22,7 +21,7 @@ from keeper.chaos import (
 from keeper.demo.anvil import Anvil
 from keeper.errors import RpcUnreachable
 from keeper.rpc import Rpc
-from tests.chain.chaos_node import fifo_anvil, proxied, signed
+from tests.chain.chaos_node import fifo_anvil, post, proxied, signed
 
 CHAIN = Match(methods=("eth_chainId",))
 
@@ -31,15 +30,6 @@ CHAIN = Match(methods=("eth_chainId",))
 def node() -> Iterator[Anvil]:
     with fifo_anvil() as anvil:
         yield anvil
-
-
-def hash_of(raw: bytes) -> str:
-    return "0x" + keccak(raw).hex()
-
-
-def post(url: str, *methods: str) -> requests.Response:
-    body = [{"jsonrpc": "2.0", "id": i, "method": m, "params": []} for i, m in enumerate(methods)]
-    return requests.post(url, data=orjson.dumps(body), timeout=5)
 
 
 # --- the connection --------------------------------------------------------------------------------
@@ -64,7 +54,7 @@ def test_the_answer_is_lost_but_the_node_has_the_bytes(node, action):
         with pytest.raises(RpcUnreachable):
             rpc.send_raw([raw])
         proxy.mine()
-        assert proxy.blocks[-1].hashes == (hash_of(raw),)
+        assert proxy.blocks[-1].hashes == (transaction_hash(raw),)
         assert proxy.hits(fault) == 1
         assert proxy.exchanges[0].cut != ""
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 
-import orjson
 import pytest
-import requests
-from eth_utils.crypto import keccak
 
+from keeper.abi import transaction_hash
 from keeper.chaos import (
     Bloat,
     Delay,
@@ -27,7 +25,7 @@ from keeper.chaos import (
 from keeper.demo.anvil import Anvil
 from keeper.errors import RpcUnreachable
 from keeper.rpc import Rpc, RpcError, RpcRefusal
-from tests.chain.chaos_node import ALICE, GWEI, fifo_anvil, proxied, signed
+from tests.chain.chaos_node import ALICE, GWEI, fifo_anvil, post, proxied, signed
 
 CHAIN = Match(methods=("eth_chainId",))
 
@@ -38,15 +36,6 @@ def node() -> Iterator[Anvil]:
         yield anvil
 
 
-def hash_of(raw: bytes) -> str:
-    return "0x" + keccak(raw).hex()
-
-
-def post(url: str, *methods: str) -> requests.Response:
-    body = [{"jsonrpc": "2.0", "id": i, "method": m, "params": []} for i, m in enumerate(methods)]
-    return requests.post(url, data=orjson.dumps(body), timeout=5)
-
-
 # --- one request -----------------------------------------------------------------------------------
 
 
@@ -54,15 +43,15 @@ def test_held_bytes_reach_the_pool_when_released(node):
     with proxied(node) as (proxy, rpc):
         held = proxy.add(Fault(Hold(), sends(nonce=0)))
         raw = signed(0)
-        assert rpc.send_raw([raw]) == [hash_of(raw)]
+        assert rpc.send_raw([raw]) == [transaction_hash(raw)]
         proxy.mine()
         assert proxy.blocks[-1].hashes == ()
         assert (proxy.held(held), proxy.exchanges[0].forwarded) == (1, 0)
         assert proxy.release(held) == 1
         proxy.mine()
-        assert proxy.blocks[-1].hashes == (hash_of(raw),)
+        assert proxy.blocks[-1].hashes == (transaction_hash(raw),)
         assert proxy.hits(held) == 1
-        assert proxy.exchanges[0].late == {"result": hash_of(raw)}
+        assert proxy.exchanges[0].late == {"result": transaction_hash(raw)}
 
 
 def test_a_held_read_gets_no_answer_and_goes_on_when_the_fault_ends(node):
@@ -87,17 +76,17 @@ def test_delayed_bytes_arrive_after_so_many_blocks(node):
         assert proxy.held(late) == 0
         assert proxy.blocks[-1].hashes == ()
         proxy.mine()
-        assert proxy.blocks[-1].hashes == (hash_of(raw),)
+        assert proxy.blocks[-1].hashes == (transaction_hash(raw),)
 
 
 def test_dropped_bytes_are_gone_though_the_hash_was_answered(node):
     with proxied(node) as (proxy, rpc):
         lost = proxy.add(Fault(Drop(), sends(nonce=1)))
         raws = [signed(n) for n in range(3)]
-        assert rpc.send_raw(raws) == [hash_of(raw) for raw in raws]
+        assert rpc.send_raw(raws) == [transaction_hash(raw) for raw in raws]
         proxy.mine()
-        assert proxy.blocks[-1].hashes == (hash_of(raws[0]),)
-        assert rpc.call("eth_getTransactionByHash", hash_of(raws[1])) is None
+        assert proxy.blocks[-1].hashes == (transaction_hash(raws[0]),)
+        assert rpc.call("eth_getTransactionByHash", transaction_hash(raws[1])) is None
         assert proxy.hits(lost) == 1
 
 
@@ -105,10 +94,10 @@ def test_duplicated_bytes_reach_the_pool_twice_and_are_mined_once(node):
     with proxied(node) as (proxy, rpc):
         twice = proxy.add(Fault(Duplicate(), sends()))
         raw = signed(0)
-        assert rpc.send_raw([raw]) == [hash_of(raw)]
+        assert rpc.send_raw([raw]) == [transaction_hash(raw)]
         assert proxy.exchanges[0].forwarded == 2
         proxy.mine()
-        assert proxy.blocks[-1].hashes == (hash_of(raw),)
+        assert proxy.blocks[-1].hashes == (transaction_hash(raw),)
         assert proxy.hits(twice) == 1
 
 
@@ -119,7 +108,7 @@ def test_an_error_stands_for_the_answer_and_may_hide_that_it_worked(node):
         raws = [signed(0), signed(1)]
         assert rpc.send_raw(raws) == [RpcRefusal(-32_603, "internal error"), RpcRefusal(-32_000, "nonce too low")]
         proxy.mine()
-        assert proxy.blocks[-1].hashes == (hash_of(raws[0]),)
+        assert proxy.blocks[-1].hashes == (transaction_hash(raws[0]),)
 
 
 def test_a_stale_node_answers_as_of_then(node):
@@ -192,12 +181,12 @@ def test_a_reordered_batch_reaches_the_pool_in_another_order(node):
     with proxied(node) as (proxy, rpc):
         shuffle = proxy.add(Fault(Reorder(), sends()))
         raws = [signed(n) for n in range(6)]
-        assert rpc.send_raw(raws) == [hash_of(raw) for raw in raws]  # ids still tell which is whose
-        arrived = sorted(raws, key=lambda raw: proxy.pool().arrival(hash_of(raw)))
+        assert rpc.send_raw(raws) == [transaction_hash(raw) for raw in raws]  # ids still tell which is whose
+        arrived = sorted(raws, key=lambda raw: proxy.pool().arrival(transaction_hash(raw)))
         assert arrived != raws
         assert proxy.hits(shuffle) == 1
         proxy.mine()
-        assert proxy.blocks[-1].hashes == tuple(map(hash_of, raws))
+        assert proxy.blocks[-1].hashes == tuple(map(transaction_hash, raws))
 
 
 def test_wrong_and_repeated_ids_and_one_object_for_a_batch(node):

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from eth_utils.crypto import keccak
 
+from keeper.abi import transaction_hash
 from keeper.chaos import ChaosProxy, Limits
 from keeper.demo.anvil import Anvil, start_anvil
 from keeper.errors import ChainError, UsageError
@@ -18,10 +18,6 @@ def node() -> Iterator[Anvil]:
         yield anvil
 
 
-def hash_of(raw: bytes) -> str:
-    return "0x" + keccak(raw).hex()
-
-
 def refusal(answer: object) -> str:
     assert isinstance(answer, RpcRefusal)
     return answer.message
@@ -30,15 +26,15 @@ def refusal(answer: object) -> str:
 def test_a_transaction_below_the_base_fee_waits_and_is_mined_when_it_falls(node):
     with proxied(node) as (proxy, rpc):
         raw = signed(0, max_fee=5 * GWEI)
-        assert rpc.send_raw([raw]) == [hash_of(raw)]
+        assert rpc.send_raw([raw]) == [transaction_hash(raw)]
         proxy.mine(base_fee=20 * GWEI)
-        waiting = rpc.call("eth_getTransactionByHash", hash_of(raw))
+        waiting = rpc.call("eth_getTransactionByHash", transaction_hash(raw))
         assert waiting["blockNumber"] is None
         assert waiting["from"] == ALICE.address.lower()
         assert rpc.call("eth_getTransactionCount", ALICE.address, "pending") == "0x1"
         assert rpc.call("eth_getTransactionCount", ALICE.address, "latest") == "0x0"
         block = proxy.mine(base_fee=2 * GWEI)
-        (receipt,) = rpc.receipts([hash_of(raw)])
+        (receipt,) = rpc.receipts([transaction_hash(raw)])
         assert (receipt.block_number, receipt.block_hash) == (block.number, block.hash)
         assert block.base_fee == 2 * GWEI
         assert proxy.pool().status() == (0, 0)
@@ -52,11 +48,11 @@ def test_a_replacement_needs_ten_percent_on_both_fields(node):
             (answer,) = rpc.send_raw([signed(0, max_fee, tip)])
             assert refusal(answer) == "replacement transaction underpriced"
         second = signed(0, max_fee=1_100, tip=110)
-        assert rpc.send_raw([second]) == [hash_of(second)]
-        assert rpc.call("eth_getTransactionByHash", hash_of(first)) is None
+        assert rpc.send_raw([second]) == [transaction_hash(second)]
+        assert rpc.call("eth_getTransactionByHash", transaction_hash(first)) is None
         assert refusal(rpc.send_raw([second])[0]) == "already known"
         proxy.mine(base_fee=10)
-        assert proxy.blocks[-1].hashes == (hash_of(second),)
+        assert proxy.blocks[-1].hashes == (transaction_hash(second),)
         assert refusal(rpc.send_raw([first])[0]) == "nonce too low: next nonce 1, tx nonce 0"
 
 
@@ -66,7 +62,7 @@ def test_a_block_goes_by_effective_tip_and_by_nonce(node):
         middle = signed(0, tip=GWEI, sender=BOB)
         rpc.send_raw([low, high, middle])
         proxy.mine(base_fee=GWEI)
-        assert proxy.blocks[-1].hashes == tuple(map(hash_of, (middle, low, high)))
+        assert proxy.blocks[-1].hashes == tuple(map(transaction_hash, (middle, low, high)))
         assert proxy.blocks[-1].refused == ()
 
 
@@ -97,8 +93,8 @@ def test_a_competitors_bytes_come_first_and_own_their_nonce(node):
         ours, private, after = signed(0), signed(0, value=2), signed(1)
         rpc.send_raw([ours, after])
         proxy.mine(first=[private])
-        assert proxy.blocks[-1].hashes == (hash_of(private), hash_of(after))
-        assert rpc.call("eth_getTransactionByHash", hash_of(ours)) is None
+        assert proxy.blocks[-1].hashes == (transaction_hash(private), transaction_hash(after))
+        assert rpc.call("eth_getTransactionByHash", transaction_hash(ours)) is None
 
 
 def test_a_reorg_returns_transactions_to_the_pool_or_mines_them_elsewhere(node):
@@ -107,16 +103,16 @@ def test_a_reorg_returns_transactions_to_the_pool_or_mines_them_elsewhere(node):
         rpc.send_raw([moved, returned])
         old = proxy.mine()
         proxy.mine()
-        new = proxy.reorg(2, keep={hash_of(moved): 1})
+        new = proxy.reorg(2, keep={transaction_hash(moved): 1})
         assert new.number == old.number + 1
-        kept, gone = rpc.receipts([hash_of(moved), hash_of(returned)])
+        kept, gone = rpc.receipts([transaction_hash(moved), transaction_hash(returned)])
         assert kept.block_number == old.number + 1
         assert gone is None
-        assert rpc.call("eth_getTransactionByHash", hash_of(returned))["blockNumber"] is None
+        assert rpc.call("eth_getTransactionByHash", transaction_hash(returned))["blockNumber"] is None
         proxy.mine()
-        assert rpc.receipts([hash_of(returned)])[0].block_number == new.number + 1
+        assert rpc.receipts([transaction_hash(returned)])[0].block_number == new.number + 1
         with pytest.raises(ChainError, match="expected transactions of the newest 1 blocks"):
-            proxy.reorg(1, keep={hash_of(moved): 0})
+            proxy.reorg(1, keep={transaction_hash(moved): 0})
 
 
 def test_a_reorg_may_swap_which_sibling_was_mined(node):
@@ -126,7 +122,7 @@ def test_a_reorg_may_swap_which_sibling_was_mined(node):
         old = proxy.mine()
         new = proxy.reorg(1, place=[(cancel, 0)])
         assert (new.number, new.hash) != (old.number, old.hash)
-        gone, mined = rpc.receipts([hash_of(original), hash_of(cancel)])
+        gone, mined = rpc.receipts([transaction_hash(original), transaction_hash(cancel)])
         assert gone is None
         assert mined.block_hash == new.hash
         assert rpc.nonce(ALICE.address, new) == 1
@@ -146,13 +142,13 @@ def test_without_the_model_the_nodes_own_pool_is_seen():
         raw = signed(0, max_fee=5 * GWEI)
         rpc.send_raw([raw])
         proxy.mine(base_fee=20 * GWEI)
-        assert rpc.call("eth_getTransactionByHash", hash_of(raw)) is None  # Anvil forgets it; Geth would not
+        assert rpc.call("eth_getTransactionByHash", transaction_hash(raw)) is None  # Anvil forgets it; Geth would not
         mined = signed(0, max_fee=50 * GWEI)
         rpc.send_raw([mined])
         proxy.mine()
-        assert rpc.receipts([hash_of(mined)])[0] is not None
+        assert rpc.receipts([transaction_hash(mined)])[0] is not None
         proxy.reorg(1)
-        assert rpc.receipts([hash_of(mined)]) == [None]
+        assert rpc.receipts([transaction_hash(mined)]) == [None]
         with pytest.raises(UsageError, match="expected geth_pool=True"):
             proxy.pool()
 
@@ -163,7 +159,7 @@ def test_a_rollback_shortens_the_chain_and_may_forget(node):
         rpc.send_raw([raw])
         mined = proxy.mine()
         assert proxy.rollback(1, put_back=False).number == mined.number - 1
-        assert rpc.call("eth_getTransactionByHash", hash_of(raw)) is None
+        assert rpc.call("eth_getTransactionByHash", transaction_hash(raw)) is None
         rpc.send_raw([raw])
         proxy.mine()
         proxy.rollback(1)
@@ -176,9 +172,9 @@ def test_two_endpoints_have_a_pool_each_and_the_miner_sees_both(node):
         original, cancel = signed(0, tip=GWEI), signed(0, tip=2 * GWEI, value=0)
         rpc.send_raw([original])
         other.send_raw([cancel])
-        assert other.call("eth_getTransactionByHash", hash_of(original)) is None
+        assert other.call("eth_getTransactionByHash", transaction_hash(original)) is None
         proxy.mine(base_fee=GWEI)
-        assert proxy.blocks[-1].hashes == (hash_of(cancel),)
+        assert proxy.blocks[-1].hashes == (transaction_hash(cancel),)
         assert proxy.pool("a").status() == proxy.pool("b").status() == (0, 0)
 
 

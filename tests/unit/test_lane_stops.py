@@ -20,7 +20,7 @@ from keeper.sending.priority import SendingPolicy
 from keeper.signer import wire
 from keeper.signer.records import LedgerState, State
 from tests.model import keepers
-from tests.model.chain import FIRST_NONCE
+from tests.model.chain import FIRST_NONCE, receipt
 from tests.model.world import World
 from tests.signer_desk import ADDRESS, GWEI
 
@@ -271,3 +271,16 @@ def test_bytes_are_offered_and_watched_while_the_signers_store_is_locked(world: 
         assert any("expected a store that can be written" in text for text in alarms(world))
     mined(world, 4, [])
     assert world.reader.rows("SELECT DISTINCT state FROM slots") == [("final",)] and not alarms(world)
+
+
+# --- what an operator is told ----------------------------------------------------------------------------
+
+
+def test_what_was_spent_today_is_what_the_chain_charged_and_unknown_before_the_first_block(world: World) -> None:
+    hashes = [tx_hash for (tx_hash,) in world.reader.rows("SELECT winner_hash FROM slots")]
+    found_there = [receipt(world.chain.links, tx_hash) for tx_hash in hashes]
+    charged = sum(int(one["gasUsed"], 16) * int(one["effectiveGasPrice"], 16) for one in found_there if one)
+    found = world.keeper.lane.status()
+    assert found["spent_ether_day"] == found["lost_ether_day"] == pytest.approx(charged / 10**18) and charged > 0
+    world.restart_keeper()
+    assert world.keeper.lane.status()["spent_ether_day"] is None

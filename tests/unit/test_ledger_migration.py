@@ -14,7 +14,7 @@ import keeper.journal
 from keeper.journal.database import _begin_sqlite, _configure_sqlite
 from keeper.journal.schema import METADATA
 from keeper.journal.slot_records import Closing, Mined, NewOffer
-from tests.ledger_world import KEY, NO_CAP, call, file_url, intend, moment, opened, signed
+from tests.ledger_world import KEY, NO_CAP, call, intend, moment, opened, signed
 
 OLD = (
     ("meta", "10, 'curie', '2026-01-01T00:00:00+00:00'"),
@@ -26,11 +26,6 @@ PLAN = (
     '{"account": "0xa", "expires_at": 9, "kind": "liquidate", "market": "0xm", "notional": 2.0, "shortfall": 1.0, '
     '"venue": "curie"}'
 )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    return file_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
 
 
 @contextmanager

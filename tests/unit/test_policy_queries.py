@@ -15,24 +15,12 @@ from tests.ledger_world import (
     OTHER,
     account,
     call,
-    file_url,
     history_of,
     intend,
     moment,
     opened,
     signed,
 )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    return file_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-def journal(url):
-    with opened(url) as journal:
-        yield journal
 
 
 def tick(journal, number, plans=()):

@@ -14,29 +14,16 @@ from tests.ledger_world import (
     NO_CAP,
     call,
     dump,
-    file_url,
     history_of,
     intend,
     mine,
     moment,
     offered,
-    opened,
     signed,
     statuses,
 )
 
 DONE = Outcome("achieved", "took 3 ETH")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    return file_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-def journal(url):
-    with opened(url) as journal:
-        yield journal
 
 
 def test_the_label_follows_the_hash_that_was_mined(journal):

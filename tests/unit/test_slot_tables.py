@@ -24,17 +24,6 @@ from tests.ledger_world import (
 DONE = Outcome("achieved", "took 3 ETH")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    return file_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-def journal(url):
-    with opened(url) as journal:
-        yield journal
-
-
 # --- the database itself -----------------------------------------------------------------------------
 
 

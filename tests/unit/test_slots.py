@@ -19,28 +19,15 @@ from tests.ledger_world import (
     NO_CAP,
     OTHER,
     dump,
-    file_url,
     mine,
     moment,
     offered,
     offers_of,
-    opened,
     reserved,
     signed,
 )
 
 DONE = Outcome("achieved", "took 3 ETH")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    return file_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-def journal(url):
-    with opened(url) as journal:
-        yield journal
 
 
 # --- storing -----------------------------------------------------------------------------------------
