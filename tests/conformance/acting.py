@@ -199,7 +199,9 @@ def confirms_by_its_own_event_only(trial: Trial) -> None:
 def notices_what_anybody_did(trial: Trial) -> None:
     venue, first = trial.venue, trial.world.start_block
     seen: set[str] = set()
-    for done in succeeded(trial):
+    performed(trial)
+    head = trial.world.rpc.block().number
+    for row, done in enumerate(succeeded(trial)):
         assert done.receipt is not None
         plan, mined = done.act.plan, done.receipt.block_number
         if plan.effect not in seen:
@@ -207,15 +209,24 @@ def notices_what_anybody_did(trial: Trial) -> None:
             early = venue.done(plan, first, mined - 1)
             trial.require(not early, f"{plan.kind} not done before it was", "done", todo)
         seen.add(plan.effect)
+        again = any(later.act.plan.effect == plan.effect for later in succeeded(trial)[row + 1 :])
+        if mined < head and not again:
+            late = venue.done(plan, mined + 1, head)
+            todo = "look at the blocks first to last only: what was done before is another plan's"
+            trial.require(not late, f"{plan.kind} not done after it was", "done", todo)
         told = venue.done(plan, mined, mined)
         todo = "read the logs of whoever does it; only set `watched` false for plans that nobody else can carry out"
         trial.require(told == done.act.watched, f"{plan.kind} to be done: {done.act.watched}", told, todo)
         other = venue.done(another(trial, plan), mined, mined)
         todo = "compare the subject named in the log with the plan's"
         trial.require(not other, f"{plan.kind} of another subject not done", "done", todo)
+    _require_foreign_never_done(trial, head)
+
+
+def _require_foreign_never_done(trial: Trial, head: int) -> None:
     ours = {done.act.plan.kind for done in performed(trial)}
     for plan in (plan for plan in EVERY_KIND if plan.kind not in ours):
-        told = venue.done(plan, first, trial.world.rpc.block().number)
+        told = trial.venue.done(plan, trial.world.start_block, head)
         trial.require(told is False, f"{plan.kind} never done here", told, "return False for kinds of other venues")
 
 

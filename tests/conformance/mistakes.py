@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from keeper.abi import keccak256
-from keeper.chain import Block, Call
+from keeper.chain import Block, Call, Receipt
 from keeper.errors import ReadError
-from keeper.plans import Plan
+from keeper.plans import Plan, PublishArrays, SetParameters
 from keeper.portfolios import fresh_world, standing
 from keeper.rpc import Rpc, RpcRefusal
 from keeper.venues.base import Effect, ExactMargin, ForeignPlan, VenueState
@@ -194,12 +194,12 @@ def taking_any_plan(real: Any, plan: Plan) -> Call:
     return call
 
 
-def by_status(real: Any, plan: Plan, receipt: Any) -> Effect:
+def by_status(real: Any, plan: Plan, receipt: Receipt) -> Effect:
     effect = real.confirm(plan, receipt)
     return Effect(receipt.succeeded, effect.summary)
 
 
-def by_any_emitter(real: Any, plan: Plan, receipt: Any) -> Effect:
+def by_any_emitter(real: Any, plan: Plan, receipt: Receipt) -> Effect:
     """Find the event wherever it comes from: anybody can emit one that looks like it."""
     found: list[Effect] = [real.confirm(plan, receipt)]
     for place in real.contracts.__slots__:
@@ -208,6 +208,42 @@ def by_any_emitter(real: Any, plan: Plan, receipt: Any) -> Effect:
     return next((effect for effect in found if effect.achieved), found[0])
 
 
-def in_spite_of_a_revert(real: Any, plan: Plan, receipt: Any) -> Effect:
+def in_spite_of_a_revert(real: Any, plan: Plan, receipt: Receipt) -> Effect:
     effect: Effect = real.confirm(plan, replace(receipt, succeeded=True))
     return effect
+
+
+def confirmed_for_anybody(real: Real) -> Make:
+    """Finds the event, and does not look whom it names."""
+
+    def make(rpc: Rpc) -> Around:
+        def confirm(venue: Any, plan: Plan, receipt: Receipt) -> Effect:
+            found: list[Effect] = [venue.confirm(other, receipt) for other in _about_everybody(venue, rpc, plan)]
+            return next((effect for effect in found if effect.achieved), found[0])
+
+        return Around(real(rpc), rpc, {"confirm": confirm})
+
+    return make
+
+
+def done_to_anybody(real: Real) -> Make:
+    def make(rpc: Rpc) -> Around:
+        def done(venue: Any, plan: Plan, first: int, last: int) -> bool:
+            return any(venue.done(other, first, last) for other in _about_everybody(venue, rpc, plan))
+
+        return Around(real(rpc), rpc, {"done": done})
+
+    return make
+
+
+def _about_everybody(venue: Any, rpc: Rpc, plan: Plan) -> list[Plan]:
+    if isinstance(plan, SetParameters | PublishArrays):
+        return [plan]
+    addresses, topics = venue.events()
+    logs = rpc.logs(addresses, topics, 0, rpc.block().number)
+    return [plan, *(replace(plan, account=account) for account in venue.introduced(logs))]
+
+
+def from_the_start(real: Any, plan: Plan, first: int, last: int) -> bool:  # noqa: ARG001 - that is the mistake
+    """Looks at all blocks up to the last, so that what was done once is done for ever."""
+    return bool(real.done(plan, 0, last))
