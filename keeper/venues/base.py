@@ -1,6 +1,7 @@
 """What every protocol adapter returns and offers. Amounts are exact integers; decimals stand beside them.
 
-To add a protocol: one file here with the four functions of `Venue`, its ABI under abis/, one line in `VENUES`.
+To add a protocol: one file here with the four functions of `Venue`, its ABI under abis/, one line in `VENUES`;
+docs/add-a-protocol.md walks through it, tests/conformance holds the file against the protocol.
 """
 
 from collections.abc import Mapping, Sequence

@@ -176,7 +176,10 @@ class Reference:
             return False
         topic = interface(AUCTIONS).event(TOLD_BY[plan.kind]).topic
         logs = self._rpc.logs([self.contracts.auctions], [topic], first, last)
-        return any(int(log.topics[1], 16) == account_id(plan.subject) for log in logs)
+        found = {(int(log.topics[1], 16), int(log.topics[2], 16)) for log in logs}  # account, auction
+        if isinstance(plan, EndAuction | TakeAuction):
+            return (account_id(plan.account), plan.auction_id) in found
+        return any(account == account_id(plan.subject) for account, _ in found)
 
     def _started(self, plan: StartAuction, receipt: Receipt) -> Effect:
         for indexed, body in self._events(receipt, self.contracts.auctions, AUCTIONS, "AuctionStarted"):

@@ -1,0 +1,127 @@
+"""What the kit asks of a venue's world, and what a broken rule says. A venue brings a `World`; everything else is here.
+
+A rule is a function of a `Trial` that raises `Broken`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+from keeper.chain import Block
+from keeper.plans import Plan
+from keeper.rpc import Rpc
+
+Make = Callable[[Rpc], Any]
+"""Builds the adapter under trial on an endpoint: a line of VENUES with the world's address filled in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What the protocol's own views say of one account: USD, 18 decimals, equity signed, margins >= 0."""
+
+    equity: int
+    im: int
+    mm: int
+    liquidatable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A plan that succeeds in the world's present state, and who has to send it."""
+
+    plan: Plan
+    sender: str
+    watched: bool = True  # somebody else may do it first, and `done` has to notice
+
+
+class World(Protocol):
+    """One deployment on an Anvil of its own, with a handful of accounts, none of them liquidatable.
+
+    Whatever a rule makes it do is undone afterwards, so nothing here needs to clean up.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its key in VENUES."""
+
+    @property
+    def rpc(self) -> Rpc: ...
+
+    @property
+    def address(self) -> str:
+        """What VENUES[name] is given."""
+
+    @property
+    def start_block(self) -> int:
+        """No log of this world is older."""
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Everybody that discovery must find, spelled as the adapter spells them."""
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The contracts that a plan may call, checksummed."""
+
+    def asked(self, block: Block, accounts: Sequence[str]) -> Mapping[str, Truth]:
+        """Ask the protocol's own views, without the adapter."""
+
+    def word(self, account: str) -> bytes:
+        """Return what a call about the account has in its calldata: the address or number as 32 bytes."""
+
+    def introduce(self) -> str:
+        """Mine a block in which somebody new enters; return his name, the same every time."""
+
+    def stir(self) -> None:
+        """Mine a block in which prices move a little."""
+
+    def to_margin(self, steps: int) -> str:
+        """Make one account's equity exceed its MM by so many smallest units, 0: equal; return its name."""
+
+    def acts(self) -> Iterator[Act]:
+        """Yield plans of every kind that the venue knows. Each is sent before the next one is asked for."""
+
+
+class Broken(AssertionError):
+    """An adapter does not keep to a rule."""
+
+    def __init__(self, rule: str, expected: object, found: object, todo: str) -> None:
+        super().__init__(f"{rule}: expected {expected}, found {found}; {todo}")
+        self.rule = rule
+
+
+class Trial:
+    """One adapter in one world. Rules may leave the chain changed; whoever holds the trial undoes it (`undone`)."""
+
+    def __init__(self, world: World, make: Make) -> None:
+        self.world = world
+        self.make = make
+        self.venue = make(world.rpc)
+        self.performed: list[Any] = []  # acts carried out so far, for the rules of acting
+        self._rule = ""
+
+    def broken(self, expected: object, found: object, todo: str) -> NoReturn:
+        raise Broken(self._rule, expected, found, todo)
+
+    def require(self, holds: bool, expected: object, found: object, todo: str) -> None:
+        if not holds:
+            self.broken(expected, found, todo)
+
+    def run(self, name: str, check: "Rule") -> None:
+        """Raise Broken unless the adapter keeps to this rule."""
+        self._rule = name
+        check(self)
+
+
+Rule = Callable[[Trial], None]
+
+
+@contextmanager
+def undone(rpc: Rpc) -> Iterator[None]:
+    """Put the chain back afterwards."""
+    snapshot = rpc.call("evm_snapshot")
+    try:
+        yield
+    finally:
+        assert rpc.call("evm_revert", snapshot) is True

@@ -1,0 +1,226 @@
+"""The rules of discovering and reading."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from keeper.accounts import Accounts, Cursor, Glance
+from keeper.chain import Block
+from keeper.errors import ReadError
+from keeper.venues import VENUES
+from tests.conformance.contract import Rule, Trial, Truth
+from tests.conformance.faults import FAULTS, FaultyRpc
+from tests.conformance.kinds import AnyAccount, State, endangered, name_of, names, read, statement, suspicions
+
+
+class Blank(Cursor):
+    """A journal that has seen nothing and is told nothing."""
+
+    def scanned(self) -> tuple[tuple[int, str], ...]:
+        return ()
+
+    def accounts(self) -> tuple[str, ...]:
+        return ()
+
+    def rewind(self, to_number: int) -> int:
+        raise NotImplementedError(to_number)
+
+    def discovered(self, accounts: Mapping[str, int], upto: Block) -> None:
+        raise NotImplementedError(accounts, upto)
+
+
+def has_the_name_of_its_line(trial: Trial) -> None:
+    venue, name = trial.venue, trial.world.name
+    trial.require(
+        venue.name == name and name in VENUES, f"name {name!r}, its key in VENUES", repr(venue.name), "rename"
+    )
+    kinds = ("perpetual", "portfolio")
+    trial.require(venue.kind in kinds, f"kind, one of {kinds}", repr(venue.kind), "say how its state is margined")
+
+
+def finds_everybody_and_nobody_else(trial: Trial) -> None:
+    world = trial.world
+    found = Accounts(world.rpc, trial.venue, Glance(Blank()), world.start_block).at(world.rpc.block())
+    missing, extra = sorted(set(world.accounts) - set(found)), sorted(set(found) - set(world.accounts))
+    todo = "which event does everybody emit who enters, and which word of it names him?"
+    trial.require(not missing, "every account of the world introduced", f"{len(missing)} lost: {missing[:3]}", todo)
+    todo = "leave out the protocol's own accounts, and spell addresses checksummed"
+    trial.require(not extra, "nobody but accounts introduced", f"{len(extra)} more: {extra[:3]}", todo)
+
+
+def introduces_each_once(trial: Trial) -> None:
+    world = trial.world
+    addresses, topics = trial.venue.events()
+    logs = world.rpc.logs(addresses, topics, world.start_block, world.rpc.block().number)
+    found = trial.venue.introduced([*logs, *logs])
+    twice = sorted({account for account in found if found.count(account) > 1})
+    trial.require(not twice, "each account once", f"{len(twice)} repeated: {twice[:3]}", "use dict.fromkeys")
+    trial.require(trial.venue.introduced([]) == (), "nobody from no logs", trial.venue.introduced([]), "start empty")
+
+
+def finds_again_what_a_reorg_took_away(trial: Trial) -> None:
+    world, rpc = trial.world, trial.world.rpc
+    accounts = Accounts(rpc, trial.venue, Glance(Blank()), world.start_block)
+    fork = rpc.call("evm_snapshot")
+    newcomer = world.introduce()
+    before = accounts.at(rpc.block())
+    trial.require(newcomer in before, f"the newcomer {newcomer}", "everybody but him", "read the logs up to the block")
+    assert rpc.call("evm_revert", fork) is True
+    rpc.call("evm_mine")
+    world.introduce()
+    lost = sorted({newcomer, *world.accounts} - set(accounts.at(rpc.block())))
+    todo = "keep no account in the adapter: what was seen is the journal's, which rewinds on a reorg and asks again"
+    trial.require(not lost, "the same logs to introduce the same accounts again", f"{len(lost)} lost: {lost[:3]}", todo)
+
+
+def reads_exactly_the_block(trial: Trial) -> None:
+    world, asked = trial.world, sorted(trial.world.accounts)
+    world.rpc.call("evm_mine")
+    block = world.rpc.block()
+    before = read(trial.venue, block, asked)
+    trial.require(before.block == block, f"a state of block {block.number}", before.block, "keep the block asked for")
+    world.rpc.call("evm_mine")
+    world.stir()
+    moved = world.to_margin(-1)
+    world.rpc.call("evm_mine")
+    again = read(trial.venue, block, asked)
+    todo = "name the block in every eth_call; 'latest' moves between two reads of one tick"
+    where = _first_difference(before, again)
+    trial.require(before == again, f"block {block.number} to read the same for ever", f"{where} changed later", todo)
+    now = read(trial.venue, world.rpc.block(), asked)
+    stale = moved in _by_name(before) and _by_name(now).get(moved) == _by_name(before)[moved]
+    trial.require(not stale, f"{moved} to have changed by now", "what it was", "keep no account state between blocks")
+
+
+def returns_everybody_once_in_the_order_asked(trial: Trial) -> None:
+    asked = sorted(trial.world.accounts)
+    state = read(trial.venue, trial.world.rpc.block(), asked)
+    found = [*names(state)]
+    spelled = [n for n in found if n not in asked and n.lower() in {a.lower() for a in asked}]
+    todo = "return names as asked: effect keys are made of them, and another spelling is acted on twice"
+    trial.require(not spelled, "the spelling asked for", f"another spelling of {spelled[:2]}", todo)
+    twice = sorted({n for n in found if found.count(n) > 1})
+    trial.require(not twice, "each account once", f"{twice[:3]} twice", "one account, one row")
+    both = sorted(set(found) & set(state.unknown))
+    trial.require(not both, "accounts either known or unknown", f"{both[:3]} both", "drop what was not read wholly")
+    lost = sorted(set(asked) - set(found) - set(state.unknown))
+    trial.require(not lost, "everybody asked for", f"{lost[:3]} neither known nor unknown", "put failures in `unknown`")
+    extra = sorted({*found, *state.unknown} - set(asked))
+    trial.require(not extra, "nobody who was not asked for", extra[:3], "read the accounts given, discover elsewhere")
+    trial.require(not state.unknown, "nobody unknown in a world without faults", dict(state.unknown), "read what fails")
+    todo = "keep the order asked: replay compares states"
+    trial.require(found == asked, "accounts in the order asked, sorted", f"another order, {found[:3]} first", todo)
+
+
+def agrees_with_the_protocol_to_the_last_integer(trial: Trial) -> None:
+    world, asked = trial.world, sorted(trial.world.accounts)
+    for stirred in (False, True):
+        if stirred:
+            world.stir()
+        block = world.rpc.block()
+        state = read(trial.venue, block, asked)
+        truths = world.asked(block, asked)
+        for account in state.accounts:
+            _require_agreement(trial, state, account, truths)
+
+
+def _require_agreement(trial: Trial, state: State, account: AnyAccount, truths: Mapping[str, Truth]) -> None:
+    truth = truths[name_of(account)]
+    expected, found = (truth.equity, truth.im, truth.mm), _numbers(trial, state, account)
+    if expected == found:
+        return
+    fitting = (todo for todo, other in suspicions(account) if _numbers(trial, state, other) == expected)
+    todo = next(fitting, "read the protocol's own rule line by line, and its rounding")
+    trial.broken(f"{name_of(account)} with (equity, IM, MM) = {expected} as the protocol says", found, todo)
+
+
+def _numbers(trial: Trial, state: State, account: AnyAccount) -> tuple[int, int, int]:
+    found = statement(trial.venue, state, account)
+    return found.equity, found.im, found.mm
+
+
+def an_account_that_was_not_read_is_unknown_and_alone(trial: Trial) -> None:
+    world, asked = trial.world, sorted(trial.world.accounts)
+    rpc = FaultyRpc(world.rpc)
+    venue, block, victim = trial.make(rpc), world.rpc.block(), asked[1]
+    before = _by_name(read(venue, block, asked))
+    rpc.watch(world.word(victim), only=-1)
+    read(venue, block, asked)
+    calls = rpc.chosen
+    trial.require(calls > 0, f"calls about {victim}", "none", "has the world's `word` the form that calldata has?")
+    for fault in FAULTS:
+        for only in (None, *range(calls)):
+            rpc.watch(world.word(victim), only, FAULTS[fault])
+            state = read(venue, block, asked)
+            what = f"{fault} to {'every call' if only is None else f'call {only + 1} of {calls}'} about {victim}"
+            _require_unknown(trial, state, victim, what)
+            others = {name: account for name, account in before.items() if name != victim}
+            hurt = sorted(name for name, account in others.items() if _by_name(state).get(name) != account)
+            todo = "one bad account must not hide another: read it again alone where one call reads many"
+            trial.require(not hurt, f"everybody else as before after {what}", f"{hurt[:3]} changed", todo)
+
+
+def _require_unknown(trial: Trial, state: State, victim: str, what: str) -> None:
+    shown = "known, with numbers" if victim in names(state) else "neither known nor unknown"
+    todo = "put it in `unknown` with the reason; a zero for a failure looks infinitely healthy"
+    trial.require(victim in state.unknown and victim not in names(state), f"unknown after {what}", shown, todo)
+    trial.require(
+        bool(state.unknown[victim]), f"a reason after {what}", "an empty one", "say which read failed and how"
+    )
+
+
+def a_venue_that_cannot_be_read_is_an_error(trial: Trial) -> None:
+    rpc = FaultyRpc(trial.world.rpc)
+    venue, block = trial.make(rpc), trial.world.rpc.block()
+    rpc.watch(b"")
+    try:
+        state = read(venue, block, sorted(trial.world.accounts))
+    except ReadError:
+        return
+    except Exception as error:  # noqa: BLE001 - whatever else it is, it is the wrong one
+        trial.broken("ReadError when every call is refused", repr(error), "raise ReadError, chained, naming the block")
+    todo = "raise ReadError when markets or parameters are not read: the tick is then discarded"
+    trial.broken("ReadError when every call is refused", f"a state of {len(state.accounts)} accounts", todo)
+
+
+def judges_the_border_as_the_protocol_does(trial: Trial) -> None:
+    world = trial.world
+    for steps in (-1, 0, 1):
+        account = world.to_margin(steps)
+        world.rpc.call("evm_mine")
+        block = world.rpc.block()
+        truth = world.asked(block, [account])[account]
+        state = read(trial.venue, block, [account])
+        found = endangered(trial.venue, state, state.accounts[0])
+        todo = "equity equal to MM is healthy in the keeper; a protocol that says otherwise is converted in its adapter"
+        says = {True: "endangered", False: "healthy"}
+        where = {-1: "one unit below MM", 0: "equal to MM", 1: "one unit above MM"}[steps]
+        trial.require(
+            found == truth.liquidatable, f"equity {where} to be {says[truth.liquidatable]}", says[found], todo
+        )
+
+
+def _by_name(state: State) -> dict[str, AnyAccount]:
+    return {name_of(account): account for account in state.accounts}
+
+
+def _first_difference(before: State, after: State) -> str:
+    old, new = _by_name(before), _by_name(after)
+    changed = next((name for name in old if old[name] != new.get(name)), None)
+    if changed:
+        return f"account {changed}"
+    fields = (f for f in before.__slots__ if getattr(before, f) != getattr(after, f))
+    return next(fields, "nothing")
+
+
+READING: Final[dict[str, Rule]] = {
+    "name": has_the_name_of_its_line,
+    "discover": finds_everybody_and_nobody_else,
+    "introduce once": introduces_each_once,
+    "reorg": finds_again_what_a_reorg_took_away,
+    "block": reads_exactly_the_block,
+    "complete": returns_everybody_once_in_the_order_asked,
+    "agree": agrees_with_the_protocol_to_the_last_integer,
+    "unknown": an_account_that_was_not_read_is_unknown_and_alone,
+    "unreadable": a_venue_that_cannot_be_read_is_an_error,
+    "equality": judges_the_border_as_the_protocol_does,
+}

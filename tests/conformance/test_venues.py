@@ -1,0 +1,27 @@
+"""Every venue of VENUES keeps to every rule of the kit: docs/add-a-protocol.md."""
+
+from pathlib import Path
+
+import pytest
+
+from keeper.venues import VENUES
+from tests.conformance.contract import Trial, World, undone
+from tests.conformance.rules import RULES
+from tests.conformance.worlds import WORLDS
+
+GUIDE = Path(__file__).parents[2] / "docs" / "add-a-protocol.md"
+
+
+def test_every_venue_brings_a_world() -> None:
+    assert set(WORLDS) == set(VENUES), "add a world to tests/conformance/worlds.py"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_venue_keeps_to_the_rule(world: World, rule: str) -> None:
+    with undone(world.rpc):
+        Trial(world, lambda rpc: VENUES[world.name](rpc, world.address)).run(rule, RULES[rule])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_guide_explains_the_rule(rule: str) -> None:
+    assert f"| **{rule}** |" in GUIDE.read_text()
