@@ -5,7 +5,7 @@ import {BoundedCall} from "../../src/keeper/BoundedCall.sol";
 import {BoundedToken} from "../../src/keeper/BoundedToken.sol";
 import {IKeeperExecutor} from "../../src/keeper/interfaces/IKeeperExecutor.sol";
 import {ExecutorBase} from "./ExecutorBase.sol";
-import {Mischief, OddToken, StubLender, StubRouter, StubVenue} from "./ExecutorStubs.sol";
+import {Mischief} from "./Mischief.sol";
 
 /// Everyone it calls, doing harm one at a time.
 contract ExecutorAttacksTest is ExecutorBase {

@@ -10,16 +10,8 @@ import {IMarginVenue} from "../../src/reference/interfaces/IMarginVenue.sol";
 import {IProducts} from "../../src/reference/interfaces/IProducts.sol";
 import {IRiskArrays} from "../../src/reference/interfaces/IRiskArrays.sol";
 import {Test} from "../Vm.sol";
-import {
-    Mischief,
-    OddToken,
-    StubArrays,
-    StubAuctions,
-    StubLender,
-    StubRelay,
-    StubRouter,
-    StubVenue
-} from "./ExecutorStubs.sol";
+import {StubArrays, StubAuctions, StubLender, StubRelay, StubRouter, StubVenue} from "./ExecutorStubs.sol";
+import {Mischief, OddToken} from "./Mischief.sol";
 
 /// @notice The executor among stubs that can be told to do harm: USDC and WETH stay honest, `odd` need not.
 abstract contract ExecutorBase is Test {

@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 import {IKeeperExecutor} from "../../src/keeper/interfaces/IKeeperExecutor.sol";
 import {Test} from "../Vm.sol";
 import {ExecutorBase} from "./ExecutorBase.sol";
-import {Mischief} from "./ExecutorStubs.sol";
+import {Mischief} from "./Mischief.sol";
 
 /// @notice Any steps in any order, while anybody does any harm.
 contract ExecutorHandler is ExecutorBase {

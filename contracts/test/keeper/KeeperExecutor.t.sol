@@ -6,7 +6,7 @@ import {KeeperExecutor} from "../../src/keeper/KeeperExecutor.sol";
 import {IKeeperExecutor} from "../../src/keeper/interfaces/IKeeperExecutor.sol";
 import {BoundedCall} from "../../src/keeper/BoundedCall.sol";
 import {ExecutorBase} from "./ExecutorBase.sol";
-import {Mischief, OddToken} from "./ExecutorStubs.sol";
+import {Mischief} from "./Mischief.sol";
 
 /// What it does where nobody does harm, and who may make it.
 contract KeeperExecutorTest is ExecutorBase {
