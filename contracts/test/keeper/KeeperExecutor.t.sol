@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
+import {KeeperExecutor} from "../../src/keeper/KeeperExecutor.sol";
+import {IKeeperExecutor} from "../../src/keeper/interfaces/IKeeperExecutor.sol";
+import {BoundedCall} from "../../src/keeper/BoundedCall.sol";
+import {ExecutorBase} from "./ExecutorBase.sol";
+import {Mischief} from "./Mischief.sol";
+
+/// What it does where nobody does harm, and who may make it.
+contract KeeperExecutorTest is ExecutorBase {
+    function test_a_liquidation_in_one_transaction_pays_the_receiver_alone() public {
+        uint256 profit = executor.run(_liquidation());
+        assertEq(profit, 2_999e6);
+        assertEq(usdc.truth(RECEIVER), 2_999e6);
+        assertEq(usdc.truth(address(lender)), PRINCIPAL + 1e6);
+        assertEq(relay.pushed(), 1);
+        assertEq(arrays.published(), 1);
+        assertEq(hall.started(), 1);
+        _checkEmpty();
+    }
+
+    function test_a_relay_gets_its_function_and_the_arguments_as_given() public {
+        IKeeperExecutor.Job memory job = _job(1);
+        job.steps[0] = _report();
+        executor.run(job);
+        assertEq(relay.last(), "report");
+        job.steps[0].relay = 1;
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.UnknownRelay.selector, 1, 1));
+        executor.run(job);
+    }
+
+    function testFuzz_exactly_the_least_profit_is_enough_and_a_unit_less_is_not(uint128 taken, uint128 least) public {
+        IKeeperExecutor.Job memory job = _job(1);
+        desk.credit(OWN, USDC, uint256(taken) + 1);
+        job.steps[0] = _withdraw(USDC, uint256(taken) + 1);
+        job.minProfit = least;
+        if (least > uint256(taken) + 1) vm.expectPartialRevert(IKeeperExecutor.ProfitTooLow.selector);
+        executor.run(job);
+        assertEq(usdc.truth(RECEIVER), least > uint256(taken) + 1 ? 0 : uint256(taken) + 1);
+        _checkEmpty();
+    }
+
+    function testFuzz_what_lay_there_is_no_profit_and_goes_to_the_receiver(uint96 lay, uint96 won) public {
+        usdc.mint(address(executor), lay);
+        usdc.mint(RECEIVER, lay);
+        IKeeperExecutor.Job memory job = _job(1);
+        desk.credit(OWN, USDC, won);
+        job.steps[0] = _withdraw(USDC, won);
+        assertEq(executor.run(job), won);
+        assertEq(usdc.truth(RECEIVER), 2 * uint256(lay) + won);
+        _checkEmpty();
+    }
+
+    function test_anyone_may_sweep_to_the_receiver() public {
+        weth.mint(address(executor), 5);
+        vm.prank(STRANGER);
+        executor.sweep(_tokens());
+        assertEq(weth.truth(RECEIVER), 5);
+        _checkEmpty();
+    }
+
+    function test_one_bad_job_changes_nothing_and_does_not_sink_the_others() public {
+        IKeeperExecutor.Job[] memory jobs = new IKeeperExecutor.Job[](3);
+        (jobs[0], jobs[1], jobs[2]) = (_liquidation(), _liquidation(), _liquidation());
+        jobs[1].minProfit = 3_000e6;
+        IKeeperExecutor.Ending[] memory endings = executor.tryMany(jobs);
+        assertTrue(endings[0].succeeded && !endings[1].succeeded && endings[2].succeeded, "the middle one fails");
+        assertEq(endings[0].profit, 2_999e6);
+        assertEq(
+            endings[1].reason,
+            abi.encodeWithSelector(IKeeperExecutor.ProfitTooLow.selector, 2 * 2_999e6, 2_999e6 + 3_000e6)
+        );
+        assertEq(hall.started(), 2);
+        assertEq(usdc.truth(RECEIVER), 2 * 2_999e6);
+        _checkEmpty();
+    }
+
+    function test_a_job_without_its_gas_is_not_begun() public {
+        IKeeperExecutor.Job[] memory jobs = new IKeeperExecutor.Job[](2);
+        (jobs[0], jobs[1]) = (_liquidation(), _liquidation());
+        IKeeperExecutor.Ending[] memory endings = executor.tryMany{gas: 8_400_000}(jobs);
+        assertTrue(endings[0].succeeded && !endings[1].succeeded, "room for one");
+        assertEq(bytes32(bytes4(endings[1].reason)), bytes32(BoundedCall.GasTooLow.selector));
+    }
+
+    function test_an_optional_step_may_fail_and_one_without_its_gas_may_not() public {
+        IKeeperExecutor.Job memory job = _job(2);
+        (job.steps[0], job.steps[1]) = (_report(), _start());
+        relay.turn(Mischief.Harm.Revert, 0); // somebody else was first, say
+        vm.expectPartialRevert(IKeeperExecutor.StepFailed.selector);
+        executor.run(job);
+        job.steps[0].optional = true;
+        executor.run(job);
+        assertEq(hall.started(), 1);
+        vm.expectPartialRevert(BoundedCall.GasTooLow.selector);
+        executor.run{gas: 700_000}(job);
+    }
+
+    function test_only_operators_run_and_only_the_contract_attempts() public {
+        IKeeperExecutor.Job memory job = _job(0);
+        IKeeperExecutor.Job[] memory jobs = new IKeeperExecutor.Job[](0);
+        bytes memory refused = abi.encodeWithSelector(
+            IAccessControl.AccessControlUnauthorizedAccount.selector, STRANGER, executor.OPERATOR()
+        );
+        vm.startPrank(STRANGER);
+        vm.expectRevert(refused);
+        executor.run(job);
+        vm.expectRevert(refused);
+        executor.tryMany(jobs);
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.OnlySelf.selector, STRANGER));
+        executor.attempt(job);
+        vm.expectPartialRevert(IKeeperExecutor.UnexpectedCallback.selector);
+        executor.onFlashLoan(address(executor), address(usdc), 1, 0, abi.encode(job, 0));
+        vm.stopPrank();
+    }
+
+    function test_an_operator_is_no_admin() public {
+        executor.grantRole(executor.OPERATOR(), STRANGER);
+        vm.startPrank(STRANGER);
+        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
+        executor.allowPath("", true);
+        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
+        executor.bond(1);
+        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
+        executor.requestUnbond();
+        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
+        executor.finishUnbond();
+        vm.stopPrank();
+    }
+
+    function test_nobody_elses_account_is_paid_into() public {
+        IKeeperExecutor.Job memory job = _job(1);
+        uint256 foreign = uint256(uint160(STRANGER)) << 96;
+        job.steps[0] = _step(IKeeperExecutor.Kind.Deposit, abi.encode(IKeeperExecutor.DepositStep(foreign, USDC, ALL)));
+        usdc.mint(address(executor), 1e6);
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.ForeignAccount.selector, foreign, RECEIVER));
+        executor.run(job);
+    }
+
+    function test_it_sells_along_allowed_paths_of_listed_tokens_only() public {
+        weth.mint(address(executor), 1e18);
+        IKeeperExecutor.Job memory job = _job(1);
+        bytes memory path = abi.encodePacked(address(weth), uint24(10_000), address(usdc));
+        job.steps[0] = _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(path, ALL, 0)));
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.PathNotAllowed.selector, path));
+        executor.run(job);
+        executor.allowPath(path, true);
+        assertEq(executor.run(job), 3_000e6);
+        job.steps[0] = _sell(odd, 0);
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.TokenNotListed.selector, address(odd)));
+        executor.run(job);
+        path = abi.encodePacked(address(weth), address(usdc));
+        executor.allowPath(path, true);
+        job.steps[0] = _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(path, ALL, 0)));
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPath.selector, 40));
+        executor.run(job);
+    }
+
+    function test_a_path_over_three_pools_ends_at_its_last_token() public {
+        bytes memory path = abi.encodePacked(
+            address(weth), uint24(500), address(odd), uint24(100), address(lender), uint24(500), address(usdc)
+        );
+        executor.allowPath(path, true);
+        weth.mint(address(executor), 1e18);
+        IKeeperExecutor.Job memory job = _job(1);
+        job.steps[0] = _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(path, ALL, 3_000e6)));
+        assertEq(executor.run(job), 3_000e6);
+    }
+
+    function test_all_of_cash_is_not_a_number() public {
+        IKeeperExecutor.Job memory job = _job(1);
+        job.steps[0] = _withdraw(USDC, ALL);
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.AllOfCash.selector, OWN));
+        executor.run(job);
+    }
+
+    function test_after_its_deadline_nothing_is_done() public {
+        IKeeperExecutor.Job memory job = _job(0);
+        job.deadline = uint40(block.timestamp);
+        executor.run(job);
+        vm.warp(block.timestamp + 1);
+        vm.expectPartialRevert(IKeeperExecutor.DeadlinePassed.selector);
+        executor.run(job);
+    }
+
+    function test_a_bond_comes_from_the_admin_and_ends_at_the_receiver() public {
+        usdc.mint(address(this), 10e6);
+        usdc.approve(address(executor), 10e6);
+        executor.bond(10e6);
+        assertEq(arrays.bonded(address(executor)), 10e6);
+        _checkEmpty();
+        executor.requestUnbond();
+        executor.finishUnbond();
+        assertEq(usdc.truth(RECEIVER), 10e6);
+        _checkEmpty();
+    }
+
+    function test_a_relay_is_none_of_what_the_typed_steps_guard() public {
+        address[6] memory inside =
+            [address(desk), address(hall), address(arrays), address(router), address(lender), address(usdc)];
+        for (uint256 i; i < inside.length; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPeer.selector, inside[i]));
+            new KeeperExecutor(address(this), address(this), RECEIVER, _peers(), _relays(inside[i]));
+        }
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPeer.selector, address(0)));
+        new KeeperExecutor(address(this), address(this), address(0), _peers(), _relays(address(relay)));
+    }
+}
