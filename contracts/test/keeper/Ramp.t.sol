@@ -97,6 +97,14 @@ contract RampTest is Test {
         _notTighter(r.at(probe), w.numbers[3], w.up); // never beyond the number either
     }
 
+    /// The number in force is the same on both sides of a write, or the new one where that is not tighter.
+    function testFuzz_a_write_starts_from_the_number_in_force(Writes memory w) public pure {
+        (Ramp memory before, uint256 time) = _before(w);
+        uint256 inForce = before.at(time);
+        uint256 expected = Ramps.tighter(w.numbers[3], inForce, w.up) ? inForce : w.numbers[3];
+        assertEq(before.written(w.numbers[3], w.up, time).at(time), expected);
+    }
+
     function testFuzz_all_counts_after_grace_and_slope(Writes memory w) public pure {
         (Ramp memory before, uint256 time) = _before(w);
         Ramp memory r = before.written(w.numbers[3], w.up, time);

@@ -30,4 +30,16 @@ contract StewardInvariants is Test {
     function invariant_numbers_are_moved_by_the_controllers_steps_alone() public view {
         handler.checkNumbers();
     }
+
+    /// What the campaigns try is not all refused, nor all accepted.
+    function test_tries_are_accepted_refused_and_held() public {
+        for (uint256 i; i < 100; ++i) {
+            uint256 seed = uint256(keccak256(abi.encode(i)));
+            handler.write(seed >> 16, seed);
+            handler.wait_(seed >> 32);
+            handler.attempt(seed >> 48, 0, uint104(seed >> 64), true);
+            handler.hold(seed >> 16);
+        }
+        assertTrue(handler.accepted() > 0 && handler.refused() > 0 && handler.held() > 0, "a try that never happens");
+    }
 }
