@@ -104,7 +104,7 @@ contract SurfaceRelay is ISurfaceRelay, SliceStore, Quorum {
     function _isJump(Slice calldata fitted, bytes32 from) private view returns (bool) {
         SurfaceLimit memory limit = surfaceLimits[fitted.underlying];
         if (from == 0 || limit.period == 0) return true;
-        Slice memory old = slice(from);
+        Slice memory old = _sliceOf(from);
         uint256 carried = uint256(old.forward) * fitted.spot;
         if (Jumps.beyond(uint256(fitted.forward) * old.spot, carried, limit.carry)) return true;
         for (uint256 i; i < _POINTS; ++i) {

@@ -30,7 +30,7 @@ abstract contract SliceStore is ISlices, StoreRules {
     }
 
     /// @inheritdoc ISlices
-    function slice(bytes32 id) public view returns (Slice memory found) {
+    function slice(bytes32 id) external view returns (Slice memory found) {
         found = _slices[id];
         if (found.timestamp == 0) revert IPrices.UnknownSlice(id);
     }
@@ -42,6 +42,11 @@ abstract contract SliceStore is ISlices, StoreRules {
 
     function _lastSliceId(uint8 underlying, uint40 expiry) internal view returns (bytes32) {
         return _newestSlice[underlying][expiry].id;
+    }
+
+    /// @dev All zero where there is none.
+    function _sliceOf(bytes32 id) internal view returns (Slice memory) {
+        return _slices[id];
     }
 
     function _setSlice(Slice calldata fitted) internal returns (bytes32 id) {
