@@ -210,7 +210,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "funding accrues at the new price",
         "funding index",
-        "Prices.sol",
+        "ReportStore.sol",
         "fundingIndex: _accrued(previous, seen.timestamp),",
         "fundingIndex: _accrued(previous, seen.timestamp) - _accrued(previous, seen.timestamp) % 1e6,",
     ),

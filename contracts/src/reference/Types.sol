@@ -39,6 +39,19 @@ struct Report {
     uint128 fixedAverage; // A, USD, wad; 0 while w = 0
 }
 
+/// What a source says of one underlying; sequence and funding index are the store's own. Inside the averaging window of
+/// an expiry, and once after it, `fixing…` must name it (ReportStore.fixingAt).
+struct Observation {
+    uint8 underlying;
+    uint40 timestamp;
+    uint128 price; // USD per unit, wad
+    uint128 confidence; // half-width, USD, wad
+    int64 fundingRate; // share of the price a second, wad
+    uint40 fixingExpiry;
+    uint64 fixedShare; // wad
+    uint128 fixedAverage; // USD, wad; average over the fixed share of the window
+}
+
 /// Raw SVI of one expiry's implied variance per year, and the forward it was fitted at.
 struct Slice {
     uint8 underlying;

@@ -17,6 +17,7 @@ import {
     CollateralType,
     Instruments,
     MarginParameters,
+    Observation,
     Report,
     ScanParameters,
     Slice,
@@ -221,7 +222,7 @@ abstract contract Fixture is Test {
     function _observation(uint8 underlying, uint256 price, int64 fundingRate)
         internal
         view
-        returns (Prices.Observation memory)
+        returns (Observation memory)
     {
         (uint40 expiry, uint256 share) = prices.fixingAt(underlying, uint40(block.timestamp));
         uint256 average;
@@ -229,7 +230,7 @@ abstract contract Fixture is Test {
             (uint256 before, uint256 fixedBefore) = _fixedBefore(underlying, expiry);
             average = (fixedBefore + (share - before) * price) / share;
         }
-        return Prices.Observation({
+        return Observation({
             underlying: underlying,
             timestamp: uint40(block.timestamp),
             price: uint128(price),

@@ -7,8 +7,9 @@ import {Bonds} from "../../src/reference/Bonds.sol";
 import {Bonuses} from "../../src/reference/Bonuses.sol";
 import {Prices} from "../../src/reference/Prices.sol";
 import {Products} from "../../src/reference/Products.sol";
+import {ReportStore} from "../../src/reference/ReportStore.sol";
 import {VenueRules} from "../../src/reference/VenueRules.sol";
-import {CollateralType, Slice} from "../../src/reference/Types.sol";
+import {CollateralType, Observation, Slice} from "../../src/reference/Types.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// @notice Everything the owner may do is refused to everyone else, and ownership moves only with the heir's consent.
@@ -63,13 +64,16 @@ contract OwnershipTest is Fixture {
     }
 
     function _listPrices(uint256 seed) private {
-        Prices.Observation[] memory seen = new Prices.Observation[](1 + seed % 3);
+        Observation[] memory seen = new Observation[](1 + seed % 3);
         Slice[] memory fitted = new Slice[](1 + seed % 3);
         _add(address(prices), abi.encodeCall(Prices.setReport, (seen[0])));
         _add(address(prices), abi.encodeCall(Prices.setReports, (seen)));
         _add(address(prices), abi.encodeCall(Prices.setSlice, (fitted[0])));
         _add(address(prices), abi.encodeCall(Prices.setSlices, (fitted)));
-        _add(address(prices), abi.encodeCall(Prices.setFundingLimits, (uint8(seed), uint64(seed), uint64(seed >> 64))));
+        _add(
+            address(prices),
+            abi.encodeCall(ReportStore.setFundingLimits, (uint8(seed), uint64(seed), uint64(seed >> 64)))
+        );
     }
 
     function _listProducts(address any, uint256 seed) private {

@@ -2,10 +2,9 @@
 pragma solidity 0.8.30;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
-import {Prices} from "../../src/reference/Prices.sol";
 import {IPrices} from "../../src/reference/interfaces/IPrices.sol";
 import {IProducts} from "../../src/reference/interfaces/IProducts.sol";
-import {Report, Slice, WAD} from "../../src/reference/Types.sol";
+import {Observation, Report, Slice, WAD} from "../../src/reference/Types.sol";
 import {Fixture} from "./Fixture.sol";
 
 contract PricesTest is Fixture {
@@ -58,7 +57,7 @@ contract PricesTest is Fixture {
     // ---- bounds of a report ----
 
     function test_time_is_strictly_later_and_not_in_the_future() public {
-        Prices.Observation memory seen = _observation(ETH, ETH_PRICE, 0);
+        Observation memory seen = _observation(ETH, ETH_PRICE, 0);
         vm.expectRevert(abi.encodeWithSelector(IPrices.TimeNotLater.selector, START, START));
         prices.setReport(seen);
         seen.timestamp = uint40(START + 1);
@@ -70,7 +69,7 @@ contract PricesTest is Fixture {
 
     function test_price_and_confidence_bounds() public {
         _skip(1);
-        Prices.Observation memory seen = _observation(ETH, ETH_PRICE, 0);
+        Observation memory seen = _observation(ETH, ETH_PRICE, 0);
         seen.confidence = uint128(ETH_PRICE);
         _refused(seen, "confidence", int256(ETH_PRICE), 0, int256(ETH_PRICE) - 1);
         (seen.price, seen.confidence) = (0, 0);
@@ -86,7 +85,7 @@ contract PricesTest is Fixture {
     }
 
     function test_unknown_underlying() public {
-        Prices.Observation memory seen = _observation(ETH, ETH_PRICE, 0);
+        Observation memory seen = _observation(ETH, ETH_PRICE, 0);
         seen.underlying = 3;
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 3));
         prices.setReport(seen);
@@ -115,7 +114,7 @@ contract PricesTest is Fixture {
         _report(ETH, ETH_PRICE, 1e11);
         prices.setFundingLimits(ETH, 3e9, 1e9);
         _skip(1);
-        Prices.Observation memory seen = _observation(ETH, ETH_PRICE, 2e9 - 1);
+        Observation memory seen = _observation(ETH, ETH_PRICE, 2e9 - 1);
         _refused(seen, "fundingStep", -1e9 - 1, -1e9, 1e9);
         _report(ETH, ETH_PRICE, 2e9);
         prices.setFundingLimits(ETH, 0, 0);
@@ -185,10 +184,10 @@ contract PricesTest is Fixture {
     function test_fixing_is_due_from_the_opening_of_the_window() public {
         uint40 expiry = _expiries(ETH)[0];
         vm.warp(expiry - 30 minutes - 1);
-        Prices.Observation memory seen = _observation(ETH, ETH_PRICE, 0);
+        Observation memory seen = _observation(ETH, ETH_PRICE, 0);
         assertEq(seen.fixingExpiry, 0);
         seen.fixingExpiry = expiry;
-        vm.expectRevert(abi.encodeWithSelector(Prices.WrongFixing.selector, expiry, 0, 0, 0));
+        vm.expectRevert(abi.encodeWithSelector(IPrices.WrongFixing.selector, expiry, 0, 0, 0));
         prices.setReport(seen);
         _report(ETH, ETH_PRICE);
 
@@ -204,11 +203,11 @@ contract PricesTest is Fixture {
         seen = _observation(ETH, ETH_PRICE, 0);
         assertEq(seen.fixedShare, WAD / 3);
         seen.fixingExpiry = 0;
-        vm.expectRevert(abi.encodeWithSelector(Prices.WrongFixing.selector, 0, WAD / 3, expiry, WAD / 3));
+        vm.expectRevert(abi.encodeWithSelector(IPrices.WrongFixing.selector, 0, WAD / 3, expiry, WAD / 3));
         prices.setReport(seen);
         seen.fixingExpiry = expiry;
         seen.fixedShare = uint64(WAD / 3 - 1);
-        vm.expectRevert(abi.encodeWithSelector(Prices.WrongFixing.selector, expiry, WAD / 3 - 1, expiry, WAD / 3));
+        vm.expectRevert(abi.encodeWithSelector(IPrices.WrongFixing.selector, expiry, WAD / 3 - 1, expiry, WAD / 3));
         prices.setReport(seen);
         (seen.fixedShare, seen.fixedAverage) = (uint64(WAD / 3), 0);
         _refused(seen, "fixedAverage", 0, 1, 5e24);
@@ -239,7 +238,7 @@ contract PricesTest is Fixture {
         vm.warp(expiry - 15 minutes);
         _report(ETH, 3_000e18);
         vm.warp(expiry);
-        Prices.Observation memory seen = _observation(ETH, 10e18, 0);
+        Observation memory seen = _observation(ETH, 10e18, 0);
         seen.fixedAverage = 1_500e18 - 1; // half of 3,000 is fixed; the other half cannot have been negative
         _refused(seen, "fixedAverage", 1_500e18 - 1, 1_500e18, 5e24);
         seen.fixedAverage = 1_500e18;
@@ -251,7 +250,7 @@ contract PricesTest is Fixture {
         uint40[] memory expiries = _expiries(ETH);
         vm.warp(expiries[2] + 1 days);
         for (uint256 i; i < 3; ++i) {
-            Prices.Observation memory seen = _observation(ETH, (i + 1) * 1_000e18, 0);
+            Observation memory seen = _observation(ETH, (i + 1) * 1_000e18, 0);
             assertEq(seen.fixingExpiry, expiries[i]);
             prices.setReport(seen);
             assertEq(prices.settlement(ETH, expiries[i]), (i + 1) * 1_000e18);
@@ -336,7 +335,7 @@ contract PricesTest is Fixture {
 
     function test_batches_keep_their_order() public {
         _skip(2);
-        Prices.Observation[] memory seen = new Prices.Observation[](2);
+        Observation[] memory seen = new Observation[](2);
         (seen[0], seen[1]) = (_observation(ETH, 1e18, 0), _observation(ETH, 2e18, 0));
         seen[0].timestamp -= 1;
         prices.setReports(seen);
@@ -353,14 +352,14 @@ contract PricesTest is Fixture {
 
     function test_only_the_owner_writes() public {
         _skip(1);
-        Prices.Observation memory seen = _observation(ETH, ETH_PRICE, 0);
+        Observation memory seen = _observation(ETH, ETH_PRICE, 0);
         Slice memory fitted = _slice();
         bytes memory refused = abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, address(1));
         vm.startPrank(address(1));
         vm.expectRevert(refused);
         prices.setReport(seen);
         vm.expectRevert(refused);
-        prices.setReports(new Prices.Observation[](0));
+        prices.setReports(new Observation[](0));
         vm.expectRevert(refused);
         prices.setSlice(fitted);
         vm.expectRevert(refused);
@@ -380,7 +379,7 @@ contract PricesTest is Fixture {
         return last.fundingIndex;
     }
 
-    function _refused(Prices.Observation memory seen, bytes32 field, int256 found, int256 low, int256 high) private {
+    function _refused(Observation memory seen, bytes32 field, int256 found, int256 low, int256 high) private {
         vm.expectRevert(abi.encodeWithSelector(IPrices.OutOfRange.selector, field, found, low, high));
         prices.setReport(seen);
     }

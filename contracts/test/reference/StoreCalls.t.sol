@@ -2,18 +2,24 @@
 pragma solidity 0.8.30;
 
 import {MintableToken} from "../../src/demo/MintableToken.sol";
-import {Prices} from "../../src/reference/Prices.sol";
 import {Products} from "../../src/reference/Products.sol";
 import {IPrices} from "../../src/reference/interfaces/IPrices.sol";
 import {IProducts} from "../../src/reference/interfaces/IProducts.sol";
-import {CollateralType, MarginParameters, Report, ScanParameters, Slice} from "../../src/reference/Types.sol";
+import {
+    CollateralType,
+    MarginParameters,
+    Observation,
+    Report,
+    ScanParameters,
+    Slice
+} from "../../src/reference/Types.sol";
 import {RiskArraysBase} from "./RiskArraysBase.sol";
 
 /// @notice The owner's own slips: whatever he writes is stored whole or refused by name, within the bounds the docs state.
 contract StoreCallsTest is RiskArraysBase {
     // ---- prices ----
 
-    function testFuzz_reports_are_taken_whole_or_refused_by_name(Prices.Observation memory seen) public {
+    function testFuzz_reports_are_taken_whole_or_refused_by_name(Observation memory seen) public {
         _skip(100);
         seen.underlying %= 4;
         if (seen.timestamp % 2 == 0) seen.timestamp = uint40(block.timestamp - seen.timestamp % 200);
@@ -37,7 +43,7 @@ contract StoreCallsTest is RiskArraysBase {
             bytes4 name = bytes4(reason);
             assertTrue(
                 name == IPrices.OutOfRange.selector || name == IPrices.TimeInFuture.selector
-                    || name == IPrices.TimeNotLater.selector || name == Prices.WrongFixing.selector
+                    || name == IPrices.TimeNotLater.selector || name == IPrices.WrongFixing.selector
                     || name == IProducts.UnknownUnderlying.selector,
                 "named"
             );
@@ -47,7 +53,7 @@ contract StoreCallsTest is RiskArraysBase {
 
     function testFuzz_a_batch_of_reports_is_each_in_order_or_nothing(uint256[4] memory seeds, uint256 bad) public {
         _skip(100);
-        Prices.Observation[] memory seen = new Prices.Observation[](4);
+        Observation[] memory seen = new Observation[](4);
         for (uint256 i; i < 4; ++i) {
             seen[i] = _observation(seeds[i] % 2 == 0 ? ETH : BTC, bound(seeds[i], 1e18, 1e22), 0);
             seen[i].timestamp = uint40(START + 1 + i);

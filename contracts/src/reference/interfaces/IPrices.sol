@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {ISlices} from "./ISlices.sol";
 import {Report, Slice} from "../Types.sol";
 
 /// @title Prices and volatility slices by content hash, with history.
-interface IPrices {
+interface IPrices is ISlices {
     event ReportSet(uint8 indexed underlying, bytes32 indexed id, Report report);
     event SliceSet(uint8 indexed underlying, uint40 indexed expiry, bytes32 indexed id, Slice slice);
     event Settled(uint8 indexed underlying, uint40 indexed expiry, uint256 price);
@@ -16,6 +17,7 @@ interface IPrices {
     error NotSettled(uint8 underlying, uint40 expiry);
     error TimeNotLater(uint40 found, uint40 newest);
     error TimeInFuture(uint40 found, uint256 nowTime);
+    error WrongFixing(uint40 foundExpiry, uint256 foundShare, uint40 expectedExpiry, uint256 expectedShare);
     error OutOfRange(bytes32 field, int256 found, int256 low, int256 high);
 
     /// @notice The newest report of an underlying. Reverts NoReport where there is none.
@@ -27,20 +29,11 @@ interface IPrices {
     /// @notice The newest report's cumulative funding index. Reverts NoReport.
     function fundingIndex(uint8 underlying) external view returns (int128);
 
-    /// @notice The newest slice of an expiry. Reverts NoSlice where there is none.
-    function newestSlice(uint8 underlying, uint40 expiry)
-        external
-        view
-        returns (Slice memory slice, bytes32 id, bytes32 before);
-
     /// @notice A report by its id. Reverts UnknownReport.
     function report(bytes32 id) external view returns (Report memory);
 
     /// @notice Block time at which a newer report of its underlying took a report's place; 0 while it is the newest.
     function supersededAt(bytes32 id) external view returns (uint40);
-
-    /// @notice A slice by its id. Reverts UnknownSlice.
-    function slice(bytes32 id) external view returns (Slice memory);
 
     /// @notice The settlement price of an expiry, USD, wad. Reverts NotSettled until its averaging window is over.
     function settlement(uint8 underlying, uint40 expiry) external view returns (uint256);

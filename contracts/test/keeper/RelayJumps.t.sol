@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {IQuorum} from "../../src/keeper/interfaces/IQuorum.sol";
+import {IPrices} from "../../src/reference/interfaces/IPrices.sol";
+import {Observation, Slice} from "../../src/reference/Types.sol";
+import {RelayBase} from "./RelayBase.sol";
+
+/// @notice What a quorum may not say alone.
+contract RelayJumpsTest is RelayBase {
+    uint256 private constant ALL = 31;
+    uint256 private constant THREE = 7;
+
+    // ---- jumps of a price ----
+
+    function test_the_first_report_and_those_without_a_limit_need_a_jump_quorum() public {
+        Observation memory seen = _seen(ETH, PRICE);
+        _missed(seen);
+        _relay(seen, ALL);
+        relay.setPriceLimit(ETH, 0, 0);
+        _skip(1);
+        _missed(_seen(ETH, PRICE));
+    }
+
+    function test_confidence_beyond_the_limit_is_a_jump() public {
+        _relay(_seen(ETH, PRICE), ALL);
+        _skip(1);
+        Observation memory seen = _seen(ETH, PRICE);
+        seen.confidence = uint128(PRICE / 50 + 1);
+        _missed(seen);
+        seen.confidence = uint128(PRICE / 50);
+        _relay(seen, THREE);
+    }
+
+    /// A third of the window at 3,000, then a false average with a true price.
+    function test_a_false_average_is_a_jump_though_the_price_is_true() public {
+        vm.warp(EXPIRY - 20 minutes);
+        _relay(_seen(ETH, PRICE), ALL);
+        vm.warp(EXPIRY - 10 minutes);
+        Observation memory seen = _seen(ETH, PRICE);
+        assertEq(seen.fixedAverage, PRICE);
+        seen.fixedAverage = uint128(PRICE * 101 / 100 + 1e4); // 2 % over the new half of it, and a little
+        _missed(seen);
+        seen.fixedAverage = uint128(PRICE * 101 / 100 - 1e4);
+        _relay(seen, THREE);
+    }
+
+    /// Whatever a quorum alone says in T seconds, it moves the price by at most 2 + T ÷ period limits.
+    function testFuzz_a_quorum_alone_moves_a_price_slowly(uint256[16] memory seeds) public {
+        _relay(_seen(ETH, PRICE), ALL);
+        uint256 last = PRICE;
+        uint256 most = PRICE;
+        for (uint256 i; i < 16; ++i) {
+            _skip(bound(seeds[i], 1, 120));
+            (uint128 from,) = relay.anchor(ETH);
+            uint256 high = uint256(from) * 10_200 / 10_000;
+            Observation memory seen = _seen(ETH, seeds[i] % 8 == 0 ? bound(seeds[i] >> 8, last, 2 * last) : high);
+            if (relay.isJump(seen)) {
+                _missed(seen);
+            } else {
+                _relay(seen, THREE);
+                last = seen.price;
+            }
+        }
+        uint256 limits = 2 + (block.timestamp - START) / PERIOD;
+        for (uint256 i; i < limits; ++i) {
+            most = most * 10_200 / 10_000 + 1;
+        }
+        assertLe(last, most);
+    }
+
+    function test_a_jump_quorum_moves_the_anchor_and_a_period_does() public {
+        _relay(_seen(ETH, PRICE), ALL);
+        _skip(1);
+        _relay(_seen(ETH, 2 * PRICE), 15);
+        (uint128 price, uint40 since) = relay.anchor(ETH);
+        assertEq(price, 2 * PRICE);
+        assertEq(since, START + 1);
+        _skip(1);
+        _relay(_seen(ETH, 2 * PRICE * 102 / 100), THREE);
+        _skip(1);
+        _missed(_seen(ETH, 2 * PRICE * 102 / 100 + 1));
+        vm.warp(START + 1 + PERIOD);
+        _relay(_seen(ETH, 2 * PRICE * 103 / 100), THREE);
+        (price, since) = relay.anchor(ETH);
+        assertEq(price, 2 * PRICE * 102 / 100);
+        assertEq(since, START + 1 + PERIOD);
+    }
+
+    function testFuzz_price_limits_within_their_bounds(uint16 most, uint40 period) public {
+        if (period % 2 == 0) period %= 2 days;
+        bool good = most <= 5_000 && period <= 1 days && (most == 0 || period > 0);
+        if (!good) vm.expectPartialRevert(IPrices.OutOfRange.selector);
+        relay.setPriceLimit(ETH, most, period);
+        (uint16 held, uint40 heldFor) = relay.priceLimits(ETH);
+        assertEq(held, good ? most : MOST);
+        assertEq(heldFor, good ? period : PERIOD);
+    }
+
+    function _missed(Observation memory seen) private {
+        bytes[] memory signatures = _signatures(relay.digest(seen), THREE);
+        vm.expectRevert(abi.encodeWithSelector(IQuorum.QuorumMissed.selector, 3, 4));
+        relay.relay(seen, signatures);
+    }
+
+    // ---- jumps of a slice ----
+
+    /// Volatility and carry against the anchor: a flat smile of 50 %, so √a is volatility at every point.
+    function testFuzz_slice_jumps_at_its_limits(uint256 vol, uint256 carry) public {
+        Slice memory fitted = _flat(0.5e9);
+        _relay(fitted, ALL);
+        _skip(1);
+        vol = bound(vol, 0.3e9, 0.7e9);
+        fitted = _flat(vol);
+        carry = bound(carry, 9_700, 10_300);
+        fitted.forward = uint128(PRICE * carry / 10_000);
+        bool jump = vol > 0.55e9 || vol < 0.45e9 || carry > 10_100 || carry < 9_900;
+        assertTrue(surface.isJump(fitted) == jump, "beyond a tenth of volatility or 1 % of carry");
+        bytes[] memory signatures = _signatures(surface.digest(fitted), THREE);
+        if (jump) vm.expectRevert(abi.encodeWithSelector(IQuorum.QuorumMissed.selector, 3, 4));
+        surface.relay(fitted, signatures);
+    }
+
+    /// The at-the-money level stays; the wing alone moves.
+    function test_a_wing_alone_is_a_jump() public {
+        Slice memory fitted = _flat(0.5e9);
+        _relay(fitted, ALL);
+        _skip(1);
+        fitted = _flat(0.5e9);
+        (fitted.b, fitted.s) = (0.5e18, 1);
+        assertTrue(surface.isJump(fitted), "wing");
+        fitted.b = 0.01e18;
+        assertTrue(!surface.isJump(fitted), "hardly");
+    }
+
+    function test_a_jump_quorum_moves_the_anchor_of_slices_and_a_period_does() public {
+        bytes32 first = _relay(_flat(0.5e9), ALL);
+        _skip(1);
+        bytes32 second = _relay(_flat(0.54e9), THREE);
+        (bytes32 from, uint40 since) = surface.anchor(ETH, EXPIRY);
+        assertEq(from, first);
+        _skip(1);
+        assertTrue(surface.isJump(_flat(0.56e9)), "against the first");
+        vm.warp(START + PERIOD);
+        _relay(_flat(0.56e9), THREE);
+        (from, since) = surface.anchor(ETH, EXPIRY);
+        assertEq(from, second);
+        assertEq(since, START + PERIOD);
+        _skip(1);
+        bytes32 wide = _relay(_flat(0.9e9), 15);
+        (from,) = surface.anchor(ETH, EXPIRY);
+        assertEq(from, wide);
+    }
+
+    function _flat(uint256 vol) private view returns (Slice memory fitted) {
+        fitted = _fitted(int128(int256(vol * vol)));
+        (fitted.b, fitted.rho, fitted.m, fitted.forward) = (0, 0, 0, uint128(PRICE));
+    }
+}

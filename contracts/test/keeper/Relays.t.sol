@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {RelayFeed} from "../../src/keeper/RelayFeed.sol";
+import {IPriceRelay} from "../../src/keeper/interfaces/IPriceRelay.sol";
+import {IQuorum} from "../../src/keeper/interfaces/IQuorum.sol";
+import {ISurfaceRelay} from "../../src/keeper/interfaces/ISurfaceRelay.sol";
+import {Prices} from "../../src/reference/Prices.sol";
+import {IPrices} from "../../src/reference/interfaces/IPrices.sol";
+import {Observation, Report, Slice, WAD} from "../../src/reference/Types.sol";
+import {RelayBase} from "./RelayBase.sol";
+
+/// @notice What the relays keep is what the owner-set store keeps; batches; the feed.
+contract RelaysTest is RelayBase {
+    uint256 private constant ALL = 31;
+    uint256 private constant THREE = 7;
+    Prices private _store;
+
+    function setUp() public override {
+        super.setUp();
+        _store = new Prices(products, address(this));
+        _store.setFundingLimits(ETH, 1e11, 1e11);
+    }
+
+    // ---- as the owner-set store ----
+
+    /// Any sequence of observations and slices, through an expiry: each is kept by both or refused by both for one reason.
+    function testFuzz_keeps_what_the_store_keeps(uint256[8] memory seeds) public {
+        vm.warp(EXPIRY - 40 minutes);
+        for (uint256 i; i < 8; ++i) {
+            _skip(bound(seeds[i] >> 8, 0, 10 minutes));
+            Observation memory seen = _seen(ETH, bound(seeds[i] >> 32, 1, 5e24 + 1e20));
+            if (seeds[i] % 4 == 0) seen.fundingRate = int64(int256(bound(seeds[i] >> 96, 0, 4e11))) - 2e11;
+            if (seeds[i] % 8 == 1) seen.confidence = seen.price;
+            if (seeds[i] % 8 == 2) seen.fixedAverage = uint128(bound(seeds[i] >> 128, 0, 6e24));
+            if (seeds[i] % 8 == 3) seen.underlying = uint8(seeds[i] >> 160) % 4;
+            _sameReport(seen);
+            _sameSlice(seeds[i]);
+            _sameState();
+        }
+    }
+
+    function _sameReport(Observation memory seen) private {
+        bytes[] memory signatures = _signatures(relay.digest(seen), ALL);
+        try _store.setReport(seen) returns (bytes32 kept) {
+            bytes32 id = relay.relay(seen, signatures);
+            assertEq(abi.encode(relay.report(id)), abi.encode(_store.report(kept)));
+            assertEq(id, keccak256(abi.encode(address(relay), block.chainid, relay.report(id))));
+            assertEq(relay.idAt(seen.underlying, relay.report(id).sequence), id);
+        } catch (bytes memory reason) {
+            vm.expectRevert(reason);
+            relay.relay(seen, signatures);
+        }
+    }
+
+    function _sameSlice(uint256 seed) private {
+        Slice memory fitted = _fitted(int128(int256(bound(seed >> 16, 0, 3e18))) - 0.5e18);
+        if (seed % 16 == 5) fitted.rho = 1e18;
+        if (seed % 16 == 6) fitted.forward = uint128(bound(seed >> 40, 0, 3 * PRICE));
+        if (seed % 16 == 7) fitted.expiry += 60;
+        bytes[] memory signatures = _signatures(surface.digest(fitted), ALL);
+        try _store.setSlice(fitted) returns (bytes32 kept) {
+            bytes32 id = surface.relay(fitted, signatures);
+            assertEq(abi.encode(relay.slice(id)), abi.encode(_store.slice(kept)));
+            assertEq(id, keccak256(abi.encode(address(surface), block.chainid, fitted)));
+        } catch (bytes memory reason) {
+            vm.expectRevert(reason);
+            surface.relay(fitted, signatures);
+        }
+    }
+
+    /// @dev All that IPrices answers, but for the ids.
+    function _sameState() private view {
+        _sameAnswer(abi.encodeCall(IPrices.quote, (ETH)));
+        _sameAnswer(abi.encodeCall(IPrices.fundingIndex, (ETH)));
+        _sameAnswer(abi.encodeCall(IPrices.settlement, (ETH, EXPIRY)));
+        (bool any,) = address(_store).staticcall(abi.encodeCall(IPrices.newest, (ETH)));
+        if (!any) return;
+        (Report memory last, bytes32 id, bytes32 before) = relay.newest(ETH);
+        (Report memory kept, bytes32 keptId, bytes32 keptBefore) = _store.newest(ETH);
+        assertEq(abi.encode(last), abi.encode(kept));
+        assertEq(relay.supersededAt(id), 0);
+        assertEq(relay.supersededAt(before), _store.supersededAt(keptBefore));
+        assertEq(_store.supersededAt(keptId), 0);
+    }
+
+    function _sameAnswer(bytes memory call) private view {
+        (bool done, bytes memory answer) = address(relay).staticcall(call);
+        (bool kept, bytes memory expected) = address(_store).staticcall(call);
+        assertTrue(done == kept, "both answer");
+        assertEq(answer, expected);
+    }
+
+    function testFuzz_a_report_stays_readable(uint256 count) public {
+        bytes32 first = _relay(_seen(ETH, PRICE), ALL);
+        bytes32 slice = _relay(_fitted(0.2e18), ALL);
+        bytes memory kept = abi.encode(relay.report(first), relay.slice(slice));
+        count = bound(count, 1, 20);
+        for (uint256 i; i < count; ++i) {
+            _skip(1);
+            _relay(_seen(ETH, PRICE + i), THREE);
+            _relay(_fitted(0.2e18 + int128(int256(i))), THREE);
+        }
+        assertEq(abi.encode(relay.report(first), relay.slice(slice)), kept);
+        assertEq(relay.supersededAt(first), START + 1);
+    }
+
+    // ---- batches ----
+
+    function testFuzz_who_brings_one_first_sinks_nothing(uint256 which) public {
+        _relay(_seen(ETH, PRICE), ALL);
+        _relay(_seen(BTC, PRICE), ALL);
+        _skip(5);
+        IPriceRelay.SignedObservation[] memory batch = new IPriceRelay.SignedObservation[](3);
+        Observation memory early = _seen(ETH, PRICE + 1);
+        early.timestamp -= 1;
+        batch[0] = _signed(early, THREE);
+        batch[1] = _signed(_seen(BTC, PRICE), THREE);
+        batch[2] = _signed(_seen(ETH, PRICE + 2), THREE);
+        which = bound(which, 0, 2);
+        relay.relay(batch[which].seen, batch[which].signatures);
+        bytes32[] memory ids = relay.relayMany(batch);
+        for (uint256 i; i < 3; ++i) {
+            assertTrue((ids[i] == 0) == (i == which || (i == 0 && which == 2)), "passed over what is not later");
+        }
+        (Report memory last,,) = relay.newest(ETH);
+        assertEq(last.price, PRICE + 2);
+        assertEq(relay.relayMany(batch)[2], bytes32(0));
+    }
+
+    function testFuzz_anything_else_that_is_wrong_reverts_the_batch(uint256 bad) public {
+        IPriceRelay.SignedObservation[] memory batch = new IPriceRelay.SignedObservation[](2);
+        (batch[0], batch[1]) = (_signed(_seen(ETH, PRICE), ALL), _signed(_seen(BTC, PRICE), ALL));
+        batch[bad % 2].seen.price += 1;
+        vm.expectPartialRevert(IQuorum.NotASigner.selector);
+        relay.relayMany(batch);
+    }
+
+    function test_batches_of_slices() public {
+        ISurfaceRelay.SignedSlice[] memory batch = new ISurfaceRelay.SignedSlice[](2);
+        _relay(_fitted(0.2e18), ALL);
+        batch[0] = _signed(_fitted(0.2e18), ALL); // there already
+        _skip(1);
+        batch[1] = _signed(_fitted(0.21e18), ALL);
+        bytes32[] memory ids = surface.relayMany(batch);
+        assertEq(ids[0], bytes32(0));
+        assertEq(int256(surface.slice(ids[1]).a), 0.21e18);
+    }
+
+    // ---- the feed ----
+
+    function testFuzz_feed_says_what_the_relay_says(uint256 price, uint8 decimals, uint256 reports) public {
+        decimals = uint8(bound(decimals, 0, 18));
+        price = bound(price, WAD, 5e24 - 20);
+        RelayFeed feed = new RelayFeed(relay, ETH, decimals, "ETH / USD");
+        reports = bound(reports, 1, 10);
+        for (uint256 i; i < reports; ++i) {
+            _skip(7);
+            _relay(_seen(ETH, price + i), ALL);
+        }
+        _round(feed, reports, price + reports - 1, block.timestamp);
+        for (uint256 i; i < reports; ++i) {
+            (uint80 id, int256 answer, uint256 from, uint256 at, uint80 answeredIn) = feed.getRoundData(uint80(i + 1));
+            assertTrue(id == i + 1 && answeredIn == id && from == at, "the round asked for");
+            assertEq(at, START + 7 * (i + 1));
+            assertEq(answer, int256((price + i) / 10 ** (18 - decimals)));
+        }
+        vm.expectRevert(abi.encodeWithSelector(RelayFeed.NoSuchRound.selector, reports + 1, reports));
+        feed.getRoundData(uint80(reports + 1));
+        vm.expectRevert(abi.encodeWithSelector(RelayFeed.NoSuchRound.selector, 1 << 32 | 1, reports));
+        feed.getRoundData(1 << 32 | 1);
+    }
+
+    function _round(RelayFeed feed, uint256 round, uint256 price, uint256 time) private view {
+        (uint80 id, int256 answer,, uint256 at,) = feed.latestRoundData();
+        assertEq(id, round);
+        assertEq(answer, int256(price / 10 ** (18 - feed.decimals())));
+        assertEq(at, time);
+    }
+
+    function test_feed_never_says_zero() public {
+        RelayFeed feed = new RelayFeed(relay, ETH, 8, "ETH / USD");
+        vm.expectRevert(abi.encodeWithSelector(IPrices.NoReport.selector, ETH));
+        feed.latestRoundData();
+        _relay(_seen(ETH, 1e10 - 1), ALL);
+        vm.expectRevert(abi.encodeWithSelector(RelayFeed.PriceTooSmall.selector, 1e10 - 1, 1e10));
+        feed.latestRoundData();
+        vm.expectRevert(abi.encodeWithSelector(RelayFeed.TooManyDecimals.selector, 19, 18));
+        new RelayFeed(relay, ETH, 19, "");
+    }
+}
