@@ -357,7 +357,7 @@ contract RiskArraysChallengeTest is RiskArraysBase {
         vm.warp(late ? FIRST - 1 - age % 30 minutes : START + 1 + age % 12 hours);
         _report(ETH, price);
         for (uint256 i; i < 2; ++i) {
-            prices.setSlice(_oddSlice(_expiries(ETH)[i], price, age));
+            _relay(_oddSlice(_expiries(ETH)[i], price, age));
         }
     }
 
