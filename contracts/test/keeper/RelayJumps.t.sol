@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IQuorum} from "../../src/keeper/interfaces/IQuorum.sol";
+import {ISurfaceRelay} from "../../src/keeper/interfaces/ISurfaceRelay.sol";
 import {IPrices} from "../../src/reference/interfaces/IPrices.sol";
 import {Observation, Slice} from "../../src/reference/Types.sol";
 import {RelayBase} from "./RelayBase.sol";
@@ -104,6 +105,20 @@ contract RelayJumpsTest is RelayBase {
     }
 
     // ---- jumps of a slice ----
+
+    function testFuzz_surface_limits_within_their_bounds(uint16 volatility, uint16 carry, uint40 period) public {
+        if (period % 2 == 0) period %= 2 days;
+        (volatility, carry) = (volatility % 8_000, carry % 8_000);
+        if (period % 3 == 0) (volatility, carry) = (0, 0);
+        bool good = volatility <= 5_000 && carry <= 5_000 && period <= 1 days;
+        if (volatility > 0 || carry > 0) good = good && period > 0;
+        if (!good) vm.expectPartialRevert(IPrices.OutOfRange.selector);
+        surface.setSurfaceLimit(ETH, ISurfaceRelay.SurfaceLimit(volatility, carry, period));
+        (uint16 held, uint16 heldCarry, uint40 heldFor) = surface.surfaceLimits(ETH);
+        assertEq(held, good ? volatility : 1_000);
+        assertEq(heldCarry, good ? carry : 100);
+        assertEq(heldFor, good ? period : PERIOD);
+    }
 
     /// Volatility and carry against the anchor: a flat smile of 50 %, so √a is volatility at every point.
     function testFuzz_slice_jumps_at_its_limits(uint256 vol, uint256 carry) public {

@@ -101,6 +101,26 @@ contract RelaysTest is RelayBase {
         assertEq(at, time);
     }
 
+    /// Every number is a round with a price above zero, or a named error: before the first report, 0, and beyond the last.
+    function testFuzz_any_round_is_a_report_or_refused(uint80 round, uint256 reports) public {
+        RelayFeed feed = new RelayFeed(relay, ETH, 8, "ETH / USD");
+        vm.expectRevert(abi.encodeWithSelector(IPrices.NoReport.selector, ETH));
+        feed.getRoundData(round);
+        reports = bound(reports, 1, 5);
+        for (uint256 i; i < reports; ++i) {
+            _skip(1);
+            _relay(_seen(ETH, PRICE), ALL);
+        }
+        if (round % 2 == 0) round %= 8;
+        try feed.getRoundData(round) returns (uint80 id, int256 answer, uint256, uint256 at, uint80) {
+            assertTrue(id == round && round > 0 && round <= reports, "the round asked for");
+            assertTrue(answer == 3_000e8 && at == START + round, "its price and time");
+        } catch (bytes memory reason) {
+            assertTrue(round == 0 || round > reports, "refused");
+            assertEq(reason, abi.encodeWithSelector(RelayFeed.NoSuchRound.selector, round, reports));
+        }
+    }
+
     function test_feed_never_says_zero() public {
         RelayFeed feed = new RelayFeed(relay, ETH, 8, "ETH / USD");
         vm.expectRevert(abi.encodeWithSelector(IPrices.NoReport.selector, ETH));
@@ -108,6 +128,8 @@ contract RelaysTest is RelayBase {
         _relay(_seen(ETH, 1e10 - 1), ALL);
         vm.expectRevert(abi.encodeWithSelector(RelayFeed.PriceTooSmall.selector, 1e10 - 1, 1e10));
         feed.latestRoundData();
+        vm.expectRevert(abi.encodeWithSelector(RelayFeed.PriceTooSmall.selector, 1e10 - 1, 1e10));
+        feed.getRoundData(1);
         vm.expectRevert(abi.encodeWithSelector(RelayFeed.TooManyDecimals.selector, 19, 18));
         new RelayFeed(relay, ETH, 19, "");
     }
