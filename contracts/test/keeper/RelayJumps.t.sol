@@ -148,6 +148,36 @@ contract RelayJumpsTest is RelayBase {
         assertTrue(!surface.isJump(fitted), "hardly");
     }
 
+    /// Forward and spot by the same share, so carry stays, and each volatility too at its share of the forward: but an
+    /// option's strike is a number, and there the smile is another.
+    function test_a_smile_moved_along_its_strikes_is_a_jump() public {
+        Slice memory fitted = _fitted(0.05e18);
+        _relay(fitted, ALL);
+        _skip(1);
+        _shift(fitted, 102);
+        assertTrue(!surface.isJump(fitted), "as spot moves in minutes");
+        _shift(fitted, 130);
+        assertTrue(surface.isJump(fitted), "a third further");
+        _relay(fitted, ALL);
+    }
+
+    /// Where the smile is flat the strikes do not matter; the forward may move by half, and no further however far.
+    function testFuzz_a_forward_that_moved_by_more_than_half_is_a_jump(uint256 forward) public {
+        _relay(_flat(0.5e9), ALL);
+        _skip(1);
+        forward = bound(forward, 1, 5e24 - 1);
+        if (forward % 4 != 0) forward = PRICE * (4_000 + forward % 12_000) / 10_000;
+        Slice memory fitted = _flat(0.5e9);
+        (fitted.forward, fitted.spot) = (uint128(forward + 1), uint128(forward + 1));
+        assertTrue(surface.isJump(fitted) == (forward + 1 > PRICE * 3 / 2 || forward + 1 < PRICE / 2), "by half");
+        _relay(fitted, ALL);
+    }
+
+    function _shift(Slice memory fitted, uint256 percent) private view {
+        (fitted.spot, fitted.timestamp) = (uint128(PRICE * percent / 100), uint40(block.timestamp));
+        fitted.forward = fitted.spot * 1_005 / 1_000;
+    }
+
     function test_a_jump_quorum_moves_the_anchor_of_slices_and_a_period_does() public {
         bytes32 first = _relay(_flat(0.5e9), ALL);
         _skip(1);
