@@ -7,7 +7,7 @@ import {IPrices} from "../../src/reference/interfaces/IPrices.sol";
 import {Instruments, ScanParameters, Slice} from "../../src/reference/Types.sol";
 import {RiskArraysBase} from "./RiskArraysBase.sol";
 
-/// @notice Whatever the stores accept has an array: otherwise an honest publisher could not publish at all. And what
+/// @notice Whatever the relays accept has an array: otherwise an honest publisher could not publish at all. And what
 /// callers may send at random ends in a named error or in what was asked for.
 contract RiskArraysExtremesTest is RiskArraysBase {
     struct Fit {
