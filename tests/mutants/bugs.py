@@ -19,7 +19,7 @@ KINDS: Final = (
 class Bug:
     name: str
     kind: str
-    source: str  # from contracts/src/reference
+    source: str  # under contracts/src/reference
     line: str  # occurs exactly once
     wrong: str
 
