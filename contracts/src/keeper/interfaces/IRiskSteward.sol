@@ -98,8 +98,8 @@ interface IRiskSteward {
     /// @notice The number last written, read from the venue: what `Change.expected` must be.
     function number(Field field, uint8 id) external view returns (uint256);
 
-    /// @notice Numbers in force at this block's time. What does not count for IM or MM, or counts for both alike, is
-    /// twice the same.
+    /// @notice What counts at this block's time: `mm` for MM, `im` for all else, which is the number written. Of scan
+    /// fields both are what a report of now would have.
     function inForce(Field field, uint8 id) external view returns (uint256 im, uint256 mm);
 
     function terms(Field field, uint8 id) external view returns (Terms memory);
