@@ -15,6 +15,7 @@ import pytest
 from reference_world import EXPIRIES, LIMITS, PRICES, STRIKES, TOKENS, ReferenceWorld, Refused
 
 from engine.margin.arrays import ArraysAt
+from keeper.columns import Columns, scan_terms
 from keeper.demo.anvil import start_anvil
 from keeper.rpc import Rpc
 from keeper.twin.fixed import WAD
@@ -35,7 +36,7 @@ from keeper.twin.world import MarginRefused
 from tests.coverage_study.__main__ import IM_GATE, MM_GATE
 from tests.coverage_study.measure import coverage
 from tests.coverage_study.world import World as Study
-from tests.twin_floats import Board, scan_terms
+from tests.twin_floats import agree, book_of
 from tests.twin_worlds import SCAN
 
 EVEN, MOVED, LAST_HOUR = 1_600, 200, 200
@@ -116,23 +117,23 @@ def live_options(world: ReferenceWorld) -> list[Instrument]:
 # ---- in floats ----
 
 
-def model(world: ReferenceWorld) -> tuple[Board, ArraysAt]:
+def model(world: ReferenceWorld) -> tuple[Columns, ArraysAt]:
     """The float model at the reports that the newest epochs were published on."""
-    board = Board(live_options(world), world.collaterals)
-    return board, board.at(world.world())
+    columns = Columns(world.world(), tuple(live_options(world)))
+    return columns, columns.priced()
 
 
-def near(world: ReferenceWorld, board: Board, priced: ArraysAt, books: Sequence[Book]) -> None:
+def near(world: ReferenceWorld, columns: Columns, priced: ArraysAt, books: Sequence[Book]) -> None:
     """The float model of the epochs, at the newest prices, beside the twin's statements of the same books."""
     picture = world.world()
     spot = np.array([picture.underlyings[u].report.price / WAD for u in range(3)])
-    board.agree(priced.moved(spot), picture, books)
+    agree(columns, priced.moved(spot), picture, books)
 
 
-def covered(board: Board, priced: ArraysAt, books: Sequence[Book]) -> None:
+def covered(columns: Columns, priced: ArraysAt, books: Sequence[Book]) -> None:
     """IM of the ordinary rows covers 200 prices and both volatilities after any allowed move; where the mark enters the
     shortfall is at most a hundredth of the legs' own scans. Cash is on both sides and left out."""
-    held = board.book([replace(book, cash=0) for book in books])
+    held = book_of(columns, [replace(book, cash=0) for book in books])
     found = coverage(Study(priced.instruments, priced.market, held, scan_terms(SCAN)))
     assert (found.im <= IM_GATE * found.notional).all()
     for short in (found.mm, found.tail_mm):
@@ -209,11 +210,11 @@ def test_sixteen_hundred_books_on_an_even_keel(world):
     assert sum(len(book.legs) >= MOST_LEGS for book in books) > 100
     given = compared(world, books, rng)
     assert given == dict.fromkeys(given, EVEN)
-    board, priced = model(world)
-    near(world, board, priced, books)
-    covered(board, priced, books)
+    columns, priced = model(world)
+    near(world, columns, priced, books)
+    covered(columns, priced, books)
     bare = [replace(book, cash=0) for book in books[:200]]
-    study = Study(priced.instruments, priced.market, board.book(bare), scan_terms(SCAN))
+    study = Study(priced.instruments, priced.market, book_of(columns, bare), scan_terms(SCAN))
     without = coverage(study, weaken="gap")
     assert (without.im > IM_GATE * without.notional).sum() > 20  # it would be seen if the gap charge covered nothing
 
@@ -222,15 +223,15 @@ def test_two_hundred_books_after_moves_inside_the_limit(world):
     """Newest arrays at 0.4 % from the first prices; reports move up to the whole limit of 1.25 % from there."""
     rng = random.Random(2)
     books = many(rng, world, MOVED)
-    board, priced = model(world)
-    covered(board, priced, books)
+    columns, priced = model(world)
+    covered(columns, priced, books)
     for n, move in enumerate((-12_500, 12_500, -6_000, 3_333)):
         shares = {0: 1_004_000 * (10**6 + move) // 10**6, 1: 996_000 * (10**6 - move) // 10**6}
         prices = {u: PRICES[u] * share // 10**6 for u, share in shares.items()} | {2: PRICES[2] * 999 // 1_000}
         world.report(prices, world.now + 20)
         given = compared(world, books[n * 50 : n * 50 + 50], rng)
         assert given == dict.fromkeys(given, 50)
-        near(world, board, priced, books[n * 50 : n * 50 + 50])
+        near(world, columns, priced, books[n * 50 : n * 50 + 50])
 
 
 def test_two_hundred_books_in_the_last_hour_of_an_expiry(world):
@@ -245,9 +246,9 @@ def test_two_hundred_books_in_the_last_hour_of_an_expiry(world):
             books = many(rng, world, count, soon)
             given = compared(world, books, rng)
             assert given == dict.fromkeys(given, count)
-            board, priced = model(world)
-            near(world, board, priced, books)
-            covered(board, priced, books)
+            columns, priced = model(world)
+            near(world, columns, priced, books)
+            covered(columns, priced, books)
     assert world.known[0].report.fixed_share == 6 * 10**17
 
 
