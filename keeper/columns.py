@@ -169,17 +169,21 @@ class Columns:
 
     def _model(self, scans: Mapping[int, records.ScanParameters]) -> Arrays:
         first = len(self.options) + len(self.underlyings)
-        haircuts = {
-            f"i{first + row}": to_float(accepted.haircut, BPS_DECIMALS)
-            for row, accepted in enumerate(self.world.collaterals)
-        }
+        tokens = {f"i{first + row}": accepted for row, accepted in enumerate(self.world.collaterals)}
         terms = {
             str(u): UnderlyingTerms(
-                scan=scan_terms(scans[u]), margin=margin_terms(known.margin), now=scan_terms(known.scan)
+                scan=scan_terms(scans[u]),
+                margin=margin_terms(known.margin),
+                mm=margin_terms(known.mm),
+                now=scan_terms(known.scan),
             )
             for u, known in self.world.underlyings.items()
         }
-        return Arrays(terms=terms, haircuts=haircuts)
+        return Arrays(
+            terms=terms,
+            haircuts={name: to_float(accepted.haircut, BPS_DECIMALS) for name, accepted in tokens.items()},
+            mm_haircuts={name: to_float(accepted.haircut_mm, BPS_DECIMALS) for name, accepted in tokens.items()},
+        )
 
 
 def scan_terms(scan: records.ScanParameters) -> ScanTerms:

@@ -154,7 +154,8 @@ class PortfolioSight:
             amount = to_float(holding.amount, accepted.decimals)
             known = self.state.world.underlyings.get(accepted.underlying)
             price = NAN if known is None else to_float(known.report.price, WAD_DECIMALS)
-            source = f"haircut {accepted.haircut / 100:g} %"
+            late = "" if accepted.haircut == accepted.haircut_mm else f", for MM {accepted.haircut_mm / 100:g} %"
+            source = f"haircut {accepted.haircut / 100:g} %{late}"
             found.append(Part(f"collateral {holding.index}", amount, price, amount * price, source))
         return tuple(found)
 
