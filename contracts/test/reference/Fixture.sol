@@ -69,6 +69,7 @@ abstract contract Fixture is Test {
         wbtc = new MintableToken("Wrapped BTC", "WBTC", 8);
         dai = new MintableToken("Dai", "DAI", 18);
         products = new Products(address(usdc), MOST_INCENTIVE, address(this));
+        products.wireSteward(address(this));
         prices = new Prices(products, address(this));
         _addUnderlyings();
         _addCollaterals();
