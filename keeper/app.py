@@ -9,6 +9,7 @@ from typing import Self
 
 from engine.margin import perp
 from engine.volatility.realised import realised
+from engine.warm import warm_arrays
 from keeper import executors
 from keeper.accounts import Accounts, Glance
 from keeper.auctions import AuctionPolicy
@@ -80,7 +81,7 @@ def open_app(config: Config, *, signing: bool = True) -> App:
         signer = opened.enter_context(closing(executors.access(config, venue, policy))) if wish.mode == "live" else None
         if signer is not None:
             signer.launch()  # it gets ready while the kernels do
-        perp.warm()
+        perp.warm() if venue.kind == "perpetual" else warm_arrays()
         journal = opened.enter_context(open_journal(config))
         executor: Executor = (
             executors.silent(config, rpc, venue, journal, wish)
