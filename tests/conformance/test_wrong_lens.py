@@ -26,7 +26,7 @@ class ZeroWords(ThroughLens):
 class Newest(ThroughLens):
     """Names the newest block."""
 
-    def _through_lens(self, calls: Sequence[Call], block: Block) -> list[bytes | None]:
+    def _through_lens(self, calls: Sequence[Call], block: Block) -> list[bytes | None]:  # noqa: ARG002 - that is the mistake
         return super()._through_lens(calls, self.block())
 
 
