@@ -1,7 +1,7 @@
 """A reference venue on Anvil with as many accounts as wanted: their books are written into its storage."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -28,23 +28,36 @@ class LensWorld:
     market: Market
     first_slot: int  # of Ledger's mappings: accounts, legs, collateral
 
+    @property
+    def address(self) -> str:
+        return self.market.manifest.contracts.venue
+
     def write(self, books: Books) -> None:
         """Put the books into the venue's storage, and mine a block."""
-        venue = self.market.manifest.contracts.venue
-        words = [word for name, (sequence, book) in books.items() for word in self._words(name, sequence, book)]
-        items = [("anvil_setStorageAt", (venue, f"0x{slot:064x}", f"0x{held:064x}")) for slot, held in words]
+        self.store(word for name, (sequence, book) in books.items() for word in self._words(name, sequence, book))
+
+    def store(self, words: Iterable[tuple[int, int]]) -> None:
+        """Put words into slots of the venue's storage, and mine a block."""
+        items = [("anvil_setStorageAt", (self.address, f"0x{slot:064x}", f"0x{held:064x}")) for slot, held in words]
         assert all(answer is True for answer in self.rpc.batch(items))
         self.rpc.call("evm_mine")
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Put the chain back afterwards."""
+        snapshot = self.rpc.call("evm_snapshot")
+        yield
+        assert self.rpc.call("evm_revert", snapshot) is True
 
     def _words(self, name: str, sequence: int, book: Book) -> Iterator[tuple[int, int]]:
         account = account_id(name)
         types = sum(1 << held.index for held in book.collateral)
-        yield _of(account, self.first_slot), types << 232 | sequence << 128 | book.cash & LOW
-        legs = _of(account, self.first_slot + 1)
+        yield slot_of(account, self.first_slot), types << 232 | sequence << 128 | book.cash & LOW
+        legs = slot_of(account, self.first_slot + 1)
         yield legs, len(book.legs)
         yield from ((_hash(legs) + row, leg.packed) for row, leg in enumerate(book.legs))
-        of_account = _of(account, self.first_slot + 2)
-        yield from ((_of(held.index, of_account), held.amount) for held in book.collateral)
+        of_account = slot_of(account, self.first_slot + 2)
+        yield from ((slot_of(held.index, of_account), held.amount) for held in book.collateral)
 
 
 @contextmanager
@@ -87,14 +100,15 @@ def _name(rng: random.Random) -> str:
 
 
 def _first_slot(rpc: Rpc, market: Market) -> int:
-    slots = [_of(account_id(PROBE), slot) for slot in range(SLOTS)]
+    slots = [slot_of(account_id(PROBE), slot) for slot in range(SLOTS)]
     venue = market.manifest.contracts.venue
     held = rpc.batch([("eth_getStorageAt", (venue, hex(slot), "latest")) for slot in slots])
     (found,) = [row for row, word in enumerate(held) if int(str(word), 16) & LOW == 5 * WAD]
     return found
 
 
-def _of(key: int, slot: int) -> int:
+def slot_of(key: int, slot: int) -> int:
+    """Return where a mapping at `slot` keeps what belongs to `key`."""
     return int.from_bytes(keccak256(key.to_bytes(32) + slot.to_bytes(32)))
 
 
