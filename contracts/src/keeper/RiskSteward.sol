@@ -110,7 +110,9 @@ contract RiskSteward is IRiskSteward, VenueRecords, Ownable2Step {
     function tighten(Field field, uint8 id, uint128 number_) external {
         _requireAllowed(msg.sender == guardian);
         if (field != Field.ImScalar && field != Field.ShortImRate && field != Field.Cap && field != Field.LeastNotional)
-        revert NotForGuardian(field);
+        {
+            revert NotForGuardian(field);
+        }
         Parameter storage p = _known(field, id);
         StewardRules.requireWithin(p.terms, number_);
         uint256[] memory numbers = _read(_recordOf(field), id);

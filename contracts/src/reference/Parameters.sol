@@ -256,7 +256,9 @@ abstract contract Parameters is IProducts, Ownable2Step {
     }
 
     function _haircutMm(Collateral storage kind) private view returns (uint16) {
-        return uint16(Ramps.at(kind.haircutFrom, kind.haircut, Ramps.done(kind.start, block.timestamp), true));
+        uint256 done = Ramps.done(kind.start, block.timestamp);
+        if (done == SLOPE) return kind.haircut;
+        return uint16(Ramps.at(kind.haircutFrom, kind.haircut, done, true));
     }
 
     function _requireRunning(uint256 of_, uint256 start) private view {

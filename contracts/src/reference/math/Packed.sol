@@ -20,20 +20,12 @@ library Packed {
         words[2] = uint256(p.extremeCover) | uint256(p.deepUpCover) << 16 | uint256(p.deepDownCover) << 32;
     }
 
-    function scan(uint256 a, uint256 b, uint256 c) internal pure returns (ScanParameters memory) {
-        return ScanParameters({
-            scan: uint64(a),
-            volUp: uint64(a >> 64),
-            volDown: uint64(a >> 128),
-            shortPower: uint64(a >> 192),
-            longPower: uint64(b),
-            extreme: uint64(b >> 64),
-            deepUp: uint64(b >> 128),
-            deepDown: uint64(b >> 192),
-            extremeCover: uint16(c),
-            deepUpCover: uint16(c >> 16),
-            deepDownCover: uint16(c >> 32)
-        });
+    /// @dev Field by field: a literal would be a second record beside the one to be returned.
+    function scan(uint256 a, uint256 b, uint256 c) internal pure returns (ScanParameters memory p) {
+        (p.scan, p.volUp, p.volDown, p.shortPower) = (uint64(a), uint64(a >> 64), uint64(a >> 128), uint64(a >> 192));
+        (p.longPower, p.extreme, p.deepUp, p.deepDown) =
+        (uint64(b), uint64(b >> 64), uint64(b >> 128), uint64(b >> 192));
+        (p.extremeCover, p.deepUpCover, p.deepDownCover) = (uint16(c), uint16(c >> 16), uint16(c >> 32));
     }
 
     function rates(MarginParameters memory p) internal pure returns (uint256) {
@@ -42,16 +34,11 @@ library Packed {
             | uint256(p.concentrationFrom) << 96;
     }
 
-    function rates(uint256 word) internal pure returns (MarginParameters memory) {
-        return MarginParameters({
-            imScalar: uint16(word),
-            mmScalar: uint16(word >> 16),
-            shortImRate: uint16(word >> 32),
-            shortMmRate: uint16(word >> 48),
-            concentrationRate: uint16(word >> 64),
-            confidenceFactor: uint16(word >> 80),
-            concentrationFrom: uint128(word >> 96)
-        });
+    function rates(uint256 word) internal pure returns (MarginParameters memory p) {
+        (p.imScalar, p.mmScalar) = (uint16(word), uint16(word >> 16));
+        (p.shortImRate, p.shortMmRate) = (uint16(word >> 32), uint16(word >> 48));
+        (p.concentrationRate, p.confidenceFactor) = (uint16(word >> 64), uint16(word >> 80));
+        p.concentrationFrom = uint128(word >> 96);
     }
 
     /// Fields of `bits` each below bit `end`, every one `done` seconds on its way, rounded down.
