@@ -216,9 +216,9 @@ class ReferenceWorld:
     # ---- time ----
 
     def pass_until(self, at: int) -> None:
-        """Settle every expiry before `at`, each at its time."""
-        for expiry in sorted({e for known in self.known.values() for e in known.board if self.now < e < at}):
-            self.report({u: known.report.price for u, known in self.known.items()}, expiry)
+        """Let time pass, and settle every expiry on the way at its time."""
+        for when in sorted({e for known in self.known.values() for e in known.board if self.now < e < at} | {at}):
+            self.report({u: known.report.price for u, known in self.known.items()}, when)
 
     def live(self, u: int) -> list[int]:
         """Expiries with options later than the newest report, ascending."""
