@@ -99,14 +99,15 @@ def _change(rule: Rule, block: Block, found: Found, policy: SteeringPolicy) -> t
 def _within(name: str, wished: tuple[int, int], there: Steered) -> tuple[int, int] | str:
     """Return the change as far as the steward takes it, or what stands in its way."""
     old, new = wished
+    low, high = there.low, there.high
+    if there.guarded is not None and name.partition(":")[0] in LESS_IS_TIGHTER:
+        high = min(high, there.guarded)
+    elif there.guarded is not None:
+        low = max(low, there.guarded)
     stepped = max(old - there.step, min(old + there.step, new))
-    bounded = max(there.low, min(there.high, stepped))
-    if (bounded - old) * (new - old) <= 0:
-        return f"OutOfBounds: at {old}, the steward takes {there.low} to {there.high}"
-    if there.guarded is None:
-        return old, bounded
-    less = name.partition(":")[0] in LESS_IS_TIGHTER
-    kept = min(bounded, there.guarded) if less else max(bounded, there.guarded)
-    if (kept - old) * (new - old) <= 0:
+    taken = max(low, min(high, stepped))
+    if (taken - old) * (new - old) > 0 and abs(taken - old) <= there.step:
+        return old, taken
+    if there.guarded is not None and there.low <= stepped <= there.high:
         return f"guarded: at {old}, the guardian lets nothing be looser than {there.guarded}"
-    return old, kept
+    return f"OutOfBounds: at {old}, the steward takes {there.low} to {there.high} and steps of {there.step}"

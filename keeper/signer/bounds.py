@@ -12,8 +12,8 @@ Row = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """`low` and `high` are both included; `max_items` counts an array's elements or a byte string's bytes; a struct fits
-    one of `rows`, field by field."""
+    """`low` and `high` are both included; `max_items` counts an array's elements or a byte string's bytes; a struct
+    must fit one of `rows` in every field."""
 
     path: str
     steps: tuple[Step, ...]
