@@ -22,6 +22,7 @@ from keeper.heads import Heads
 from keeper.isolation import Isolation
 from keeper.journal import Journal
 from keeper.journal.records import Volatility
+from keeper.lens import LensRpc
 from keeper.loop import Executor, Line, World
 from keeper.memory import Memory
 from keeper.oracles import ORACLES
@@ -200,8 +201,10 @@ def configured(path: Path) -> Config:
 
 def open_chain(config: Config) -> Rpc:
     """Return the endpoint after checking that it answers for the right chain and holds the configured contracts."""
-    rpc = Rpc(config.chain.rpc_url, config.chain.timeout_seconds)
+    rpc = LensRpc(config.chain.rpc_url, config.chain.timeout_seconds)
     rpc.require_chain(config.chain.chain_id)
+    if config.rpc.lens == "auto":
+        rpc.probe()
     for oracle in config.oracle:
         rpc.require_code(oracle.address, f"[[oracle]] {oracle.symbol}.address")
     return rpc

@@ -129,8 +129,10 @@ class Market:
 
 @pytest.fixture(scope="module")
 def market() -> Iterator[Market]:
-    """A maker, a rich taker, and victims just above IM: long the perpetual, short and long options around it. MM's
-    rates and haircuts are on their way, halfway up, all the time."""
+    """A maker, a rich taker, and victims just above IM: long the perpetual, short and long options around it.
+
+    MM's rates and haircuts are on their way, halfway up, all the time.
+    """
     with start_anvil(gas_limit=4_000_000_000) as anvil:
         world = ReferenceWorld(Rpc(anvil.url, timeout_s=60.0))
         renewed(world, world.start + 60, 1_000)
