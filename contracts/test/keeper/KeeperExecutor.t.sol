@@ -4,8 +4,12 @@ pragma solidity 0.8.30;
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {KeeperExecutor} from "../../src/keeper/KeeperExecutor.sol";
 import {IKeeperExecutor} from "../../src/keeper/interfaces/IKeeperExecutor.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IUniswapV3Pool} from "../../src/keeper/interfaces/IUniswapV3.sol";
+import {Profit} from "../../src/keeper/Profit.sol";
 import {BoundedCall} from "../../src/keeper/BoundedCall.sol";
 import {ExecutorBase} from "./ExecutorBase.sol";
+import {StubPool} from "./ExecutorStubs.sol";
 import {Mischief} from "./Mischief.sol";
 
 /// What it does where nobody does harm, and who may make it.
@@ -36,7 +40,7 @@ contract KeeperExecutorTest is ExecutorBase {
         desk.credit(OWN, USDC, uint256(taken) + 1);
         job.steps[0] = _withdraw(USDC, uint256(taken) + 1);
         job.minProfit = least;
-        if (least > uint256(taken) + 1) vm.expectPartialRevert(IKeeperExecutor.ProfitTooLow.selector);
+        if (least > uint256(taken) + 1) vm.expectPartialRevert(Profit.ProfitTooLow.selector);
         executor.run(job);
         assertEq(usdc.truth(RECEIVER), least > uint256(taken) + 1 ? 0 : uint256(taken) + 1);
         _checkEmpty();
@@ -69,8 +73,7 @@ contract KeeperExecutorTest is ExecutorBase {
         assertTrue(endings[0].succeeded && !endings[1].succeeded && endings[2].succeeded, "the middle one fails");
         assertEq(endings[0].profit, 2_999e6);
         assertEq(
-            endings[1].reason,
-            abi.encodeWithSelector(IKeeperExecutor.ProfitTooLow.selector, 2 * 2_999e6, 2_999e6 + 3_000e6)
+            endings[1].reason, abi.encodeWithSelector(Profit.ProfitTooLow.selector, 2 * 2_999e6, 2_999e6 + 3_000e6)
         );
         assertEq(hall.started(), 2);
         assertEq(usdc.truth(RECEIVER), 2 * 2_999e6);
@@ -120,7 +123,7 @@ contract KeeperExecutorTest is ExecutorBase {
         executor.grantRole(executor.OPERATOR(), STRANGER);
         vm.startPrank(STRANGER);
         vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
-        executor.allowPath("", true);
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(weth), true);
         vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
         executor.bond(1);
         vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
@@ -139,34 +142,58 @@ contract KeeperExecutorTest is ExecutorBase {
         executor.run(job);
     }
 
-    function test_it_sells_along_allowed_paths_of_listed_tokens_only() public {
+    function test_it_sells_what_is_allowed_where_it_is_allowed_and_only_listed_tokens() public {
         weth.mint(address(executor), 1e18);
         IKeeperExecutor.Job memory job = _job(1);
-        bytes memory path = abi.encodePacked(address(weth), uint24(10_000), address(usdc));
-        job.steps[0] = _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(path, ALL, 0)));
-        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.PathNotAllowed.selector, path));
+        job.steps[0] = _sell(weth, 3_000e6);
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(weth), false);
+        bytes memory refused =
+            abi.encodeWithSelector(IKeeperExecutor.PoolNotAllowed.selector, address(pool), address(weth));
+        vm.expectRevert(refused);
         executor.run(job);
-        executor.allowPath(path, true);
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(usdc), true); // the other way round is another matter
+        vm.expectRevert(refused);
+        executor.run(job);
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(weth), true);
         assertEq(executor.run(job), 3_000e6);
         job.steps[0] = _sell(odd, 0);
         vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.TokenNotListed.selector, address(odd)));
         executor.run(job);
-        path = abi.encodePacked(address(weth), address(usdc));
-        executor.allowPath(path, true);
-        job.steps[0] = _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(path, ALL, 0)));
-        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPath.selector, 40));
-        executor.run(job);
     }
 
-    function test_a_path_over_three_pools_ends_at_its_last_token() public {
-        bytes memory path = abi.encodePacked(
-            address(weth), uint24(500), address(odd), uint24(100), address(lender), uint24(500), address(usdc)
-        );
-        executor.allowPath(path, true);
-        weth.mint(address(executor), 1e18);
+    function test_a_pool_is_the_factorys_and_sells_one_of_its_two_tokens() public {
+        StubPool foreign = new StubPool(address(weth), address(usdc));
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPool.selector, address(foreign), address(weth)));
+        executor.allowPool(IUniswapV3Pool(address(foreign)), address(weth), true);
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPool.selector, address(pool), address(odd)));
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(odd), true);
+    }
+
+    /// What the pool leaves, where its liquidity ends, goes to the receiver.
+    function testFuzz_a_sale_takes_what_it_is_told_and_brings_the_least_or_nothing(
+        uint96 held,
+        uint96 sold,
+        uint96 least
+    ) public {
+        weth.mint(address(executor), held);
         IKeeperExecutor.Job memory job = _job(1);
-        job.steps[0] = _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(path, ALL, 3_000e6)));
-        assertEq(executor.run(job), 3_000e6);
+        job.steps[0] = _sell(weth, sold, least);
+        job.steps[0].optional = true;
+        executor.run(job);
+        uint256 bought = uint256(sold) * 3_000e6 / 1e18;
+        bool done = sold != 0 && sold <= held && bought >= least;
+        assertEq(usdc.truth(RECEIVER), done ? bought : 0);
+        assertEq(weth.truth(RECEIVER), done ? uint256(held) - sold : held);
+        _checkEmpty();
+    }
+
+    /// Above 2²⁵⁵ the pool would read how much is to be bought.
+    function test_an_amount_that_is_no_amount_is_refused() public {
+        IKeeperExecutor.Job memory job = _job(1);
+        weth.mint(address(executor), 1e18);
+        job.steps[0] = _sell(weth, ALL - 1e18, 0);
+        vm.expectRevert(abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintToInt.selector, ALL - 1e18));
+        executor.run(job);
     }
 
     function test_all_of_cash_is_not_a_number() public {
@@ -198,8 +225,7 @@ contract KeeperExecutorTest is ExecutorBase {
     }
 
     function test_a_relay_is_none_of_what_the_typed_steps_guard() public {
-        address[6] memory inside =
-            [address(desk), address(hall), address(arrays), address(router), address(lender), address(usdc)];
+        address[5] memory inside = [address(desk), address(hall), address(arrays), address(lender), address(usdc)];
         for (uint256 i; i < inside.length; ++i) {
             vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPeer.selector, inside[i]));
             new KeeperExecutor(address(this), address(this), RECEIVER, _peers(), _relays(inside[i]));
