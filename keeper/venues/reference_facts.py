@@ -20,7 +20,7 @@ AUCTIONS: Final = "reference/Auctions"
 MARGIN: Final = "reference/Margin"
 RISK_ARRAYS: Final = "reference/RiskArrays"
 PRODUCTS: Final = "reference/Products"
-PRICES: Final = "reference/Prices"
+PRICES: Final = "keeper/PriceRelay"
 NOBODY: Final = "0x" + "0" * 40
 STOP_BYTE: Final = 1  # SSTORE2 puts one in front of what a blob holds
 

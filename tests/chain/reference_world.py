@@ -18,7 +18,7 @@ from keeper.reference.board import USDC, WAD, WBTC, WETH, Board, Collateral, Tok
 from keeper.reference.board import Limits as Terms
 from keeper.reference.board import Underlying as Listing
 from keeper.reference.deploy import deploy, enlist
-from keeper.reference.store import Observation, observation, set_reports, set_slices
+from keeper.reference.reports import Observation, Reporters, observation
 from keeper.rpc import Rpc, RpcRefusal
 from keeper.twin.records import (
     Book,
@@ -40,6 +40,7 @@ HOUR, DAY = 3_600, 86_400
 CALL_GAS = 200_000_000
 SENT_GAS = 12_000_000
 OWNER = role("reference owner")
+REPORTERS = Reporters.named("reference world")
 PRICES = (3_000 * WAD, 60_000 * WAD, WAD)
 LIMITS = Limits(report_age=300, epoch_age=2_400, slice_age=600, window=600)
 BOND = 10**12
@@ -92,7 +93,7 @@ class ReferenceWorld:
     def __init__(self, rpc: Rpc) -> None:
         self.rpc = rpc
         self.batch = Batch(rpc)
-        self.manifest = deploy(rpc, self.batch, OWNER, BOARD)
+        self.manifest = deploy(rpc, self.batch, OWNER, BOARD, REPORTERS)
         contracts = self.manifest.contracts
         mint = interface("demo/MintableToken").function("mint").packed(contracts.settlement_token, OWNER, BOND)
         self.batch.add(OWNER, mint, "mint the bond")
@@ -121,7 +122,8 @@ class ReferenceWorld:
         self.now = at
         self.rpc.call("evm_setNextBlockTimestamp", hex(at))
         seen = [self._observed(u, price, at) for u, price in prices.items()]
-        self.batch.add(OWNER, set_reports(self.manifest.contracts.prices, seen), "reports", gas=SENT_GAS)
+        call = REPORTERS.reports(self.manifest.contracts.prices, self.manifest.chain_id, seen)
+        self.batch.add(OWNER, call, "reports", gas=SENT_GAS)
         self.batch.mine()
 
     def fit(self, underlyings: Iterable[int]) -> None:
@@ -136,7 +138,8 @@ class ReferenceWorld:
                     30 * WAD // 100, 40 * WAD // 100, -30 * WAD // 100, 5 * WAD // 100, 40 * WAD // 100,
                 )  # fmt: skip
                 fitted.append(known.slices[expiry])
-        self.batch.add(OWNER, set_slices(self.manifest.contracts.prices, fitted), "slices", gas=SENT_GAS)
+        call = REPORTERS.slices(self.manifest.contracts.surface, self.manifest.chain_id, fitted)
+        self.batch.add(OWNER, call, "slices", gas=SENT_GAS)
         self.batch.mine()
 
     def publish(self, u: int) -> None:
@@ -219,8 +222,10 @@ class ReferenceWorld:
         return [function.values(bytes.fromhex(answer[2:]))[0] for answer in answers]
 
     def id(self, record: Report | Slice) -> bytes:
-        """The content id that the price store must have given a record."""
-        return content_id(record, int(self.manifest.contracts.prices, 16), self.rpc.chain_id(), _keccak)
+        """The content id that the relay must have given a record."""
+        contracts = self.manifest.contracts
+        relay = contracts.surface if isinstance(record, Slice) else contracts.prices
+        return content_id(record, int(relay, 16), self.manifest.chain_id, _keccak)
 
     def _calls(self, to: str, asked: Sequence[bytes]) -> list[Any]:
         answers: list[Any] = []
@@ -258,8 +263,8 @@ def _keccak(message: bytes) -> bytes:
 
 def _check(answer: Any) -> Check | Refused:
     if isinstance(answer, RpcRefusal):
-        for contract in ("Margin", "RiskArrays", "Prices"):
-            if name := interface(f"reference/{contract}").error_named(answer.revert[:4]):
+        for contract in ("reference/Margin", "reference/RiskArrays", "keeper/PriceRelay"):
+            if name := interface(contract).error_named(answer.revert[:4]):
                 return Refused(name)
         return Refused(answer.revert.hex())
     raw = bytes.fromhex(answer[2:])
