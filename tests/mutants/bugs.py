@@ -19,9 +19,11 @@ KINDS: Final = (
 class Bug:
     name: str
     kind: str
-    source: str  # under contracts/src/reference
+    source: str  # under contracts/src and `folder`
     line: str  # occurs exactly once
     wrong: str
+    folder: str = "reference"
+    tests: str = "test/**"  # run against it
 
 
 BUGS: tuple[Bug, ...] = (
