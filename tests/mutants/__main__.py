@@ -98,7 +98,7 @@ def try_one(bug: Bug) -> Finding:
     (folder / "lib").symlink_to(ROOT / "node_modules")
     for name in ("scripts", "node_modules", ".venv"):  # what the compiler's wrapper looks for beside contracts/
         (folder.parent / name).symlink_to(ROOT / name)
-    source = folder / "src" / bug.folder / bug.source
+    source = folder / "src/reference" / bug.source
     text = source.read_text()
 
     def finding(outcome: str, by: tuple[str, ...] = ()) -> Finding:

@@ -19,10 +19,9 @@ KINDS: Final = (
 class Bug:
     name: str
     kind: str
-    source: str  # under contracts/src and `folder`
+    source: str  # under contracts/src/reference
     line: str  # occurs exactly once
     wrong: str
-    folder: str = "reference"
     tests: str = "test/**"  # run against it
 
 

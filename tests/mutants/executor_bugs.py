@@ -8,7 +8,7 @@ TESTS: Final = "test/keeper/*Executor*"
 
 
 def _bug(name: str, kind: str, source: str, line: str, wrong: str) -> Bug:
-    return Bug(name, kind, f"{source}.sol", line, wrong, "keeper", TESTS)
+    return Bug(name, kind, f"../keeper/{source}.sol", line, wrong, TESTS)
 
 
 EXECUTOR_BUGS: Final = (

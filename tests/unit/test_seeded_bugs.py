@@ -8,12 +8,12 @@ import pytest
 from tests.mutants.bugs import BUGS, KINDS
 from tests.mutants.executor_bugs import ALL_BUGS, EXECUTOR_BUGS
 
-SOURCES = Path(__file__).parents[2] / "contracts/src"
+SOURCES = Path(__file__).parents[2] / "contracts/src/reference"
 
 
 @pytest.mark.parametrize("bug", ALL_BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
 def test_its_line_is_there_once_and_the_wrong_one_is_one_line_too(bug):
-    assert (SOURCES / bug.folder / bug.source).read_text().count(bug.line) == 1
+    assert (SOURCES / bug.source).read_text().count(bug.line) == 1
     assert bug.wrong != bug.line
     assert bug.wrong.rstrip("\n").count("\n") == 0
 

@@ -57,12 +57,21 @@ contract KeeperExecutorTest is ExecutorBase {
         _checkEmpty();
     }
 
-    function test_anyone_may_sweep_to_the_receiver() public {
-        weth.mint(address(executor), 5);
-        vm.prank(STRANGER);
+    function testFuzz_anyone_may_sweep_to_the_receiver(address anyone, uint128 lay) public {
+        weth.mint(address(executor), lay);
+        vm.prank(anyone);
         executor.sweep(_tokens());
-        assertEq(weth.truth(RECEIVER), 5);
+        assertEq(weth.truth(RECEIVER), lay);
         _checkEmpty();
+    }
+
+    function testFuzz_a_sweep_that_leaves_something_is_undone(address anyone, uint128 lay) public {
+        weth.mint(address(executor), lay);
+        weth.turn(Mischief.Harm.None, weth.SHOWS_MORE());
+        vm.prank(anyone);
+        vm.expectRevert();
+        executor.sweep(_tokens());
+        assertEq(weth.truth(address(executor)), lay);
     }
 
     function test_one_bad_job_changes_nothing_and_does_not_sink_the_others() public {
@@ -101,36 +110,69 @@ contract KeeperExecutorTest is ExecutorBase {
         executor.run{gas: 700_000}(job);
     }
 
-    function test_only_operators_run_and_only_the_contract_attempts() public {
-        IKeeperExecutor.Job memory job = _job(0);
-        IKeeperExecutor.Job[] memory jobs = new IKeeperExecutor.Job[](0);
-        bytes memory refused = abi.encodeWithSelector(
-            IAccessControl.AccessControlUnauthorizedAccount.selector, STRANGER, executor.OPERATOR()
-        );
-        vm.startPrank(STRANGER);
-        vm.expectRevert(refused);
-        executor.run(job);
-        vm.expectRevert(refused);
-        executor.tryMany(jobs);
-        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.OnlySelf.selector, STRANGER));
-        executor.attempt(job);
+    function _stranger(address who) private view {
+        vm.assume(who != address(this) && who != address(executor) && who != address(lender));
+        vm.assume(!executor.hasRole(executor.OPERATOR(), who));
+    }
+
+    function testFuzz_strangers_do_nothing(address who, uint96 amount, uint96 fee) public {
+        _stranger(who);
+        vm.startPrank(who);
+        _expectUnauthorized();
+        executor.run(_job(0));
+        _expectUnauthorized();
+        executor.tryMany(new IKeeperExecutor.Job[](0));
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.OnlySelf.selector, who));
+        executor.attempt(_job(0));
         vm.expectPartialRevert(IKeeperExecutor.UnexpectedCallback.selector);
-        executor.onFlashLoan(address(executor), address(usdc), 1, 0, abi.encode(job, 0));
+        executor.onFlashLoan(address(executor), address(usdc), amount, fee, abi.encode(_job(0), 0));
+        _checkNoAdmin(amount);
         vm.stopPrank();
     }
 
-    function test_an_operator_is_no_admin() public {
-        executor.grantRole(executor.OPERATOR(), STRANGER);
-        vm.startPrank(STRANGER);
-        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
-        executor.allowPool(IUniswapV3Pool(address(pool)), address(weth), true);
-        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
-        executor.bond(1);
-        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
-        executor.requestUnbond();
-        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
-        executor.finishUnbond();
+    function testFuzz_an_operator_is_no_admin(address operator, uint96 amount) public {
+        vm.assume(operator != address(this));
+        executor.grantRole(executor.OPERATOR(), operator);
+        vm.startPrank(operator);
+        executor.run(_job(0));
+        _checkNoAdmin(amount);
         vm.stopPrank();
+    }
+
+    function _expectUnauthorized() private {
+        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
+    }
+
+    function _checkNoAdmin(uint96 amount) private {
+        bytes32 role = executor.OPERATOR();
+        _expectUnauthorized();
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(weth), true);
+        _expectUnauthorized();
+        executor.bond(amount);
+        _expectUnauthorized();
+        executor.requestUnbond();
+        _expectUnauthorized();
+        executor.finishUnbond();
+        _expectUnauthorized();
+        executor.grantRole(role, STRANGER);
+        _expectUnauthorized();
+        executor.revokeRole(role, address(this));
+        vm.expectRevert(IAccessControl.AccessControlBadConfirmation.selector);
+        executor.renounceRole(role, address(this));
+    }
+
+    function testFuzz_operators_come_and_go(address operator, bool byHimself) public {
+        _stranger(operator);
+        bytes32 role = executor.OPERATOR();
+        executor.grantRole(role, operator);
+        vm.prank(operator);
+        executor.run(_job(0));
+        if (byHimself) vm.prank(operator);
+        if (byHimself) executor.renounceRole(role, operator);
+        else executor.revokeRole(role, operator);
+        _expectUnauthorized();
+        vm.prank(operator);
+        executor.run(_job(0));
     }
 
     function test_nobody_elses_account_is_paid_into() public {
@@ -161,12 +203,16 @@ contract KeeperExecutorTest is ExecutorBase {
         executor.run(job);
     }
 
-    function test_a_pool_is_the_factorys_and_sells_one_of_its_two_tokens() public {
-        StubPool foreign = new StubPool(address(weth), address(usdc));
-        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPool.selector, address(foreign), address(weth)));
-        executor.allowPool(IUniswapV3Pool(address(foreign)), address(weth), true);
-        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPool.selector, address(pool), address(odd)));
-        executor.allowPool(IUniswapV3Pool(address(pool)), address(odd), true);
+    function testFuzz_a_pool_is_the_factorys_and_sells_one_of_its_two_tokens(address token, bool foreign) public {
+        StubPool other = new StubPool(address(weth), address(odd));
+        if (!foreign) factory.add(other);
+        bool right = !foreign && (token == address(weth) || token == address(odd));
+        if (!right) {
+            vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPool.selector, address(other), token));
+        }
+        executor.allowPool(IUniswapV3Pool(address(other)), token, true);
+        if (foreign) vm.expectPartialRevert(IKeeperExecutor.BadPool.selector);
+        executor.allowPool(IUniswapV3Pool(address(other)), address(odd), true);
     }
 
     /// What the pool leaves, where its liquidity ends, goes to the receiver.
@@ -212,15 +258,15 @@ contract KeeperExecutorTest is ExecutorBase {
         executor.run(job);
     }
 
-    function test_a_bond_comes_from_the_admin_and_ends_at_the_receiver() public {
-        usdc.mint(address(this), 10e6);
-        usdc.approve(address(executor), 10e6);
-        executor.bond(10e6);
-        assertEq(arrays.bonded(address(executor)), 10e6);
+    function testFuzz_a_bond_comes_from_the_admin_and_ends_at_the_receiver(uint96 amount) public {
+        usdc.mint(address(this), amount);
+        usdc.approve(address(executor), amount);
+        executor.bond(amount);
+        assertEq(arrays.bonded(address(executor)), amount);
         _checkEmpty();
         executor.requestUnbond();
         executor.finishUnbond();
-        assertEq(usdc.truth(RECEIVER), 10e6);
+        assertEq(usdc.truth(RECEIVER), amount);
         _checkEmpty();
     }
 

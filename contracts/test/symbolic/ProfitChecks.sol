@@ -15,21 +15,25 @@ contract ProfitChecks is Test {
         uint256 least;
     }
 
+    /// @custom:halmos --solver yices
     function check_a_job_earns_its_least(Job memory j) public pure {
         uint256 before = j.receiver + j.lay;
         _earned(j, Profit.made(before, before + j.won - j.fee, j.least));
     }
 
+    /// @custom:halmos --solver yices
     function broken_a_job_earns_its_least_if_compared_before_the_loan_is_repaid(Job memory j) public pure {
         uint256 before = j.receiver + j.lay;
         uint256 profit = Profit.made(before, before + j.lent + j.won, j.least);
         _earned(j, profit - j.lent - j.fee);
     }
 
+    /// @custom:halmos --solver yices
     function broken_a_job_earns_its_least_if_a_gift_counts(Job memory j) public pure {
         _earned(j, Profit.made(j.receiver, j.receiver + j.lay + j.won - j.fee, j.least));
     }
 
+    /// @custom:halmos --solver yices
     function broken_a_job_earns_its_least_if_sums_wrap(Job memory j) public pure {
         uint256 before = j.receiver + j.lay;
         uint256 found = before + j.won - j.fee;
