@@ -143,12 +143,13 @@ contract ExecutorVenueTest is Fixture {
     }
 
     function _cool() private {
-        address[10] memory all = [
+        address[11] memory all = [
             address(executor),
             address(venue),
             address(margin),
             address(riskArrays),
             address(prices),
+            address(surface),
             address(products),
             address(auctions),
             address(usdc),

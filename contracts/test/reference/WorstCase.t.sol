@@ -175,8 +175,14 @@ abstract contract WorstCaseBase is Fixture {
         for (uint8 u; u < _firstLinear(); ++u) {
             if (_hasOptions(u)) _coolBlobs(u);
         }
-        address[6] memory all = [
-            address(venue), address(margin), address(riskArrays), address(prices), address(products), address(auctions)
+        address[7] memory all = [
+            address(venue),
+            address(margin),
+            address(riskArrays),
+            address(prices),
+            address(surface),
+            address(products),
+            address(auctions)
         ];
         for (uint256 i; i < all.length; ++i) {
             vm.cool(all[i]);
