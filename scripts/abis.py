@@ -25,8 +25,7 @@ OWN = {
     "demo": ("src/demo/SettableAggregator.sol", "src/demo/MintableToken.sol"),
     "demo_test": ("src/demo/HostileCollateral.sol",),
     "reference": tuple(
-        f"src/reference/{name}.sol"
-        for name in ("Products", "RiskArrays", "Margin", "MarginVenue", "Auctions")
+        f"src/reference/{name}.sol" for name in ("Products", "RiskArrays", "Margin", "MarginVenue", "Auctions")
     ),
     "keeper": tuple(f"src/keeper/{name}.sol" for name in ("PriceRelay", "SurfaceRelay", "RelayFeed")),
     "reference_test": ("src/reference/harness/MathHarness.sol", "src/reference/harness/AuctionHarness.sol"),

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "demo": "keeper.cli.demo:demo",
     "chaos": "keeper.cli.chaos:chaos",
     "signer": "keeper.cli.signer:app",
+    "deploy": "keeper.cli.deploy:deploy",
     "sign-report": "keeper.cli.sign:sign_report",
     "sign-slice": "keeper.cli.sign:sign_slice",
     "co-sign": "keeper.cli.sign:co_sign",

@@ -5,6 +5,7 @@ Amounts are integers as the contracts take them; the defaults are a board for de
 
 from dataclasses import dataclass, field
 
+from keeper.reference.reports import Signers
 from keeper.twin.records import MarginParameters, ScanParameters
 
 WAD = 10**18
@@ -99,6 +100,7 @@ class Board:
     collaterals: tuple[Collateral, ...]
     limits: Limits = field(default_factory=Limits)
     relays: Relays = field(default_factory=Relays)
+    signers: Signers | None = None  # of both relays; None: the deployer's key alone, as only a test chain should have
 
 
 def scan_of(scan_pct: int, *, stable: bool = False) -> ScanParameters:
