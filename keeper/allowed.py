@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from keeper.abi import address_at
 from keeper.chain import Call
@@ -10,6 +11,7 @@ from keeper.decide import Policy
 from keeper.errors import ConfigError
 from keeper.plans import EndAuction, Liquidate, PublishArrays, RelayReports, SetParameters, StartAuction, TakeAuction
 from keeper.venues.base import PerpetualVenue
+from keeper.venues.executor_jobs import Kind
 from keeper.venues.portfolio import PortfolioVenue
 
 NOBODY = "0x" + "0" * 40
@@ -34,7 +36,15 @@ class Named:
     address: str
 
 
-Bound = Bounded | Named
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One argument that is an array: most elements."""
+
+    argument: str
+    most: int
+
+
+Bound = Bounded | Named | Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +64,17 @@ def allowed_calls(config: Config, venue: PerpetualVenue | PortfolioVenue, policy
 
 def _portfolio(config: Config, venue: PortfolioVenue) -> Iterator[AllowedCall]:
     """Yield a call of every kind. Nothing in their structs is bounded here: the venue moves a taker's money only for
-    the taker's owner or his delegate."""
+    the taker's owner or his delegate. An executor's jobs are, to the one step that the keeper has it make."""
     name = venue.name
     start = StartAuction(name, NOBODY, 0, False, 0, 0, 0.0, 0, 0)
+    take = TakeAuction(name, NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0)
+    plain = _plain if config.portfolio.executor is None else partial(_job, config)
     if config.policy.liquidate:
-        yield _plain(venue.encode(start))
+        yield plain(venue.encode(start))
         for sending in venue.sendings([start, start], config.signer.max_gas, {}):
-            yield _plain(sending.call)
+            yield plain(sending.call)
     if config.portfolio.take:
-        yield _plain(venue.encode(TakeAuction(name, NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0)))
+        yield plain(venue.encode(take))
     if config.portfolio.end:
         yield _plain(venue.encode(EndAuction(name, NOBODY, 0, 0, 0, 0.0, 0, 0)))
     if config.portfolio.publish:
@@ -70,6 +82,19 @@ def _portfolio(config: Config, venue: PortfolioVenue) -> Iterator[AllowedCall]:
     if config.reports.inbox is not None:
         for relay in venue.relays:
             yield _plain(venue.encode(RelayReports(name, relay, "", "0x", 0)))
+
+
+def _job(config: Config, call: Call) -> AllowedCall:
+    """Return a job of one step, a start or a take as far as they are on, without a loan and below the gas limit."""
+    kinds = [kind for kind, on in ((Kind.START, config.policy.liquidate), (Kind.TAKE, config.portfolio.take)) if on]
+    bounds = (
+        Bounded("job.loan.amount", 0, 0),
+        Counted("job.tokens", 1),
+        Counted("job.steps", 1),
+        Bounded("job.steps[*].kind", min(kinds), max(kinds)),
+        Bounded("job.steps[*].gas", 0, config.signer.max_gas),
+    )
+    return AllowedCall(call.to, call.function, bounds)
 
 
 def _plain(call: Call) -> AllowedCall:

@@ -15,6 +15,7 @@ from keeper.auctions import AuctionPolicy
 from keeper.chain import Block
 from keeper.config import Config, load
 from keeper.decide import Known, Policy, Rule
+from keeper.errors import ConfigError
 from keeper.executors import NOBODY, SignerWish
 from keeper.heads import Heads
 from keeper.isolation import Isolation
@@ -34,6 +35,7 @@ from keeper.units import to_float
 from keeper.venues import VENUES
 from keeper.venues.base import PerpetualVenue, VenueState
 from keeper.venues.portfolio import PortfolioVenue
+from keeper.venues.reference import Reference
 
 REFUSED_BLOCKS = 5
 """How long a refusal puts an account behind the others, and a miss lets the next try expect any sequence."""
@@ -72,7 +74,7 @@ def open_app(config: Config, *, signing: bool = True) -> App:
     Raises a KeeperError that says what was expected, what was found and what to do.
     """
     rpc = open_chain(config)
-    venue = VENUES[config.venue.name](rpc, config.venue.clearing_house)
+    venue = open_venue(config, rpc)
     policy = policy_of(config)
     wish = executors.wish(config, signing=signing)
     stop = threading.Event()
@@ -153,7 +155,7 @@ def signer_answer(config: Config) -> str:
     """Return what the configured signer says of itself, without disturbing a keeper that runs meanwhile."""
     if config.signer.mode != "live":
         return f"mode {config.signer.mode}, {config.signer.address or NOBODY}"
-    venue = VENUES[config.venue.name](open_chain(config), config.venue.clearing_house)
+    venue = open_venue(config, open_chain(config))
     return executors.rehearsed(config, venue, policy_of(config))
 
 
@@ -169,6 +171,17 @@ def open_chain(config: Config) -> Rpc:
     for oracle in config.oracle:
         rpc.require_code(oracle.address, f"[[oracle]] {oracle.symbol}.address")
     return rpc
+
+
+def open_venue(config: Config, rpc: Rpc) -> PerpetualVenue | PortfolioVenue:
+    """Return the configured venue's adapter. Raises ConfigError for an executor of a venue that knows none."""
+    venue = VENUES[config.venue.name](rpc, config.venue.clearing_house)
+    executor = config.portfolio.executor
+    if executor is None:
+        return venue
+    if not isinstance(venue, Reference):
+        raise ConfigError(f"portfolio.executor: expected none at venue {venue.name}, found {executor}; leave it out")
+    return venue.through(executor)
 
 
 def open_journal(config: Config) -> Journal:

@@ -5,8 +5,9 @@ margin rules see it (`book`), with its number of changes and its auction; what m
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from eth_abi.exceptions import DecodingError
 
@@ -17,6 +18,7 @@ from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.twin.auction import Allowance
 from keeper.twin.records import Book, Holding, Leg
 from keeper.venues.base import Effect, ForeignPlan, Sending, each_alone
+from keeper.venues.executor_jobs import Executor, Kind, executor_of
 from keeper.venues.portfolio import PortfolioAccount, PortfolioState, account_id, account_name
 from keeper.venues.reference_batches import StartBatch, batches
 from keeper.venues.reference_facts import AUCTIONS, MARGIN, PRICES, RISK_ARRAYS, SURFACE, VENUE, Facts, contracts_of
@@ -51,6 +53,16 @@ class Reference:
         self.relays = (self.contracts.prices, self.contracts.surface)
         self._facts = Facts(rpc, self.contracts)
         self._rules = self._facts.rules()
+        self._executor: Executor | None = None
+
+    def through(self, address: str) -> Self:
+        """Return the adapter whose starts and takes a KeeperExecutor makes.
+
+        Raises MissingContract when there is no code at its address, ReadError when it is no executor of this venue.
+        """
+        same = copy(self)
+        same._executor = executor_of(self._rpc, address, self.contracts.venue)
+        return same
 
     # --- discover ----------------------------------------------------------------------------------
 
@@ -125,8 +137,13 @@ class Reference:
         raise ForeignPlan(self.name, plan)
 
     def sendings(self, plans: Sequence[Plan], gas: int, limits: Mapping[int, int]) -> tuple[Sending, ...]:
-        """Return the transactions for all plans: starts together where they fit, everything else alone."""
+        """Return the transactions for all plans: starts together where they fit, everything else alone.
+
+        An executor's starts stay alone: one without its gas would undo all others of its job.
+        """
         alone = each_alone(self, plans)
+        if self._executor is not None:
+            return alone
         found = batches(plans, gas, self._rules.start_gas, [sending.call.gas or gas for sending in alone], limits)
         batched = {row for batch in found for row in batch.rows}
         left = [sending for sending in alone if sending.rows[0] not in batched]
@@ -135,7 +152,7 @@ class Reference:
 
     def _start(self, plan: StartAuction) -> Call:
         encoded = interface(AUCTIONS).function("startAuction").packed(self.contracts.auctions, _start_call(plan))
-        return _with_gas(encoded, "start", plan.legs)
+        return self._made(Kind.START, _with_gas(encoded, "start", plan.legs), plan.deadline)
 
     def _starts(self, plans: Sequence[Plan], batch: StartBatch) -> Call:
         calls = [_start_call(plan) for plan in (plans[row] for row in batch.rows) if isinstance(plan, StartAuction)]
@@ -153,7 +170,11 @@ class Reference:
             plan.max_fraction, plan.max_price, plan.deadline, plan.by_arrays, plan.scenarios, plan.taker_by_legs,
         )  # fmt: skip
         encoded = interface(AUCTIONS).function("take").packed(self.contracts.auctions, call)
-        return _with_gas(encoded, "take", plan.legs)
+        return self._made(Kind.TAKE, _with_gas(encoded, "take", plan.legs), plan.deadline)
+
+    def _made(self, kind: Kind, call: Call, deadline: int) -> Call:
+        """Return the call, or the executor's that makes it."""
+        return call if self._executor is None else self._executor.alone(kind, call, deadline)
 
     def _publish(self, plan: PublishArrays) -> Call:
         arrays = bytes.fromhex(plan.arrays[2:])
