@@ -28,6 +28,7 @@ SETTER_GAS = 1_000_000
 CREATION_GAS = 14_000_000
 """RiskArrays brings a second contract with it."""
 TOKEN = "demo/MintableToken"
+EXECUTOR = "keeper/KeeperExecutor"
 FEED_DECIMALS = 8
 
 
@@ -67,6 +68,7 @@ def deploy(
     site.verified(rpc)  # before anything is listed on it
     listed = builder.open_board(rpc)
     feeds = tuple(_feed(site, contracts.prices, number, u) for number, u in enumerate(board.underlyings))
+    _companions(site, contracts, board, owner if new_owner is None else new_owner)
     if new_owner is not None:
         _hand_over(site, contracts, new_owner)
     batch.mine()
@@ -160,6 +162,16 @@ def _contracts(site: Site, board: Board, settlement: str) -> Contracts:
 
 def _feed(site: Site, prices: str, number: int, u: Underlying) -> str:
     return site.create(f"feed_{u.symbol}", "keeper/RelayFeed", prices, number, FEED_DECIMALS, f"{u.symbol} / USD")
+
+
+def _companions(site: Site, c: Contracts, board: Board, admin: str) -> None:
+    """Queue what stands beside the venue and is `admin`'s from the beginning."""
+    if board.executor is not None:
+        wish = board.executor
+        peers = (c.venue, c.auctions, c.risk_arrays, c.products, c.settlement_token, wish.factory, wish.lender)
+        relay_many = ((c.prices, PRICE_RELAY), (c.surface, SURFACE_RELAY))
+        relays = [(to, interface(path).function("relayMany").selector) for to, path in relay_many]
+        site.create("executor", EXECUTOR, admin, wish.operator, wish.receiver, peers, relays)
 
 
 def _hand_over(site: Site, contracts: Contracts, new_owner: str) -> None:

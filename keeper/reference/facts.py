@@ -34,6 +34,7 @@ OF_UNDERLYING: Final = {
     "prices": ("fundingLimits", "priceLimits"),
     "surface": ("surfaceLimits",),
 }
+EXECUTOR_VIEWS: Final = ("RECEIVER", "VENUE", "AUCTIONS", "ARRAYS", "PRODUCTS", "SETTLEMENT_TOKEN", "LENDER")
 FEED_VIEWS: Final = ("RELAY", "UNDERLYING", "decimals", "description")
 
 
@@ -116,6 +117,8 @@ def _questions(manifest: Manifest) -> Iterator[Question]:
             yield Question("products", *at["products"], "nextExpiry", (number, expiry - 1))
         feed = f"feed_{listed.symbol}"
         yield from (Question(feed, *at[feed], view) for view in FEED_VIEWS)
+    if "executor" in at:
+        yield from (Question("executor", *at["executor"], view) for view in EXECUTOR_VIEWS)
     for index in range(len(manifest.collaterals)):
         yield Question("products", *at["products"], "collateral", (index,))
 

@@ -20,7 +20,7 @@ from keeper.errors import ConfigError, UsageError
 from keeper.reference.deploy import WrongCode
 from keeper.reference.manifest import OWNED, Manifest
 from keeper.reference.progress import Progress
-from keeper.rpc import Rpc, RpcRefusal
+from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.venues.reference import Reference
 
 PASSWORD = "correct horse battery staple"
@@ -269,6 +269,23 @@ def test_the_example_board_deploys_with_signers_elsewhere(run: Callable[..., Res
     assert len(state.faults) == len(manifest.underlyings)
     assert len(manifest.signers) == 3
     assert checked(run, folder)["ok"]
+
+
+def test_an_executor_is_the_heirs_from_the_beginning(run: Callable[..., Result], rpc: Rpc, folder: Path) -> None:
+    named = {name: role(name) for name in ("operator", "receiver", "factory", "lender")}
+    table = "".join(f'{name} = "{address}"\n' for name, address in named.items())
+    (folder / "board.toml").write_text(f"{BOARD.read_text()}\n[executor]\n{table}")
+    assert run("--board", str(folder / "board.toml"), "--owner", HEIR.address).exit_code == 0
+    manifest = manifest_in(folder)
+    executor = next(one for one in manifest.deployed if one.name == "executor")
+    facts = {fact.call: fact.answer.lower() for fact in manifest.facts if fact.contract == "executor"}
+    assert (facts["RECEIVER()"], facts["VENUE()"]) == (named["receiver"].lower(), manifest.contracts.venue.lower())
+    holds = interface("keeper/KeeperExecutor").function("hasRole")
+    operator = interface("keeper/KeeperExecutor").function("OPERATOR").call(executor.address)
+    (role_id,) = answered(rpc.eth_calls([operator], rpc.block()))
+    asked = [(bytes(32), HEIR.address), (role_id, named["operator"]), (bytes(32), KEY.address)]
+    answers = rpc.eth_calls([holds.packed(executor.address, *one) for one in asked], rpc.block())
+    assert [int.from_bytes(bytes(answer)) for answer in answers] == [1, 1, 0]
 
 
 @pytest.mark.parametrize("more", [("--address", "0x12"), ("--owner", "0x" + "0" * 40), ("--owner", "me")])
