@@ -524,6 +524,9 @@ def test_the_commands_know_the_venue(anvil: Anvil, market: Market, names: tuple[
     assert keeper(tmp_path, "check-config", str(path))["ok"]
     listed = keeper(tmp_path, "accounts", "--config", str(path))["accounts"]
     assert {row["account"]: row["status"] for row in listed} == dict.fromkeys(names, "healthy")
+    fund = keeper(tmp_path, "fund", "--config", str(path), "--events")
+    assert (fund["faults"], fund["bad_debt"]) == ([], "0")
+    assert sum(int(event["wad"]) for event in fund["events"]) == int(fund["fund"])
     sub = next(name for name in names if "/" in name)
     explained = keeper(tmp_path, "explain", sub, "--config", str(path))
     assert sum(p["value"] for p in explained["positions"]) == pytest.approx(explained["equity"], abs=1e-6)
