@@ -28,7 +28,7 @@ GAS_EACH: Final = 1_000_000
 KEPT_EACH: Final = 8_192
 MOST_BYTES: Final = 4 << 20
 """Of the answers of one request; in JSON twice as many."""
-MOST_CALLS: Final = 6_000
+MOST_CALLS: Final = 4_000
 FEWEST_CALLS: Final = 20
 """Fewer go as quickly without the lens."""
 REST_S: Final = 60.0
