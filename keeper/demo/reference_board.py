@@ -7,6 +7,7 @@ is where a surface is anchored at once; an expiry takes over as much of it as it
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from keeper.demo.path import BTC_MARCH_2020, ETH_MARCH_2020, PricePath, price_at
 from keeper.reference.board import DAI, DAY, USDC, WBTC, WETH, Board, Collateral, Limits, Smile, margin_of, scan_of
@@ -110,7 +111,7 @@ def volatility_at(path: PricePath, at: int) -> float:
 
 
 def _log_returns(path: PricePath, at: int) -> Iterator[float]:
-    for (_, before), (hour, after) in zip(path, path[1:], strict=False):
+    for (_, before), (hour, after) in pairwise(path):
         if hour > at:
             return
         yield math.log(after / before)

@@ -174,7 +174,7 @@ def token_for(wish: Wish, world: World) -> int:
     accepted = world.collaterals[wish.token]
     price = world.underlyings[accepted.underlying].report.price
     scale = 10 ** (18 - accepted.decimals)
-    amount = wish.amount // scale
+    amount: int = wish.amount // scale
     for _ in range(TOKEN_STEPS if not amount else 0):
         im = by_arrays(book_of(wish.legs, Holding(wish.token, amount)), world).im
         amount = round(im * wish.cover) * WAD // price // scale + 1
