@@ -5,7 +5,7 @@ as the keeper's journal names them, in lower case. Amounts are USD wad.
 
 A proof names one scenario row an underlying, and rows of one do not touch what another asks for. So an account's worst
 rows are found underlying by underlying; between two such searches the rows found last are asked again, and beside them
-another one in each block, so that a row that has become worse is noticed.
+another one in turn, so that a row that has become worse is noticed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,9 @@ ANY_SEQUENCE = 2**64 - 1
 FOREVER = 2**40 - 1
 CALL_GAS = hex(100_000_000)
 REVERTED = 3  # the code of an execution that reverted, as Geth and Anvil give it
-NEAR = 1.25  # equity below so many times MM: every row is asked at every block
+NEAR = 1.1  # equity from MM to so many times it, by the rows known: every row is asked
+TURN = 3  # blocks until each account is asked by another row
+ARRAYS_UNDER = 2.0  # equity below so many times MM, by the rows known: the newest arrays are asked too
 BOOK = "(int256,uint256[],uint256[])"
 BY_SCENARIO = selector(f"byScenario({BOOK},uint256)")
 BY_ARRAYS, BY_SETTLED = selector(f"byArrays({BOOK})"), selector(f"bySettledArrays({BOOK})")
@@ -135,18 +137,23 @@ class Venue:
         return Held(body, len(legs), underlyings)
 
     def _asked(self, books: Mapping[str, tuple[Held, int]], number: int) -> dict[str, View]:
-        """Ask each account by the rows found last, by another row in turn, and by the newest arrays."""
-        questions, tried = [], {}
-        for name, (held, _) in books.items():
-            rows = self._rows.get(name, NO_ROWS)
-            tried[name] = (rows, _turned(rows, held, number))
-            questions += [self._by_scenario(held, of) for of in tried[name]]
-            questions.append((self._at["margin"], BY_ARRAYS + FIRST_WORD + held.body))
-        answers = iter(self._statements(questions, hex(number)))
-        views = {}
-        for name, (held, auction) in books.items():
-            (proof, rows), newest = max([(next(answers), rows) for rows in tried[name]], key=_weight), next(answers)
-            views[name] = View(held, auction, rows, proof, newest)
+        """Ask each account by the rows found last, and some by another row and by the newest arrays."""
+        tag, views = hex(number), {}
+        rows = {name: self._rows.get(name, NO_ROWS) for name in books}
+        first = self._statements([self._by_scenario(held, rows[name]) for name, (held, _) in books.items()], tag)
+        for (name, (held, auction)), proof in zip(books.items(), first, strict=True):
+            views[name] = View(held, auction, rows[name], proof, None)
+        turned = {
+            name: _turned(view, number) for at, (name, view) in enumerate(views.items()) if at % TURN == number % TURN
+        }
+        asked = [self._by_scenario(views[name].held, of) for name, of in turned.items()]
+        for (name, of), proof in zip(turned.items(), self._statements(asked, tag), strict=True):
+            if _weight(proof) > _weight(views[name].proof):
+                views[name] = replace(views[name], rows=of, proof=proof)
+        doubtful = [name for name, view in views.items() if _under(view, ARRAYS_UNDER)]
+        asked = [(self._at["margin"], BY_ARRAYS + FIRST_WORD + views[name].held.body) for name in doubtful]
+        for name, newest in zip(doubtful, self._statements(asked, tag), strict=True):
+            views[name] = replace(views[name], newest=newest)
         return views
 
     def searched(self, views: Mapping[str, View], tag: str) -> dict[str, View]:
@@ -160,7 +167,7 @@ class Venue:
         asked = [self._by_scenario(views[name].held, _with(NO_ROWS, u, row)) for name, u, row in places]
         worst: dict[str, dict[int, tuple[tuple[int, int], int]]] = {name: {} for name in views}
         for (name, u, row), said in zip(places, self._statements(asked, tag), strict=True):
-            rank = (_weight((said, 0)), row)
+            rank = (_weight(said), row)
             worst[name][u] = max(worst[name].get(u, rank), rank)
         rows = {name: _packed({u: row for u, (_, row) in of.items()}) for name, of in worst.items()}
         proofs = self._statements([self._by_scenario(views[name].held, rows[name]) for name in views], tag)
@@ -223,19 +230,25 @@ def _signed(said: str) -> list[int]:
 
 
 def _near(view: View) -> bool:
-    return view.proof is None or view.proof.equity < view.proof.mm * NEAR
+    """Whether another row might show a shortfall that matters: who is known to be below needs none."""
+    return _under(view, NEAR) and not view.auction and not view.by_proof
 
 
-def _weight(tried: tuple[Statement | None, int]) -> tuple[int, int]:
-    said, _ = tried
+def _under(view: View, share: float) -> bool:
+    """Whether equity is below a share of MM, or nobody can say."""
+    return view.proof is None or view.proof.equity < view.proof.mm * share
+
+
+def _weight(said: Statement | None) -> tuple[int, int]:
     return (-1, -1) if said is None else (said.mm, said.im)
 
 
-def _turned(rows: int, held: Held, number: int) -> int:
-    """Return the rows with another one for one of the underlyings, a different one each block."""
-    if not held.underlyings:
-        return rows
-    return _with(rows, held.underlyings[number // ROWS % len(held.underlyings)], number % ROWS)
+def _turned(view: View, number: int) -> int:
+    """Return the rows with another one for one of the underlyings, a different one each time."""
+    if not view.held.underlyings:
+        return view.rows
+    time = number // TURN
+    return _with(view.rows, view.held.underlyings[time // ROWS % len(view.held.underlyings)], time % ROWS)
 
 
 def _with(rows: int, underlying: int, row: int) -> int:

@@ -33,8 +33,8 @@ REFERENCE = Play(
     prepare=prepare,
     counted=(
         "blocks", "accounts", "liquidatable", "started", "started_with_many_legs", "underlyings_started",
-        "liquidated", "ended", "missed", "reverted", "refused_starts", "transactions", "reports", "publications", "settlements",
-        "fund_usd",
+        "liquidated", "ended", "missed", "reverted", "refused_starts", "transactions", "reports", "publications",
+        "settlements", "fund_usd",
     ),
     at_least={
         "accounts": 300, "liquidatable": 40, "most_liquidatable_in_one_hour": 10, "liquidated": 30,
