@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -28,6 +28,7 @@ from keeper.perpetuals import PerpetualLine
 from keeper.plans import SetParameters
 from keeper.portfolios import PortfolioLine, PortfolioPolicy
 from keeper.publish import PPM, Publishing
+from keeper.reference.relaying import Relaying
 from keeper.rpc import Rpc
 from keeper.units import to_float
 from keeper.venues import VENUES
@@ -89,7 +90,7 @@ def open_app(config: Config, *, signing: bool = True) -> App:
         world = World(
             heads=Heads(rpc, config.chain.poll_seconds, stop.wait),
             accounts=Accounts(rpc, venue, journal if signing else Glance(journal), config.venue.start_block),
-            line=_line(config, venue, journal, policy),
+            line=_line(config, rpc, venue, journal, policy),
             oracle=ORACLES["chainlink"](rpc),
             feeds=feeds_of(config),
             journal=journal,
@@ -101,11 +102,15 @@ def open_app(config: Config, *, signing: bool = True) -> App:
     raise AssertionError("an ExitStack without exits swallows nothing")
 
 
-def _line(config: Config, venue: PerpetualVenue | PortfolioVenue, journal: Journal, policy: Policy) -> Line:
+def _line(config: Config, rpc: Rpc, venue: PerpetualVenue | PortfolioVenue, journal: Journal, policy: Policy) -> Line:
     isolation = Isolation(journal)
     if venue.kind == "perpetual":
         return PerpetualLine(venue, _known(config, venue, journal, isolation, policy), policy)
-    return PortfolioLine(venue, portfolio_policy_of(config), lambda s: _remembered(journal, isolation, s.block))
+    line = PortfolioLine(venue, portfolio_policy_of(config), lambda s: _remembered(journal, isolation, s.block))
+    if config.reports.inbox is None:
+        return line
+    chain_id, lifetime = config.chain.chain_id, policy.plan_lifetime_blocks
+    return replace(line, relaying=Relaying(rpc, config.reports.inbox, chain_id, *venue.relays, lifetime))
 
 
 def portfolio_policy_of(config: Config) -> PortfolioPolicy:

@@ -34,7 +34,7 @@ from keeper.config_fields import (
     Section,
     Text,
 )
-from keeper.config_portfolio import PortfolioConfig
+from keeper.config_portfolio import PortfolioConfig, ReportsConfig
 from keeper.config_relay import RelayConfig
 from keeper.config_sending import SendingConfig
 from keeper.config_signer import SignerConfig
@@ -170,6 +170,7 @@ class Config(Section):
     policy: PolicyConfig = PolicyConfig()
     parameter: Annotated[tuple[ParameterConfig, ...], Field(strict=False)] = ()
     portfolio: PortfolioConfig = PortfolioConfig()
+    reports: ReportsConfig = ReportsConfig()
     signer: SignerConfig = SignerConfig()
     sending: SendingConfig = SendingConfig()
     relay: RelayConfig = RelayConfig()
@@ -263,7 +264,9 @@ def _rooted(config: Config, folder: Path) -> Config:
     signer = config.signer.model_copy(update={**rooted, "key": keys})
     auth_key = config.relay.auth_key
     relay = config.relay.model_copy(update={"auth_key": auth_key and folder / auth_key})
-    return config.model_copy(update={"signer": signer, "relay": relay})
+    inbox = config.reports.inbox
+    reports = config.reports.model_copy(update={"inbox": inbox and folder / inbox})
+    return config.model_copy(update={"signer": signer, "relay": relay, "reports": reports})
 
 
 def _require_distinct(key: str, names: Sequence[str]) -> None:
@@ -279,6 +282,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "policy": PolicyConfig,
     "parameter": ParameterConfig,
     "portfolio": PortfolioConfig,
+    "reports": ReportsConfig,
     "signer": SignerConfig,
     "sending": SendingConfig,
     "relay": RelayConfig,

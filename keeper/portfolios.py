@@ -13,7 +13,7 @@ from keeper.auctions import AuctionPolicy, Standing, liquidations
 from keeper.chain import Block
 from keeper.memory import Memory
 from keeper.oracles.base import Quote
-from keeper.plans import Held, Plan
+from keeper.plans import Held, Plan, RelayReports
 from keeper.publish import Publishing, arrays_of, publications
 from keeper.recoveries import recoveries
 from keeper.snapshot import MarginStatus, Part, Verdict
@@ -39,6 +39,10 @@ class PortfolioPolicy:
     plan_lifetime_blocks: int
 
 
+Relaying = Callable[[PortfolioState], tuple[tuple[RelayReports, ...], tuple[Held, ...]]]
+"""What signed reports there are to bring to the venue's relays at its block, and why others are left out."""
+
+
 @dataclass(frozen=True)
 class PortfolioLine:
     """How a portfolio venue is read, judged and acted on."""
@@ -46,9 +50,11 @@ class PortfolioLine:
     adapter: PortfolioVenue
     policy: PortfolioPolicy
     memory: Callable[[PortfolioState], Memory]
+    relaying: Relaying = lambda _: ((), ())
 
     def read(self, block: Block, accounts: Sequence[str], quotes: tuple[Quote, ...]) -> "PortfolioSight":  # noqa: ARG002 - prices are the venue's own
-        return PortfolioSight(self, self.adapter.read(block, accounts, self.policy.publisher))
+        state = self.adapter.read(block, accounts, self.policy.publisher)
+        return PortfolioSight(self, state, *self.relaying(state))
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,8 @@ class PortfolioSight:
 
     line: PortfolioLine
     state: PortfolioState
+    relays: tuple[RelayReports, ...] = ()
+    unrelayed: tuple[Held, ...] = ()
 
     @property
     def venue(self) -> str:
@@ -84,11 +92,12 @@ class PortfolioSight:
         lifetime = policy.plan_lifetime_blocks
         plans, holds = liquidations(self.state, self.standings, policy.auctions, memory, lifetime)
         published, kept = publications(self.state, policy.publishing, lifetime)
-        new = [p for p in published if p.effect not in memory.under_way and p.subject not in memory.barred]
-        out = {plan.subject: memory.barred[plan.subject] for plan in published if plan.subject in memory.barred}
+        due = (*published, *self.relays)
+        new = [p for p in due if p.effect not in memory.under_way and p.subject not in memory.barred]
+        out = {plan.subject: memory.barred[plan.subject] for plan in due if plan.subject in memory.barred}
         ended, left = recoveries(self.state, self.standings, policy.auctions, memory, lifetime)
         unknown = [Held(v.account, f"unknown: {v.reason}") for v in verdicts if v.status == "unknown"]
-        return (*plans, *new, *ended), (*unknown, *holds, *kept, *left, *starmap(Held, out.items()))
+        return (*plans, *new, *ended), (*unknown, *holds, *kept, *left, *self.unrelayed, *starmap(Held, out.items()))
 
     def faults(self) -> tuple[str, ...]:
         world = self.state.world

@@ -87,6 +87,7 @@ class PortfolioVenue(Venue, Protocol):
     """A venue that margins portfolios by scenarios: what it reads is a PortfolioState."""
 
     kind: Literal["portfolio"]
+    relays: tuple[str, str]  # addresses of the price relay and of the surface relay
 
     def read(self, block: Block, accounts: Sequence[str], publisher: str) -> PortfolioState:
         """Read every account and all that margin needs exactly at `block`, and how far `publisher` is.

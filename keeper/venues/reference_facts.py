@@ -21,6 +21,7 @@ MARGIN: Final = "reference/Margin"
 RISK_ARRAYS: Final = "reference/RiskArrays"
 PRODUCTS: Final = "reference/Products"
 PRICES: Final = "keeper/PriceRelay"
+SURFACE: Final = "keeper/SurfaceRelay"
 NOBODY: Final = "0x" + "0" * 40
 STOP_BYTE: Final = 1  # SSTORE2 puts one in front of what a blob holds
 
@@ -36,7 +37,8 @@ class Contracts:
     margin: str
     risk_arrays: str
     products: str
-    prices: str
+    prices: str  # a price relay
+    surface: str  # the surface relay that it reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +322,9 @@ def contracts_of(rpc: Rpc, venue: str) -> Contracts:
     names = ("auctions", "MARGIN", "RISK_ARRAYS", "PRODUCTS", "PRICES")
     try:
         answers = answered(rpc.eth_calls([interface(VENUE).function(n).call(venue) for n in names], block))
-        return Contracts(venue, *(address_at(answer) for answer in answers))
+        auctions, margin, risk_arrays, products, prices = map(address_at, answers)
+        (surface,) = answered(rpc.eth_calls([interface(PRICES).function("SURFACE").call(prices)], block))
+        return Contracts(venue, auctions, margin, risk_arrays, products, prices, address_at(surface))
     except ValueError as e:
         raise ReadError(
             f"venue.clearing_house: expected a reference venue at {venue}, found none ({e}); check the address"
