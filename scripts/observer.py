@@ -115,7 +115,7 @@ def compare(journal: Path, seen: Mapping[str, Mapping[str, View]], settlement_de
             return None
         return Statement(view.account_value * scale, view.initial_margin, view.margin_requirement)
 
-    return rules.compare(journal, said)
+    return rules.compare(journal, lambda rows: [said(row) for row in rows])
 
 
 def progress(tally: Tally, facts: BlockFacts) -> dict[str, Any]:

@@ -27,7 +27,7 @@ HOUR = 3600
 WAD = 10**18
 MANY_LEGS = 8
 CLOSE = 1e-9
-"""Beyond it, relative, the worst rows are searched once more: the journal may have one that was not in turn yet."""
+"""Beyond it, relative, the worst rows are looked for once more: the journal may have one that was not in turn yet."""
 
 
 @dataclass(slots=True)
@@ -122,6 +122,8 @@ class Reference:
         self._venue = Venue(node, self._at, len(self._symbols), keeper)
         known = [name for name, _ in scene["traders"]] + scene["makers"] + scene["takers"]
         self._accounts = {name.lower(): number_of(name) for name in known}
+        self._worst: dict[str, int] = {}  # rows that the journal was last found right by
+        self._searches = 0
         self._tally = Tally(keeper, frozenset(name.lower() for name in scene["takers"]), hour_origin)
 
     def take(self, number: int) -> dict[str, Any]:
@@ -167,28 +169,38 @@ class Reference:
             **self._tally.report(),
             "unsettled_bad_debt_usd": self._owed() / WAD,
             **_shown(compared),
+            "searches": self._searches,
             "reasons": {reason: reasons[reason] for reason in ("recovered", "ended")},
             "missed_detail": [asdict(streak) for streak in self._tally.streaks.missed],
             "block_ms": observer_run.milliseconds(self._tally.seconds),
         }
 
-    def _said(self, row: Row) -> Statement | None:
-        """Return what the venue said, by rows searched anew where the journal's are others."""
-        view = self._tally.views.get(row.block_hash, {}).get(row.account)
-        if view is None:
-            return None
-        if view.said is None or row.mm is None:
-            return view.said
-        if abs(row.mm - view.said.mm / WAD) > CLOSE * max(1.0, row.mm):
-            tag = hex(self._tally.numbers[row.block_hash])
-            view = self._venue.searched({row.account: view}, tag)[row.account]
-        return view.said
+    def _said(self, rows: Sequence[Row]) -> list[Statement | None]:
+        """Return what the venue said; by other rows, where the journal's number is none by those known at the block."""
+        known = self._tally.views.get(rows[0].block_hash, {})
+        views = {row.account: known[row.account] for row in rows if row.account in known}
+        if views:
+            tag = hex(self._tally.numbers[rows[0].block_hash])
+            again = {row.account: views[row.account] for row in rows if _differs(row, views.get(row.account))}
+            tried = self._venue.by_rows(again, self._worst, tag)
+            unlike = {row.account for row in rows if row.account in tried and _differs(row, tried[row.account])}
+            found = tried | self._venue.searched({name: again[name] for name in unlike}, tag)
+            self._worst |= {name: view.rows for name, view in found.items()}
+            self._searches += len(unlike)
+            views |= found
+        return [views[row.account].said if row.account in views else None for row in rows]
 
     def _owed(self) -> int:
         """Return what accounts owe beyond their equity at the last block, USD wad, >= 0."""
         last = self._tally.last
         views = self._tally.views[last.hash].values() if last else ()
         return sum(max(-view.said.equity, 0) for view in views if view.said is not None)
+
+
+def _differs(row: Row, view: View | None) -> bool:
+    if view is None or view.said is None or row.mm is None:
+        return False
+    return abs(row.mm - view.said.mm / WAD) > CLOSE * max(1.0, row.mm)
 
 
 def _shown(compared: Comparison) -> dict[str, Any]:

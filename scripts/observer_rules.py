@@ -7,9 +7,10 @@ import math
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -142,15 +143,21 @@ class Comparison:
             self.worst = {**at, "field": field_name, "keeper": found, "protocol": expected}
 
 
-def compare(journal: Path, said: Callable[[Row], Statement | None]) -> Comparison:
+Said = Callable[[Sequence[Row]], Sequence[Statement | None]]
+"""From a tick's rows to what the protocol said of each at its block."""
+
+
+def compare(journal: Path, said: Said) -> Comparison:
     """Compare every journalled equity, IM and MM with what the protocol said at the same block."""
     result = Comparison()
     if not journal.exists():
         return result
     with closing(sqlite3.connect(f"{journal.resolve().as_uri()}?mode=ro", uri=True)) as database:
         (result.ticks,) = database.execute("SELECT count(*) FROM ticks").fetchone()
-        for row in _rows(database):
-            result.take(row, said(row))
+        for _, of_block in groupby(_rows(database), key=lambda row: row.block_hash):
+            rows = list(of_block)
+            for row, found in zip(rows, said(rows), strict=True):
+                result.take(row, found)
     return result
 
 

@@ -24,6 +24,7 @@ REVERTED = 3  # the code of an execution that reverted, as Geth and Anvil give i
 NEAR = 1.1  # equity from MM to so many times it, by the rows known: every row is asked
 TURN = 3  # blocks until each account is asked by another row
 ARRAYS_UNDER = 2.0  # equity below so many times MM, by the rows known: the newest arrays are asked too
+AT_ONCE = 64  # questions a request, so that the keeper's come in between
 BOOK = "(int256,uint256[],uint256[])"
 BY_SCENARIO = selector(f"byScenario({BOOK},uint256)")
 BY_ARRAYS, BY_SETTLED = selector(f"byArrays({BOOK})"), selector(f"bySettledArrays({BOOK})")
@@ -170,6 +171,11 @@ class Venue:
             rank = (_weight(said), row)
             worst[name][u] = max(worst[name].get(u, rank), rank)
         rows = {name: _packed({u: row for u, (_, row) in of.items()}) for name, of in worst.items()}
+        return self.by_rows(views, rows, tag)
+
+    def by_rows(self, views: Mapping[str, View], rows: Mapping[str, int], tag: str) -> dict[str, View]:
+        """Return those of the views that have rows here, by these."""
+        views = {name: view for name, view in views.items() if name in rows}
         proofs = self._statements([self._by_scenario(views[name].held, rows[name]) for name in views], tag)
         return {
             name: replace(view, rows=rows[name], proof=proof)
@@ -218,9 +224,10 @@ class Venue:
             for to, data in questions
         ]
         found: list[str | None] = []
-        for reply in self._node.batch(calls) if calls else ():
-            reverted = reply.get("error", {}).get("code") == REVERTED
-            found.append(None if reverted else str(result(reply, f"a view at {tag}")))
+        for first in range(0, len(calls), AT_ONCE):
+            for reply in self._node.batch(calls[first : first + AT_ONCE]):
+                reverted = reply.get("error", {}).get("code") == REVERTED
+                found.append(None if reverted else str(result(reply, f"a view at {tag}")))
         return found
 
 

@@ -23,11 +23,13 @@ CURIE = Play(
     venue="perp_curie",
     observer="scripts/observer.py",
     replay="keeper.demo.replay",
+    preparation_s=3_600,
     setup_gas=BLOCK_GAS,
     block_gas=BLOCK_GAS,
     block_seconds=BLOCK_SECONDS,
     blocks_per_hour=BLOCKS_PER_HOUR,
     prepare=prepare,
+    replayed_with=lambda _folder, _mode: [],
     counted=("blocks", "accounts", "liquidatable", "liquidated", "missed", "reverted", "parameter_updates"),
     at_least={"liquidatable": 25, "most_liquidatable_in_one_hour": 10, "liquidated": 20, "comparisons": 1},
 )

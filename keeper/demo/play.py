@@ -21,12 +21,15 @@ class Play:
     venue: str  # as the journal calls it
     observer: str  # its script
     replay: str  # its module
+    preparation_s: int  # chain time that building the world may take before the path begins
     setup_gas: int  # of a block while the world is built
     block_gas: int  # of one afterwards
     block_seconds: float  # wall time between blocks
     blocks_per_hour: int
     prepare: Callable[[str, Path, str, str], Prepared]
     """URL, folder, the signer's mode and address to a world. Raises TransactionFailed."""
+    replayed_with: Callable[[Path, str], list[str]]
+    """Folder and the signer's mode to further arguments of the replay."""
     counted: tuple[str, ...]
     """What the summary takes from the witness beside what all venues have."""
     at_least: Mapping[str, int]

@@ -10,7 +10,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from keeper.demo.path import BTC_MARCH_2020, ETH_MARCH_2020, PricePath, price_at
-from keeper.reference.board import DAI, DAY, USDC, WBTC, WETH, Board, Collateral, Limits, Smile, margin_of, scan_of
+from keeper.reference.board import (
+    DAI,
+    DAY,
+    USDC,
+    WBTC,
+    WETH,
+    Board,
+    Collateral,
+    Limits,
+    Relays,
+    Smile,
+    margin_of,
+    scan_of,
+)
 from keeper.reference.board import Underlying as Listing
 from keeper.twin.records import Slice
 from keeper.units import WAD_DECIMALS, to_base
@@ -53,13 +66,14 @@ def board_at(now: int) -> Board:
             Collateral(DAI, USD, 600, 10**9 * 10**18),
         ),
         limits=Limits(
-            max_report_age=HOUR,
-            max_epoch_age=2 * HOUR,
-            max_slice_age=2 * HOUR,
+            max_report_age=2 * HOUR,
+            max_epoch_age=4 * HOUR,
+            max_slice_age=4 * HOUR,
             heartbeat=HOUR,
             auction_growth=HOUR,
             bonus=1_000_000 * WAD,
         ),
+        relays=Relays(max_age=HOUR),
     )
 
 

@@ -15,7 +15,7 @@ from keeper.twin.records import Instrument
 from keeper.units import WAD_DECIMALS, to_base
 
 SEED = 20200312
-TRADERS = 320
+TRADERS = 304
 LEAST_USD, MOST_USD = 20_000.0, 300_000.0  # of a leg, at the first price
 COLLATERAL = {ETH: 0, BTC: 1, USD: 2}
 """Underlying → number of the token that follows it."""

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from keeper.demo.reference_scene import Scene
 
+INBOX = "inbox"
+"""Folder of signed reports and slices, beside the configuration."""
+
 TEMPLATE = """# written by `keeper demo`
 [chain]
 rpc_url = "{url}"
@@ -29,6 +32,9 @@ publish = true
 publish_after_move = 0.5
 publish_after_seconds = 2400   # of chain time, as all here: blocks are far apart
 deadline_seconds = 5400
+
+[reports]
+inbox = "{inbox}"
 
 [signer]
 mode = "{mode}"
@@ -62,6 +68,7 @@ def write_config(folder: Path, url: str, scene: Scene, mode: str) -> Path:
             chain_id=scene.chain_id,
             venue=scene.manifest.contracts.venue,
             start_block=scene.manifest.start_block,
+            inbox=folder / INBOX,
             takers=",\n".join(f'    "{name}"' for name in scene.takers),
             mode=mode,
             keystore=folder / "keystore.json",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from keeper.demo.anvil import BLOCK_GAS
 from keeper.demo.play import Play, Prepared
-from keeper.demo.reference_config import write_config
+from keeper.demo.reference_config import INBOX, write_config
 from keeper.demo.reference_replay import BLOCK_SECONDS, BLOCKS_PER_HOUR
 from keeper.demo.reference_world import open_scene
 from keeper.rpc import Rpc
@@ -14,6 +14,9 @@ SETUP_GAS = 400_000_000
 
 def prepare(url: str, folder: Path, mode: str, keeper: str) -> Prepared:
     scene = open_scene(Rpc(url, timeout_s=120.0), keeper)
+    (folder / INBOX).mkdir(exist_ok=True)
+    for stale in (folder / INBOX).iterdir():
+        stale.unlink()
     (folder / "deployment.json").write_text(scene.to_json())
     write_config(folder, url, scene, mode)
     kinds = len({kind for _, kind in scene.traders})
@@ -21,16 +24,23 @@ def prepare(url: str, folder: Path, mode: str, keeper: str) -> Prepared:
     return Prepared(scene.chain_id, said)
 
 
+def replayed_with(folder: Path, mode: str) -> list[str]:
+    """A live keeper relays what the reporters sign; without one prices would stand still, so the market does it."""
+    return ["--inbox", str(folder / INBOX)] if mode == "live" else []
+
+
 REFERENCE = Play(
     name="reference",
     venue="reference",
     observer="scripts/observer_reference.py",
     replay="keeper.demo.reference_replay",
+    preparation_s=2_400,
     setup_gas=SETUP_GAS,
     block_gas=BLOCK_GAS,
     block_seconds=BLOCK_SECONDS,
     blocks_per_hour=BLOCKS_PER_HOUR,
     prepare=prepare,
+    replayed_with=replayed_with,
     counted=(
         "blocks", "accounts", "liquidatable", "started", "started_with_many_legs", "underlyings_started",
         "liquidated", "ended", "missed", "reverted", "refused_starts", "transactions", "reports", "publications",

@@ -35,7 +35,7 @@ USDC = 10**6
 CASH, FUND = 0, 1
 """The settlement token's number as an asset, the insurance fund's as an account."""
 FUND_USD, MAKER_USD, TAKER_USD = 2_000_000, 500_000_000, 25_000_000
-TAKERS = 24
+TAKERS = 20
 SUBS = 16  # accounts of one owner
 FOREVER = 2**40 - 1
 ANY_PRICE = 2**128 - 1

@@ -25,8 +25,6 @@ from keeper.journal import Journal
 from keeper.rpc import Rpc
 
 PLAYS: Mapping[str, Play] = {play.name: play for play in (REFERENCE, CURIE)}
-PREPARATION_S = 3600
-"""Chain time the deployment and the opening of the book may take before the path begins."""
 START_S = 60.0
 POLL_S = 0.1
 NEVER = ("missed", "reverted", "duplicates", "status_disagreements")
@@ -51,7 +49,7 @@ def run_demo(options: Options, view: View) -> dict[str, Any]:
     _clear(folder)
     begun = time.monotonic()
     with ExitStack() as stack:
-        genesis = BTC_MARCH_2020[0][0] - PREPARATION_S
+        genesis = BTC_MARCH_2020[0][0] - play.preparation_s
         anvil = stack.enter_context(start_anvil(timestamp=genesis, gas_limit=play.setup_gas))
         view.say(f"Anvil on {anvil.url}")
         prepared, password = _prepare(anvil.url, folder, options)
@@ -120,6 +118,7 @@ def _replay_arguments(url: str, folder: Path, options: Options) -> list[str]:
     arguments = ["-m", play.replay, "--rpc", url, "--deployment", str(folder / "deployment.json")]
     arguments += ["--block-seconds", str(play.block_seconds if seconds is None else seconds)]
     arguments += ["--blocks-per-hour", str(play.blocks_per_hour)]
+    arguments += play.replayed_with(folder, options.mode)
     return arguments if options.hours is None else [*arguments, "--hours", str(options.hours)]
 
 
