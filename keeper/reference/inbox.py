@@ -24,7 +24,7 @@ from keeper.errors import ExitCode, KeeperError
 from keeper.plans import Held
 from keeper.reference.reports import Observation, Said, digest, domain_of
 from keeper.signer.keystore import HALF_ORDER
-from keeper.twin.records import Slice
+from keeper.twin.records import RecordError, Slice
 
 KINDS: Final[Mapping[str, type[Observation] | type[Slice]]] = {"report": Observation, "slice": Slice}
 HEAD: Final = ("kind", "chain_id", "relay", "signatures")
@@ -104,15 +104,11 @@ def parse(text: str) -> Signed:
     if set(found) != {*HEAD, *names}:
         raise Malformed(f"expected the keys {', '.join((*HEAD, *names))}, found {str(sorted(found))[:200]}")
     numbers = {name: _integer(name, found[name]) for name in ("chain_id", *names)}
-    signed = Signed(
-        said=record(**{name: numbers[name] for name in names}),
-        chain_id=numbers["chain_id"],
-        relay=_address(found["relay"]),
-        signatures=_signatures(found["signatures"]),
-    )
     try:
+        said = record(**{name: numbers[name] for name in names})
+        signed = Signed(said, numbers["chain_id"], _address(found["relay"]), _signatures(found["signatures"]))
         _ = signed.digest
-    except EncodingError as error:
+    except (EncodingError, RecordError) as error:
         raise Malformed(f"expected numbers that fit their types, found: {str(error)[:80]}") from error
     return signed
 

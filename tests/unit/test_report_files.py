@@ -100,6 +100,12 @@ def test_what_a_relay_would_recover_nobody_from_does_not_sink_the_others(broken:
     assert list(with_it.by_signer()) == [THREE.addresses[0]]
 
 
+@pytest.mark.parametrize("change", [{"spot": "0"}, {"forward": "-1"}, {"a": str(2**127)}, {"expiry": str(2**40)}])
+def test_a_slice_that_no_contract_holds_is_refused_by_field(change: dict[str, str]) -> None:
+    with pytest.raises(Malformed, match=next(iter(change))):
+        parse(json.dumps(json.loads(to_text(signed(FITTED))) | change))
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -132,12 +138,15 @@ ANY = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=8,
 )
-NAMES = st.sampled_from(["kind", "chain_id", "relay", "signatures", *asdict(SEEN)])
+NUMBERS = st.integers(-(2**130), 2**130).map(str)
+RECORDS = st.sampled_from([SEEN, FITTED])
 
 
-@given(st.dictionaries(NAMES, ANY, max_size=4))
-def test_any_file_is_read_or_refused_by_name(change: dict[str, object]) -> None:
-    text = json.dumps(json.loads(to_text(signed())) | change)
+@given(RECORDS, st.data())
+def test_any_file_is_read_or_refused_by_name(said: Observation | Slice, data: st.DataObject) -> None:
+    names = st.sampled_from(["kind", "chain_id", "relay", "signatures", *asdict(said)])
+    change = data.draw(st.dictionaries(names, NUMBERS | ANY, max_size=3))
+    text = json.dumps(json.loads(to_text(signed(said))) | change)
     try:
         again = parse(text)
     except Malformed:
