@@ -1,4 +1,4 @@
-"""The reference demo in step: a block, a tick of the keeper, a look of the observer; so that no slow machine matters."""
+"""The reference demo in step: a block, a tick of the keeper, a look of the observer; no machine is too slow for it."""
 
 import importlib
 import json
@@ -20,6 +20,7 @@ from keeper.demo.reference_play import REFERENCE
 from keeper.demo.reference_replay import BLOCKS_AFTER, BLOCKS_PER_HOUR, replay
 from keeper.demo.reference_scene import Scene
 from keeper.demo.reference_world import open_scene
+from keeper.demo.run import REQUIRED_DIFF
 from keeper.loop import tick
 from keeper.rpc import Rpc
 from keeper.signer.keystore import PASSWORD
@@ -29,14 +30,16 @@ observer = importlib.import_module("observer_reference")
 node = importlib.import_module("observer_node")
 
 SECRET = "correct horse battery staple"
-HOURS = 13
+HOURS = 12
 TRADERS = 64
 """Two of every 32 kinds: enough for every kind to fall."""
 
 
 @pytest.fixture(scope="module")
 def anvil() -> Iterator[Anvil]:
-    with start_anvil(timestamp=BTC_MARCH_2020[0][0] - REFERENCE.preparation_s, gas_limit=REFERENCE.setup_gas) as running:
+    with start_anvil(
+        timestamp=BTC_MARCH_2020[0][0] - REFERENCE.preparation_s, gas_limit=REFERENCE.setup_gas
+    ) as running:
         yield running
 
 
@@ -68,7 +71,7 @@ def walked(
         snapshot = rpc.call("evm_snapshot")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(PASSWORD, SECRET)
-            found = in_step(rpc, scene, folder, mode, HOURS)
+            found = in_step(anvil.url, scene, folder, mode, HOURS)
         rpc.call("anvil_dropAllTransactions")
         assert rpc.call("evm_revert", snapshot) is True
         return found
@@ -76,16 +79,41 @@ def walked(
     return walk
 
 
-def in_step(rpc: Rpc, scene: Scene, folder: Path, mode: str, hours: int) -> dict[str, Any]:
+def in_step(url: str, scene: Scene, folder: Path, mode: str, hours: int) -> dict[str, Any]:
     """Walk so many hours and return the observer's report."""
-    witness = observer.Reference(node.Node(rpc.url), json.loads(scene.to_json()), None)
-    with open_app(configured(write_config(folder, rpc.url, scene, mode))) as app:
+    rpc = Rpc(url, timeout_s=120.0)
+    witness = observer.Reference(node.Node(url), json.loads(scene.to_json()), None)
+    with open_app(configured(write_config(folder, url, scene, mode))) as app:
 
         def step(number: int) -> None:
             tick(app.world.heads.newest(), app.world)
             witness.take(number - 1)
 
-        last = replay(rpc, scene, hours=hours, block_seconds=0, inbox=folder / INBOX if mode == "live" else None, on_block=step)
+        inbox = folder / INBOX if mode == "live" else None
+        last = replay(rpc, scene, hours=hours, block_seconds=0, inbox=inbox, on_block=step)
     witness.take(last)
     witness.finish(last)
     return witness.report(folder / "keeper.db")
+
+
+def test_a_keeper_at_work_misses_nobody_and_is_right_about_everybody(walked: Callable[[str], dict[str, Any]]) -> None:
+    found = walked("live")
+    assert (found["missed"], found["reverted"], found["duplicates"]) == (0, 0, 0)
+    assert found["blocks"] == HOURS * BLOCKS_PER_HOUR + BLOCKS_AFTER + 1
+    assert found["liquidatable"] >= 10
+    assert found["liquidated"] >= 8
+    assert found["started_with_many_legs"] >= 2
+    assert found["underlyings_started"] >= 2
+    assert found["publications"] >= HOURS
+    assert found["reports"] >= 2 * HOURS
+    assert found["journal"]["status_disagreements"] == 0
+    assert set(found["journal"]["rows_by_status"]) == {"healthy", "endangered"}
+    assert found["comparisons"] >= 3 * TRADERS * HOURS * BLOCKS_PER_HOUR
+    assert 0.0 <= found["max_rel_diff"] <= REQUIRED_DIFF
+
+
+def test_a_keeper_that_may_not_send_misses_them(walked: Callable[[str], dict[str, Any]]) -> None:
+    found = walked("observe")
+    assert found["missed"] >= 8
+    assert (found["liquidated"], found["transactions"], found["publications"]) == (0, 0, 0)
+    assert found["most_liquidatable_in_one_hour"] >= 5
