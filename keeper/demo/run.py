@@ -3,7 +3,7 @@ code."""
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from keeper.rpc import Rpc
 PLAYS: Mapping[str, Play] = {play.name: play for play in (REFERENCE, CURIE)}
 START_S = 60.0
 POLL_S = 0.1
-NEVER = ("missed", "reverted", "duplicates", "status_disagreements")
+NEVER = ("missed", "reverted", "duplicates", "status_disagreements", "engine_apart")
 REQUIRED_DIFF = 1e-9
 
 
@@ -78,7 +78,7 @@ def shortcomings(play: Play, summary: Mapping[str, Any]) -> list[str]:
         if summary[count] < least:
             found.append(f"{count}: expected at least {least}, found {summary[count]}")
     for count in NEVER:
-        if summary[count]:
+        if summary.get(count):
             found.append(f"{count}: expected 0, found {summary[count]}")
     if not summary["max_rel_diff"] <= REQUIRED_DIFF:
         found.append(f"max_rel_diff: expected at most {REQUIRED_DIFF}, found {summary['max_rel_diff']}")
@@ -180,8 +180,23 @@ def _summary(folder: Path, play: Play, prepared: Prepared, seconds: float) -> di
         "status_disagreements": witnessed["journal"]["status_disagreements"],
         "reasons": witnessed["reasons"],
         "missed_detail": witnessed["missed_detail"],
+        **crosschecked((folder / "keeper.out").read_bytes().splitlines()),
         "seconds": round(seconds, 1),
     }
+
+
+def crosschecked(lines: Iterable[bytes]) -> dict[str, Any]:
+    """Return how far the keeper's two computations of margins were apart, from what it printed of its ticks.
+
+    `engine_max_diff` is the largest share of its band, so beyond 1 it is out of it; nothing where there is one only.
+    """
+    ticks = [orjson.loads(line).get("crosscheck") for line in lines if line.startswith(b"{") and line.endswith(b"}")]
+    found = [tick for tick in ticks if tick]
+    shares = [tick["largest_usd"] / tick["its_band_usd"] for tick in found if tick.get("largest_usd") is not None]
+    if not found:
+        return {}
+    apart, compared = (sum(tick[name] for tick in found) for name in ("apart", "compared"))
+    return {"engine_max_diff": max(shares, default=None), "engine_apart": apart, "engine_compared": compared}
 
 
 def latency(spent: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
