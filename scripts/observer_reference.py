@@ -95,7 +95,7 @@ class Tally:
             "liquidatable": len(self.liquidatable),
             "started": len(started),
             "started_with_many_legs": sum(view.held.legs >= MANY_LEGS for view in started),
-            "underlyings_started": len({u for view in started for u in view.held.underlyings}),
+            "underlyings_started": len({u for view in started for u in view.held.traded}),
             "liquidated": len(self.liquidated),
             "missed": len({streak.account for streak in self.streaks.missed}),
             "most_liquidatable_in_one_hour": max(map(len, self.newly.values()), default=0),
@@ -181,9 +181,13 @@ class Reference:
         views = {row.account: known[row.account] for row in rows if row.account in known}
         if views:
             tag = hex(self._tally.numbers[rows[0].block_hash])
-            again = {row.account: views[row.account] for row in rows if _differs(row, views.get(row.account))}
+            again = {
+                row.account: views[row.account]
+                for row in rows
+                if row.account in views and _differs(row, views[row.account])
+            }
             tried = self._venue.by_rows(again, self._worst, tag)
-            unlike = {row.account for row in rows if row.account in tried and _differs(row, tried[row.account])}
+            unlike = {row.account for row in rows if row.account in again and _differs(row, tried.get(row.account))}
             found = tried | self._venue.searched({name: again[name] for name in unlike}, tag)
             self._worst |= {name: view.rows for name, view in found.items()}
             self._searches += len(unlike)
@@ -198,7 +202,10 @@ class Reference:
 
 
 def _differs(row: Row, view: View | None) -> bool:
-    if view is None or view.said is None or row.mm is None:
+    """Whether these rows do not explain the journal's number; no view at all does not either."""
+    if view is None:
+        return True
+    if view.said is None or row.mm is None:
         return False
     return abs(row.mm - view.said.mm / WAD) > CLOSE * max(1.0, row.mm)
 

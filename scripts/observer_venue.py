@@ -4,8 +4,8 @@ Part of an observer, which shares no code with the keeper: nothing here imports 
 as the keeper's journal names them, in lower case. Amounts are USD wad.
 
 A proof names one scenario row an underlying, and rows of one do not touch what another asks for. So an account's worst
-rows are found underlying by underlying; between two such searches the rows found last are asked again, and beside them
-another one in turn, so that a row that has become worse is noticed.
+rows are found underlying by underlying: when its book changes, and at every block while it is near its MM, by the rows
+found last or by arrays of any age, which know all rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,11 @@ ANY_SEQUENCE = 2**64 - 1
 FOREVER = 2**40 - 1
 CALL_GAS = hex(100_000_000)
 REVERTED = 3  # the code of an execution that reverted, as Geth and Anvil give it
-NEAR = 1.1  # equity from MM to so many times it, by the rows known: every row is asked
-TURN = 3  # blocks until each account is asked by another row
-ARRAYS_UNDER = 2.0  # equity below so many times MM, by the rows known: the newest arrays are asked too
+NEAR = 1.4  # equity below so many times MM: every row is asked, and the arrays in force
 AT_ONCE = 64  # questions a request, so that the keeper's come in between
 BOOK = "(int256,uint256[],uint256[])"
 BY_SCENARIO = selector(f"byScenario({BOOK},uint256)")
+BY_OLD_ARRAYS = selector(f"byArraysRegardless({BOOK})")
 BY_ARRAYS, BY_SETTLED = selector(f"byArrays({BOOK})"), selector(f"bySettledArrays({BOOK})")
 FIRST_WORD = f"{32:064x}"
 """Where the one argument, a tuple, begins."""
@@ -39,7 +38,8 @@ class Held:
 
     body: str  # the encoded struct, hexadecimal
     legs: int
-    underlyings: tuple[int, ...]  # that may ask for margin
+    traded: tuple[int, ...]  # underlyings of its positions
+    underlyings: tuple[int, ...]  # that may ask for margin: its tokens' too
 
     @property
     def shape(self) -> tuple[int, tuple[int, ...]]:
@@ -54,7 +54,8 @@ class View:
     auction: int  # 0: none
     rows: int  # the worst known, packed as the contract takes them
     proof: Statement | None  # by those rows; None where the contract refuses to say
-    newest: Statement | None  # by the newest arrays
+    old: Statement | None  # by arrays of any age: all rows, of prices a while ago
+    newest: Statement | None = None  # by the newest arrays; asked only where it may be short
     settled: Statement | None = None  # asked only where the newest show less than MM
 
     @property
@@ -64,6 +65,18 @@ class View:
     @property
     def by_arrays(self) -> bool:
         return _short(self.newest) and _short(self.settled)
+
+    @property
+    def near(self) -> bool:
+        """Whether equity is not far above the larger of two MM, or one of them cannot be read."""
+        if self.proof is None or self.old is None:
+            return True
+        return self.proof.equity < max(self.proof.mm, self.old.mm) * NEAR
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether another row might show a shortfall that matters: who is known to be short needs none."""
+        return self.near and not self.auction and not self.by_proof
 
     @property
     def below(self) -> bool:
@@ -100,8 +113,8 @@ class Venue:
     def views(self, number: int, accounts: Mapping[str, int]) -> dict[str, View]:
         """Return every account at block `number`, by name."""
         tag = hex(number)
-        views = self._asked(self._books(accounts, tag), number)
-        searched = [name for name, view in views.items() if self._shapes.get(name) != view.held.shape or _near(view)]
+        views = self._asked(self._books(accounts, tag), tag)
+        searched = [name for name, view in views.items() if self._shapes.get(name) != view.held.shape or view.in_doubt]
         found = self.searched({name: views[name] for name in searched}, tag)
         views |= found
         self._rows |= {name: view.rows for name, view in views.items()}
@@ -134,25 +147,20 @@ class Venue:
         legs = words[first + 1 : first + 1 + words[first]]
         collateral = words[words[2] // 32]
         # which underlying a token follows is not looked up: an account with tokens is asked about all
-        underlyings = self._underlyings if collateral else tuple(sorted({leg >> 248 for leg in legs}))
-        return Held(body, len(legs), underlyings)
+        traded = tuple(sorted({leg >> 248 for leg in legs}))
+        return Held(body, len(legs), traded, self._underlyings if collateral else traded)
 
-    def _asked(self, books: Mapping[str, tuple[Held, int]], number: int) -> dict[str, View]:
-        """Ask each account by the rows found last, and some by another row and by the newest arrays."""
-        tag, views = hex(number), {}
+    def _asked(self, books: Mapping[str, tuple[Held, int]], tag: str) -> dict[str, View]:
+        """Ask each account by the rows found last and by old arrays, those that may be short by arrays as well."""
         rows = {name: self._rows.get(name, NO_ROWS) for name in books}
-        first = self._statements([self._by_scenario(held, rows[name]) for name, (held, _) in books.items()], tag)
-        for (name, (held, auction)), proof in zip(books.items(), first, strict=True):
-            views[name] = View(held, auction, rows[name], proof, None)
-        turned = {
-            name: _turned(view, number) for at, (name, view) in enumerate(views.items()) if at % TURN == number % TURN
+        proofs = self._statements([self._by_scenario(held, rows[name]) for name, (held, _) in books.items()], tag)
+        old = self._statements([self._by_arrays(held, BY_OLD_ARRAYS) for held, _ in books.values()], tag)
+        views = {
+            name: View(held, auction, rows[name], proof, at_hand)
+            for (name, (held, auction)), proof, at_hand in zip(books.items(), proofs, old, strict=True)
         }
-        asked = [self._by_scenario(views[name].held, of) for name, of in turned.items()]
-        for (name, of), proof in zip(turned.items(), self._statements(asked, tag), strict=True):
-            if _weight(proof) > _weight(views[name].proof):
-                views[name] = replace(views[name], rows=of, proof=proof)
-        doubtful = [name for name, view in views.items() if _under(view, ARRAYS_UNDER)]
-        asked = [(self._at["margin"], BY_ARRAYS + FIRST_WORD + views[name].held.body) for name in doubtful]
+        doubtful = [name for name, view in views.items() if view.near]
+        asked = [self._by_arrays(views[name].held, BY_ARRAYS) for name in doubtful]
         for name, newest in zip(doubtful, self._statements(asked, tag), strict=True):
             views[name] = replace(views[name], newest=newest)
         return views
@@ -184,7 +192,7 @@ class Venue:
 
     def _with_settled(self, views: dict[str, View], tag: str) -> dict[str, View]:
         short = [name for name, view in views.items() if _short(view.newest)]
-        asked = [(self._at["margin"], BY_SETTLED + FIRST_WORD + views[name].held.body) for name in short]
+        asked = [self._by_arrays(views[name].held, BY_SETTLED) for name in short]
         for name, said in zip(short, self._statements(asked, tag), strict=True):
             views[name] = replace(views[name], settled=said)
         return views
@@ -209,6 +217,9 @@ class Venue:
         if said is None:
             raise ObserverError(f"{contract}.{signature} at {tag}: expected an answer, found a revert")
         return _signed(said)
+
+    def _by_arrays(self, held: Held, path: str) -> Question:
+        return self._at["margin"], path + FIRST_WORD + held.body
 
     def _by_scenario(self, held: Held, rows: int) -> Question:
         return self._at["margin"], f"{BY_SCENARIO}{64:064x}{rows:064x}{held.body}"
@@ -236,26 +247,8 @@ def _signed(said: str) -> list[int]:
     return [int.from_bytes(raw[at : at + 32], "big", signed=True) for at in range(0, len(raw), 32)]
 
 
-def _near(view: View) -> bool:
-    """Whether another row might show a shortfall that matters: who is known to be below needs none."""
-    return _under(view, NEAR) and not view.auction and not view.by_proof
-
-
-def _under(view: View, share: float) -> bool:
-    """Whether equity is below a share of MM, or nobody can say."""
-    return view.proof is None or view.proof.equity < view.proof.mm * share
-
-
 def _weight(said: Statement | None) -> tuple[int, int]:
     return (-1, -1) if said is None else (said.mm, said.im)
-
-
-def _turned(view: View, number: int) -> int:
-    """Return the rows with another one for one of the underlyings, a different one each time."""
-    if not view.held.underlyings:
-        return view.rows
-    time = number // TURN
-    return _with(view.rows, view.held.underlyings[time // ROWS % len(view.held.underlyings)], time % ROWS)
 
 
 def _with(rows: int, underlying: int, row: int) -> int:

@@ -22,8 +22,9 @@ WAD = 10**18
 
 
 def view(equity: int = 10, mm: int = 5, auction: int = 0, legs: int = 1, **fields: Any) -> Any:
-    held = venue.Held("", legs, (0, 1))
-    return venue.View(held, auction, 0, rules.Statement(equity * WAD, 2 * mm * WAD, mm * WAD), None, **fields)
+    held = venue.Held("", legs, (0, 1), (0, 1))
+    said = rules.Statement(equity * WAD, 2 * mm * WAD, mm * WAD)
+    return venue.View(held, auction, 0, said, said, **fields)
 
 
 def facts(number: int, **fields: Any) -> Any:
@@ -75,25 +76,22 @@ def test_a_chain_that_does_not_hang_together_is_no_report() -> None:
 
 def test_arrays_count_where_they_alone_show_a_shortfall() -> None:
     short = rules.Statement(1 * WAD, 4 * WAD, 2 * WAD)
-    by_arrays = venue.View(view().held, 0, 0, view().proof, short, short)
+    by_arrays = venue.View(view().held, 0, 0, view().proof, None, short, short)
     assert by_arrays.below
     assert by_arrays.said == short
-    one_set = venue.View(view().held, 0, 0, view().proof, short, view().proof)
+    one_set = venue.View(view().held, 0, 0, view().proof, None, short, view().proof)
     assert not one_set.below
     assert one_set.said == view().proof
     assert not venue.View(view().held, 0, 0, None, None, None).below, "what cannot be read is no shortfall"
 
 
-def test_every_row_of_every_underlying_has_its_turn() -> None:
-    of = view()
-    seen = {venue._turned(of, venue.TURN * n) for n in range(2 * venue.ROWS)}
-    assert seen == {venue._with(of.rows, u, row) for u in (0, 1) for row in range(venue.ROWS)}
-
-
-def test_who_is_near_and_not_known_to_be_below_is_searched() -> None:
-    near = {equity: venue._near(view(equity=equity, mm=100)) for equity in (99, 100, 109, 111)}
-    assert near == {99: False, 100: True, 109: True, 111: False}
-    assert not venue._near(view(equity=105, mm=100, auction=3))
+def test_who_is_near_by_any_of_both_measures_is_searched_until_known_to_be_below() -> None:
+    doubts = {equity: view(equity=equity, mm=100).in_doubt for equity in (99, 100, 139, 141)}
+    assert doubts == {99: False, 100: True, 139: True, 141: False}
+    assert not view(equity=105, mm=100, auction=3).in_doubt
+    far = view(equity=141, mm=100)
+    assert venue.View(far.held, 0, 0, far.proof, rules.Statement(150 * WAD, 0, 110 * WAD)).in_doubt
+    assert venue.View(far.held, 0, 0, far.proof, None).in_doubt, "what cannot be read is no reason not to look"
 
 
 def test_names_are_the_journals_in_lower_case() -> None:
@@ -130,6 +128,7 @@ def test_it_listens_to_events_that_the_contracts_emit(constant: str, contract: s
         (events, "PUBLISH", "reference/RiskArrays", "publish"),
         (venue, "START", "reference/Auctions", "startAuction"),
         (venue, "BY_SCENARIO", "reference/Margin", "byScenario"),
+        (venue, "BY_OLD_ARRAYS", "reference/Margin", "byArraysRegardless"),
         (venue, "BY_ARRAYS", "reference/Margin", "byArrays"),
         (venue, "BY_SETTLED", "reference/Margin", "bySettledArrays"),
     ],
