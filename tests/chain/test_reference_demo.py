@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -25,7 +26,8 @@ from keeper.loop import tick
 from keeper.rpc import Rpc
 from keeper.signer.keystore import PASSWORD
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
 observer = importlib.import_module("observer_reference")
 node = importlib.import_module("observer_node")
 
@@ -117,3 +119,21 @@ def test_a_keeper_that_may_not_send_misses_them(walked: Callable[[str], dict[str
     assert found["missed"] >= 8
     assert (found["liquidated"], found["transactions"], found["publications"]) == (0, 0, 0)
     assert found["most_liquidatable_in_one_hour"] >= 5
+
+
+def test_the_command_runs_its_processes_and_sums_up(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "keeper", "demo", "--json", "--folder", str(tmp_path), "--hours", "1"]
+    done = subprocess.run(
+        [*command, "--block-seconds", "1"], capture_output=True, text=True, check=False, timeout=600, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads(done.stdout)
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    assert set(REFERENCE.counted) | set(REFERENCE.at_least) <= set(summary)
+    assert summary["accounts"] >= 300
+    assert summary["blocks"] >= BLOCKS_PER_HOUR + BLOCKS_AFTER
+    assert summary["comparisons"] >= 3 * 300
+    assert summary["max_rel_diff"] <= REQUIRED_DIFF
+    assert summary["engine_compared"] >= 300
+    assert summary["engine_apart"] == 0
+    assert 0.0 <= summary["engine_max_diff"] <= 1.0
