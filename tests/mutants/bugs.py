@@ -22,6 +22,7 @@ class Bug:
     source: str  # under contracts/src/reference
     line: str  # occurs exactly once
     wrong: str
+    tests: str = "test/**"  # run against it
 
 
 BUGS: tuple[Bug, ...] = (

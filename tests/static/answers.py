@@ -25,6 +25,7 @@ OF_A_PLACE: dict[tuple[str, str], str] = {
         for function in ("startAuction", "endAuction", "take")
     },
     ("reentrancy-events", "Auctions.startAuctions"): "Calls only itself.",
+    ("arbitrary-send-erc20", "ExecutorBond.bond"): "From the caller, who is the admin, and to this contract.",
     ("reentrancy-benign", "Swaps._swap"): _LOCKED,
     ("reentrancy-no-eth", "Swaps._swap"): _LOCKED,
     ("reentrancy-no-eth", "Swaps._exchange"): _LOCKED,
