@@ -28,7 +28,7 @@ OWN = {
         f"src/reference/{name}.sol"
         for name in ("Products", "RiskArrays", "Margin", "MarginVenue", "Auctions")
     ),
-    "keeper": tuple(f"src/keeper/{name}.sol" for name in ("PriceRelay", "SurfaceRelay", "RelayFeed")),
+    "keeper": tuple(f"src/keeper/{name}.sol" for name in ("PriceRelay", "SurfaceRelay", "RelayFeed", "RiskSteward")),
     "reference_test": ("src/reference/harness/MathHarness.sol", "src/reference/harness/AuctionHarness.sol"),
 }
 """Folder under abis/ → our sources, each holding one contract of the file's name."""
