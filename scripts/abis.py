@@ -39,7 +39,7 @@ INTERFACES = {
 """As OWN, but without bytecode: there is none in an interface."""
 
 RUNTIME = {
-    "keeper": ("src/keeper/InTurn.sol",),
+    "keeper": ("src/keeper/InTurn.sol", "src/keeper/MarginLens.sol"),
 }
 """As OWN, but the bytecode is what the contract runs: it is never created, only put at an address by an override."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from keeper.abi import keccak256
 from keeper.chain import Block, Call, Receipt
 from keeper.errors import ReadError
-from keeper.plans import Plan, PublishArrays, SetParameters
+from keeper.plans import Plan, PublishArrays, RelayReports, SetParameters
 from keeper.portfolios import fresh_world, standing
 from keeper.rpc import Rpc, RpcRefusal
 from keeper.venues.base import Effect, ExactMargin, ForeignPlan, VenueState
@@ -237,7 +237,7 @@ def done_to_anybody(real: Real) -> Make:
 
 
 def _about_everybody(venue: Any, rpc: Rpc, plan: Plan) -> list[Plan]:
-    if isinstance(plan, SetParameters | PublishArrays):
+    if isinstance(plan, SetParameters | PublishArrays | RelayReports):
         return [plan]
     addresses, topics = venue.events()
     logs = rpc.logs(addresses, topics, 0, rpc.block().number)
