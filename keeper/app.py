@@ -9,6 +9,7 @@ from typing import Self
 
 from engine.margin import perp
 from engine.volatility.realised import realised
+from engine.warm import warm_arrays
 from keeper import executors
 from keeper.accounts import Accounts, Glance
 from keeper.auctions import AuctionPolicy
@@ -21,6 +22,7 @@ from keeper.heads import Heads
 from keeper.isolation import Isolation
 from keeper.journal import Journal
 from keeper.journal.records import Volatility
+from keeper.lens import LensRpc
 from keeper.loop import Executor, Line, World
 from keeper.memory import Memory
 from keeper.oracles import ORACLES
@@ -82,7 +84,7 @@ def open_app(config: Config, *, signing: bool = True) -> App:
         signer = opened.enter_context(closing(executors.access(config, venue, policy))) if wish.mode == "live" else None
         if signer is not None:
             signer.launch()  # it gets ready while the kernels do
-        perp.warm()
+        perp.warm() if venue.kind == "perpetual" else warm_arrays()
         journal = opened.enter_context(open_journal(config))
         executor: Executor = (
             executors.silent(config, rpc, venue, journal, wish)
@@ -166,8 +168,10 @@ def configured(path: Path) -> Config:
 
 def open_chain(config: Config) -> Rpc:
     """Return the endpoint after checking that it answers for the right chain and holds the configured contracts."""
-    rpc = Rpc(config.chain.rpc_url, config.chain.timeout_seconds)
+    rpc = LensRpc(config.chain.rpc_url, config.chain.timeout_seconds)
     rpc.require_chain(config.chain.chain_id)
+    if config.rpc.lens == "auto":
+        rpc.probe()
     for oracle in config.oracle:
         rpc.require_code(oracle.address, f"[[oracle]] {oracle.symbol}.address")
     return rpc

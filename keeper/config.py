@@ -76,6 +76,10 @@ class ChainConfig(Section):
         return tuple(dict.fromkeys((self.rpc_url, *self.rpc_urls)))
 
 
+class RpcConfig(Section):
+    lens: Literal["auto", "off"] = "auto"  # many reads in one call where the node takes state overrides
+
+
 class VenueConfig(Section):
     name: Text
     clearing_house: Address
@@ -165,6 +169,7 @@ class Config(Section):
     """A whole file."""
 
     chain: ChainConfig
+    rpc: RpcConfig = RpcConfig()
     venue: VenueConfig
     oracle: Annotated[tuple[OracleConfig, ...], Field(strict=False)] = ()
     policy: PolicyConfig = PolicyConfig()
@@ -277,6 +282,7 @@ def _require_distinct(key: str, names: Sequence[str]) -> None:
 
 _SECTIONS: dict[str, type[Section]] = {
     "chain": ChainConfig,
+    "rpc": RpcConfig,
     "venue": VenueConfig,
     "oracle": OracleConfig,
     "policy": PolicyConfig,

@@ -9,9 +9,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, Final, Literal, Self
 
-from eth_abi.exceptions import DecodingError
-
-from keeper.abi import checksummed, interface, uint_at
+from keeper.abi import WORD, checksummed, int_at, interface, uint_at
 from keeper.chain import Block, Call, Log, Receipt
 from keeper.plans import ANY_SEQUENCE, EndAuction, Plan, PublishArrays, RelayReports, StartAuction, TakeAuction
 from keeper.rpc import Rpc, RpcRefusal, answered
@@ -117,7 +115,7 @@ class Reference:
         for row, name in enumerate(accounts):
             try:
                 found.append(_account(name, answers[3 * row : 3 * row + 3]))
-            except (ValueError, DecodingError) as e:
+            except ValueError as e:
                 unknown[name] = f"not read: {e}"
         return tuple(found)
 
@@ -277,11 +275,25 @@ class Reference:
 
 
 def _account(name: str, answers: Sequence[bytes | RpcRefusal]) -> PortfolioAccount:
-    """Return one account. Raises ValueError or DecodingError when a word is missing or wrong."""
-    book_words, sequence, auction = answered(answers)
-    cash, legs, collateral = interface(VENUE).function("book").values(book_words)[0]
-    book = Book(cash, tuple(Leg.of(leg) for leg in legs), tuple(Holding.of(h) for h in collateral))
-    return PortfolioAccount(name, uint_at(sequence), uint_at(auction, 0), uint_at(auction, 1), book)
+    """Return one account. Raises ValueError when a word is missing or wrong."""
+    book, sequence, auction = answered(answers)
+    return PortfolioAccount(name, uint_at(sequence), uint_at(auction, 0), uint_at(auction, 1), _book(book))
+
+
+def _book(returned: bytes) -> Book:
+    """Return a Book struct as Solidity encodes it, many times faster than a decoder of any type does.
+
+    Raises ValueError for every other encoding.
+    """
+    words = [int.from_bytes(returned[at : at + WORD]) for at in range(0, len(returned), WORD)]
+    try:
+        _, _, _, _, legs, *rest = words
+        right = len(returned) == WORD * (6 + legs + rest[legs]) and (words[0], *words[2:4]) == (32, 96, 128 + 32 * legs)
+    except (ValueError, IndexError):
+        right = False
+    if not right:
+        raise ValueError(f"expected a book, found {len(returned)} other bytes")
+    return Book(int_at(returned, 1), tuple(map(Leg.of, rest[:legs])), tuple(map(Holding.of, rest[legs + 1 :])))
 
 
 def _named(number: int) -> str:

@@ -156,6 +156,8 @@ def test_balance_changes_introduce_every_account_and_none_of_the_venues_own(
 
 def test_every_statement_of_the_twin_is_the_contracts(market: Market, names: tuple[str, ...]) -> None:
     sight = look(market, names)
+    assert sight.compared.compared > len(names)
+    assert sight.compared.apart == {}
     state = sight.state
     assert len(state.accounts) == len(names) and not state.unknown
     for account in state.accounts:
