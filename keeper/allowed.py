@@ -9,7 +9,16 @@ from keeper.chain import Call
 from keeper.config import Config
 from keeper.decide import Policy
 from keeper.errors import ConfigError
-from keeper.plans import EndAuction, Liquidate, PublishArrays, RelayReports, SetParameters, StartAuction, TakeAuction
+from keeper.plans import (
+    EndAuction,
+    Liquidate,
+    PublishArrays,
+    RelayReports,
+    SetParameters,
+    StartAuction,
+    TakeAuction,
+    WriteParameters,
+)
 from keeper.venues.base import PerpetualVenue
 from keeper.venues.executor_jobs import Kind
 from keeper.venues.portfolio import PortfolioVenue
@@ -44,7 +53,16 @@ class Counted:
     most: int
 
 
-Bound = Bounded | Named | Counted
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One argument that is a list of structs of numbers: each must fit one row, (low, high) of every field; no more
+    elements than rows."""
+
+    argument: str
+    rows: tuple[tuple[tuple[int, int], ...], ...]
+
+
+Bound = Bounded | Named | Counted | Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +76,11 @@ class AllowedCall:
 
 def allowed_calls(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy) -> tuple[AllowedCall, ...]:
     """Return every call the keeper can need with this configuration, each once."""
-    found = _perpetual(venue, policy) if venue.kind == "perpetual" else _portfolio(config, venue)
+    found = _perpetual(venue, policy) if venue.kind == "perpetual" else _portfolio(config, venue, policy)
     return tuple(dict.fromkeys(found))
 
 
-def _portfolio(config: Config, venue: PortfolioVenue) -> Iterator[AllowedCall]:
+def _portfolio(config: Config, venue: PortfolioVenue, policy: Policy) -> Iterator[AllowedCall]:
     """Yield a call of every kind. Nothing in their structs is bounded here: the venue moves a taker's money only for
     the taker's owner or his delegate. An executor's jobs are, to the one step that the keeper has it make."""
     name = venue.name
@@ -82,6 +100,21 @@ def _portfolio(config: Config, venue: PortfolioVenue) -> Iterator[AllowedCall]:
     if config.reports.inbox is not None:
         for relay in venue.relays:
             yield _plain(venue.encode(RelayReports(name, relay, "", "0x", 0)))
+    if policy.set_parameters and policy.rules and venue.steward is not None:
+        yield _written(venue, policy)
+
+
+def _written(venue: PortfolioVenue, policy: Policy) -> AllowedCall:
+    """Return a write of the steward: each of its changes is of one configured parameter, within its bounds."""
+    rows = []
+    for rule in policy.rules:
+        low, high = sorted((rule.calm, rule.stressed))
+        call = venue.encode(WriteParameters(venue.name, "", f"{rule.parameter}={low}>{low}", "", 0))
+        count, field, of = (int.from_bytes(call.data[at : at + WORD]) for at in (36, 68, 100))
+        if count != 1:
+            raise ConfigError(f"{rule.parameter}: expected a call of one list of changes, found {call.function}")
+        rows.append(((field, field), (of, of), (low, high), (low, high)))
+    return AllowedCall(call.to, call.function, (Rows("changes", tuple(rows)),))
 
 
 def _job(config: Config, call: Call) -> AllowedCall:

@@ -11,13 +11,23 @@ from typing import Any, Final, Literal, Self
 
 from keeper.abi import WORD, checksummed, int_at, interface, uint_at
 from keeper.chain import Block, Call, Log, Receipt
-from keeper.plans import ANY_SEQUENCE, EndAuction, Plan, PublishArrays, RelayReports, StartAuction, TakeAuction
+from keeper.plans import (
+    ANY_SEQUENCE,
+    EndAuction,
+    Plan,
+    PublishArrays,
+    RelayReports,
+    StartAuction,
+    TakeAuction,
+    WriteParameters,
+)
 from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.twin.auction import Allowance
 from keeper.twin.records import Book, Holding, Leg
+from keeper.venues import reference_steward
 from keeper.venues.base import Effect, ForeignPlan, Sending, each_alone
 from keeper.venues.executor_jobs import Executor, Kind, executor_of
-from keeper.venues.portfolio import PortfolioAccount, PortfolioState, account_id, account_name
+from keeper.venues.portfolio import PortfolioAccount, PortfolioState, Steering, account_id, account_name
 from keeper.venues.reference_batches import StartBatch, batches
 from keeper.venues.reference_facts import AUCTIONS, MARGIN, PRICES, RISK_ARRAYS, SURFACE, VENUE, Facts, contracts_of
 
@@ -49,6 +59,7 @@ class Reference:
         self._rpc = rpc
         self.contracts = contracts_of(rpc, venue)
         self.relays = (self.contracts.prices, self.contracts.surface)
+        self.steward = reference_steward.steward_of(rpc, self.contracts.products, rpc.block())
         self._facts = Facts(rpc, self.contracts)
         self._rules = self._facts.rules()
         self._executor: Executor | None = None
@@ -91,6 +102,11 @@ class Reference:
             unknown=unknown,
         )
 
+    def steering(self, block: Block, names: Sequence[str]) -> Steering | None:
+        if self.steward is None:
+            return None
+        return reference_steward.steering(self._rpc, self.steward, names, block)
+
     def _fund(self, block: Block) -> tuple[int, Allowance]:
         """Return the insurance fund's cash and what of it may be added to discounts."""
         allowance = interface(AUCTIONS).function("bonusAllowance")
@@ -132,6 +148,8 @@ class Reference:
             return self._publish(plan)
         if isinstance(plan, RelayReports):
             return self._relay(plan)
+        if isinstance(plan, WriteParameters) and self.steward is not None:
+            return reference_steward.write(self.steward, plan)
         raise ForeignPlan(self.name, plan)
 
     def sendings(self, plans: Sequence[Plan], gas: int, limits: Mapping[int, int]) -> tuple[Sending, ...]:
@@ -207,11 +225,15 @@ class Reference:
             return self._published(plan, receipt)
         if isinstance(plan, RelayReports):
             return self._relayed(plan, receipt)
+        if isinstance(plan, WriteParameters) and self.steward is not None:
+            return reference_steward.written(self.steward, plan, receipt)
         raise ForeignPlan(self.name, plan)
 
     def done(self, plan: Plan, first: int, last: int) -> bool:
         if isinstance(plan, RelayReports):
             return self._all_kept(plan, first, last)
+        if isinstance(plan, WriteParameters):
+            return self.steward is not None and reference_steward.done(self._rpc, self.steward, plan, first, last)
         if plan.kind not in TOLD_BY:
             return False
         topic = interface(AUCTIONS).event(TOLD_BY[plan.kind]).topic

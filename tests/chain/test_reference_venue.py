@@ -296,7 +296,7 @@ def test_new_parameters_in_mid_epoch_start_it_anew(market: Market) -> None:
     setting = interface("reference/Products").function("setScanParameters")
     scan = replace(market.board.underlyings[0].scan, scan=market.board.underlyings[0].scan.scan + WAD // 100)
     call = setting.packed(market.manifest.contracts.products, 0, astuple(scan))
-    market.batch.add(OWNER, call, "scan", gas=1_000_000)
+    market.batch.add(market.steward(), call, "scan", gas=1_000_000)
     market.batch.mine()
     plans = [plan for plan in published(look(market)) if plan.underlying == 0]
     assert [(p.version, p.expiry) for p in plans] == [(2, e) for e in market.manifest.underlyings[0].expiries]

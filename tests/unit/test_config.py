@@ -244,7 +244,11 @@ def test_a_bad_url_from_the_environment_names_the_variable():
             'symbol = "BTC" #',
             "parameter[0].symbol: expected the symbol of an [[oracle]] (ETH)",
         ),
-        ("calm = 5_000", "calm = 1_000_001", "parameter[0].calm: expected less than or equal to 1000000"),
+        (
+            "calm = 5_000",
+            "calm = 1_000_001",
+            "parameter[0]: expected numbers of at most 1000000 parts per million, found 1000001",
+        ),
         ("calm = 5_000", "calm = 20_000", "parameter[0]: expected calm and stressed to differ, found 20000"),
         (
             "volatility_calm = 0.6",
