@@ -51,7 +51,7 @@ contract StewardMarginTest is StewardBase {
         _skip(bound(before, 1 hours, 2 * DAY + 1 hours));
         _refreshAll();
         uint256 state = vm.snapshotState();
-        (uint256 time, uint256 end) = (block.timestamp, block.timestamp + bound(seed, 0, DAY));
+        (uint256 time, uint256 end) = (block.timestamp, block.timestamp + bound(seed, 1, DAY));
         vm.warp(end);
         bytes memory without = _checks(seed, publish);
         vm.revertToState(state);

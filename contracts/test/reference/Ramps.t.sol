@@ -85,6 +85,7 @@ contract RampsTest is Test {
     // ---- for any writes ----
 
     /// Nothing tightens MM within a grace beyond what it would have done without the write, and a tightening beyond nothing.
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_no_write_tightens_within_a_grace(Writes memory w) public pure {
         (Ramp memory before, uint256 time) = _before(w);
         Ramp memory r = _written(before, w.numbers[3], time, w.up);
@@ -97,6 +98,7 @@ contract RampsTest is Test {
     }
 
     /// Taking a number back, by however little, leaves MM at no moment tighter than it would have been.
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_a_reduction_never_tightens_at_any_time(Writes memory w) public pure {
         (Ramp memory before, uint256 time) = _before(w);
         uint256 number = w.up ? bound(w.numbers[3], 0, before.to) : bound(w.numbers[3], before.to, type(uint128).max);
@@ -105,6 +107,7 @@ contract RampsTest is Test {
     }
 
     /// A tightening leaves the number in force where it is; nothing leaves it tighter.
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_a_write_starts_from_the_number_in_force(Writes memory w) public pure {
         (Ramp memory before, uint256 time) = _before(w);
         uint256 inForce = _at(before, time, w.up);
@@ -113,6 +116,7 @@ contract RampsTest is Test {
         if (Ramps.tighter(w.numbers[3], before.to, w.up)) assertEq(found, inForce);
     }
 
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_all_counts_after_grace_and_slope(Writes memory w) public pure {
         (Ramp memory before, uint256 time) = _before(w);
         Ramp memory r = _written(before, w.numbers[3], time, w.up);
@@ -120,6 +124,7 @@ contract RampsTest is Test {
         assertEq(_at(r, time + GRACE + SLOPE + w.later, w.up), w.numbers[3]);
     }
 
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_it_only_tightens_and_at_an_even_pace(Writes memory w) public pure {
         (Ramp memory r, uint256 time) = _before(w);
         uint256 probe = time + bound(w.later, 0, 4 * DAY);
@@ -129,6 +134,7 @@ contract RampsTest is Test {
         assertLe(hour > found ? hour - found : found - hour, whole * 1 hours / SLOPE + 1);
     }
 
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_a_running_grace_is_never_shortened(Writes memory w) public pure {
         (Ramp memory before, uint256 time) = _before(w);
         Ramp memory r = _written(before, w.numbers[3], time, w.up);
@@ -136,6 +142,7 @@ contract RampsTest is Test {
         if (Ramps.tighter(w.numbers[3], before.to, w.up)) assertEq(r.start, time + GRACE);
     }
 
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_it_is_exact_at_its_ends_and_between_them(uint128 from, uint128 to, uint256 done, bool up)
         public
         pure
@@ -153,6 +160,7 @@ contract RampsTest is Test {
     // ---- records ----
 
     /// Every field of a record goes its own number's way; one of MM's tightened takes all of them from where they are.
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_a_record_is_its_fields(MarginParameters[3] memory records, uint256 start, uint256 time)
         public
         pure
@@ -174,6 +182,7 @@ contract RampsTest is Test {
         }
     }
 
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_mm_of_a_record_is_mm_of_its_fields(MarginParameters[2] memory records, uint256 done) public pure {
         done = bound(done, 0, SLOPE);
         uint256[7][2] memory fields = abi.decode(abi.encode(records), (uint256[7][2]));
@@ -185,6 +194,7 @@ contract RampsTest is Test {
         }
     }
 
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_records_come_out_as_they_went_in(ScanParameters memory p, MarginParameters memory m) public pure {
         uint256[3] memory words = Packed.scan(p);
         assertEq(abi.encode(Packed.scan(words[0], words[1], words[2])), abi.encode(p));
@@ -192,6 +202,7 @@ contract RampsTest is Test {
     }
 
     /// Two scans that keep the rules keep them at every second between: rows ordered, covers and powers within bounds.
+    /// forge-config: default.fuzz.runs = 10000
     function testFuzz_between_two_good_scans_every_scan_is_good(
         ScanParameters memory from,
         ScanParameters memory to,
