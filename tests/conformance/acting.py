@@ -17,7 +17,6 @@ from keeper.plans import (
     SetParameters,
     StartAuction,
     TakeAuction,
-    WriteParameters,
 )
 from keeper.rpc import Rpc, RpcRefusal
 from keeper.venues.base import ForeignPlan
@@ -36,7 +35,6 @@ EVERY_KIND: Final[tuple[Plan, ...]] = (
     TakeAuction("any", NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0),
     PublishArrays("any", 0, 0, NO_ID, NO_ID, 0, NO_ID, "0x", "", 0),
     RelayReports("any", NOBODY, "", "0x", 0),
-    WriteParameters("any", "underlying:0", "im_scalar:0=1>2", "", 0),
 )
 
 
