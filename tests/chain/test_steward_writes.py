@@ -113,12 +113,11 @@ def market(anvil: Anvil) -> Market:
 
 @pytest.fixture(scope="module")
 def steward(market: Market) -> str:
-    """A steward of the test's own terms, in force since one delay."""
-    c, batch = market.manifest.contracts, market.batch
-    code = creation_code(STEWARD, c.products, c.venue, c.auctions, OWNER, KEEPER.address, GUARDIAN)
-    found = batch.create(OWNER, code, "steward", gas=6_000_000)
-    wire = interface("reference/Products").function("wireSteward").packed(c.products, found)
-    batch.add(OWNER, wire, "wire the steward")
+    """The venue's steward with the test's terms, in force since one delay."""
+    batch, found = market.batch, market.venue.steward
+    assert found is not None
+    for role_of, who in (("setController", KEEPER.address), ("setGuardian", GUARDIAN)):
+        batch.add(OWNER, interface(STEWARD).function(role_of).packed(found, who), role_of)
     for name, terms in TERMS.items():
         setting = interface(STEWARD).function("setTerms").packed(found, *key_of(name), (*terms, DELAY))
         batch.add(OWNER, setting, f"terms of {name}")
