@@ -54,14 +54,14 @@ def performed(trial: Trial) -> tuple[Done, ...]:
 
 def _perform(trial: Trial, act: Act) -> Done:
     rpc, call = trial.world.rpc, trial.venue.encode(act.plan)
-    short, roomy = (_simulated(rpc, replace(call, gas=gas), act.sender) for gas in (call.gas or GAS, GAS))
+    short, roomy = (simulated(rpc, replace(call, gas=gas), act.sender) for gas in (call.gas or GAS, GAS))
     fits = not isinstance(short, RpcRefusal) or isinstance(roomy, RpcRefusal)
     sendable = call.to in trial.world.targets and not isinstance(roomy, RpcRefusal)  # any call of no contract succeeds
     receipt = _sent(rpc, replace(call, gas=GAS), act.sender) if sendable else None
     return Done(act, call, trial.venue.encode(act.plan), fits, receipt)
 
 
-def _simulated(rpc: Rpc, call: Call, sender: str) -> bytes | RpcRefusal:
+def simulated(rpc: Rpc, call: Call, sender: str) -> bytes | RpcRefusal:
     block = rpc.block()
     return rpc.simulate([call], sender, block, block.timestamp + 1, GAS)[0]
 

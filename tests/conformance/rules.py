@@ -6,8 +6,10 @@ from typing import Final
 from tests.conformance.acting import ACTING
 from tests.conformance.contract import Broken, Make, Rule, Trial, World, undone
 from tests.conformance.reading import READING
+from tests.conformance.sending import TOGETHER
 
-RULES: Final[Mapping[str, Rule]] = READING | ACTING
+FAMILIES: Final = (READING, TOGETHER, ACTING)
+RULES: Final[Mapping[str, Rule]] = READING | TOGETHER | ACTING
 
 
 def first_broken(world: World, make: Make, rules: Mapping[str, Rule] = RULES) -> Broken | None:

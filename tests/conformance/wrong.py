@@ -4,34 +4,54 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.conformance.acting import NOBODY
-from tests.conformance.kinds import name_of, renamed, scaled, turned
+from tests.conformance.kinds import (
+    cash_of,
+    collaterals_of,
+    live_positions_of,
+    name_of,
+    renamed,
+    scaled,
+    turned,
+    with_cash,
+    with_decimals,
+    with_margins_swapped,
+    without_last_collateral,
+)
 from tests.conformance.mistakes import (
     Renamed,
     Wrap,
     ZeroWords,
-    another_selector,
+    as_recorded,
     at_latest,
-    by_any_emitter,
-    by_status,
     call_by,
-    confirmed_for_anybody,
-    counting,
-    done_to_anybody,
+    counting_dust,
     empty_when_unreadable,
-    first_two_swapped,
     forgetting_the_first,
     from_memory,
-    from_the_start,
-    in_spite_of_a_revert,
     instead,
     liquidatable_when_equal,
+    long_when_many,
     of_each,
     remembering,
     repeating,
     state_by,
-    taking_any_plan,
     with_the_emitter,
     zero_on_failure,
+)
+from tests.conformance.mistakes_acting import (
+    all_by_the_first,
+    all_or_nothing,
+    another_selector,
+    by_any_emitter,
+    by_status,
+    confirmed_for_anybody,
+    counting,
+    done_to_anybody,
+    first_two_swapped,
+    from_the_start,
+    in_spite_of_a_revert,
+    taking_any_plan,
+    without_limits,
 )
 
 
@@ -41,8 +61,11 @@ class Wrong:
     rule: str  # the first that it breaks
     says: str  # a regular expression for its message
     wrap: Wrap
+    where: frozenset[str] | None = None  # the venues that can be wrong in this; None: every one
 
 
+CURIE: Final = frozenset({"perp_curie"})
+REFERENCE: Final = frozenset({"reference"})
 WRONG: Final = (
     Wrong("another name", "name", "its key in VENUES", lambda real: lambda rpc: Renamed(real(rpc), rpc, {})),
     Wrong(
@@ -95,6 +118,63 @@ WRONG: Final = (
     ),
     Wrong("sign", "agree", "sign: with every position's turned", of_each(turned)),
     Wrong("decimals", "agree", r"decimals: with the cash divided by 10\*\*12", of_each(lambda a: scaled(a, 10**12))),
+    Wrong(
+        "decimals of a collateral",
+        "agree",
+        r"collateral decimals: with 18 for collateral 0 it agrees, 8 were read",
+        state_by(lambda s: with_decimals(s, 0, 8)),
+    ),
+    Wrong("IM and MM swapped", "agree", "IM and MM.*MM is the lower one", state_by(with_margins_swapped)),
+    Wrong(
+        "negative cash read unsigned",
+        "corners",
+        "negative cash.*sign: with the cash read as int128 it agrees",
+        of_each(lambda a: with_cash(a, cash_of(a) % 2**128)),
+    ),
+    Wrong(
+        "negative cash taken for none",
+        "corners",
+        r"negative cash.*off: equity by \+.*cash 0",
+        of_each(lambda a: with_cash(a, max(cash_of(a), 0))),
+    ),
+    *(
+        Wrong(
+            f"an account without positions taken for an empty one, {where}",
+            rule,
+            r"off: equity by -.* cash 0, . positions",
+            of_each(lambda a: a if live_positions_of(a) else with_cash(a, 0)),
+            where=frozenset({where}),
+        )
+        for where, rule in (("perp_curie", "agree"), ("reference", "corners"))
+    ),
+    Wrong(
+        "a position of dust counted",
+        "corners",
+        "a position of dust.*off: .*MM by",
+        of_each(counting_dust),
+        CURIE,
+    ),
+    Wrong(
+        "an expiry seen before it is settled",
+        "corners",
+        "settled and not yet touched.*found none.*has a settlement price is cash",
+        as_recorded,
+        REFERENCE,
+    ),
+    Wrong(
+        "the last of many collaterals cut off",
+        "corners",
+        "as many collaterals as allowed.*off: equity by .*is one of them missing or cut off",
+        of_each(lambda a: without_last_collateral(a) if len(collaterals_of(a)) == 8 else a),
+        REFERENCE,
+    ),
+    Wrong(
+        "a short of many positions taken for a long",
+        "corners",
+        "a random book.*off: ",
+        of_each(long_when_many),
+        REFERENCE,
+    ),
     Wrong("zero on failure", "unknown", "known, with numbers.*a zero for a failure", state_by(zero_on_failure)),
     Wrong(
         "a zero for one refused word",
@@ -109,7 +189,34 @@ WRONG: Final = (
         "expected ReadError.*found a state of 0 accounts",
         empty_when_unreadable,
     ),
-    Wrong("equality case", "equality", "equal to MM to be healthy, found endangered", liquidatable_when_equal),
+    Wrong("equality case", "equality", "equal to MM, to be healthy, found endangered", liquidatable_when_equal),
+    Wrong(
+        "gas guessed where it was simulated",
+        "together",
+        "start_auction in one transaction with at least .* gas",
+        instead(sendings=without_limits),
+        REFERENCE,
+    ),
+    Wrong(
+        "a batch above the gas given",
+        "together",
+        "transactions of at most .* gas given, found one with",
+        instead(sendings=lambda real, plans, gas, limits: real.sendings(plans, 2 * gas, limits)),
+        REFERENCE,
+    ),
+    Wrong(
+        "one transaction that carries out the first plan only",
+        "together",
+        "to be carried out beside one that fails, found that it was not",
+        instead(sendings=all_by_the_first),
+    ),
+    Wrong(
+        "a batch that fails as one",
+        "together",
+        "to be carried out beside one that fails, found that it was not",
+        instead(sendings=all_or_nothing),
+        REFERENCE,
+    ),
     Wrong("a call that differs each time", "repeatable", "no clock, no counter", counting()),
     Wrong("wrong target", "target", "venue's contracts, found 0x0000", call_by(lambda c: replace(c, to=NOBODY))),
     Wrong("wrong selector", "function", "found selector 0x", call_by(another_selector)),
