@@ -12,6 +12,7 @@ from keeper.plans import EndAuction, Liquidate, Plan, PublishArrays, SetParamete
 from keeper.rpc import Rpc, RpcRefusal
 from keeper.venues.base import ForeignPlan
 from tests.conformance.contract import Act, Rule, Trial
+from tests.conformance.kinds import read
 
 GAS: Final = 12_000_000
 """Of one transaction, as `signer.max_gas`."""
@@ -128,6 +129,18 @@ def succeeds_where_it_should(trial: Trial) -> None:
         trial.require(done.receipt is not None, f"{done.act.plan.kind} to succeed as sent", "a revert", todo)
 
 
+def reads_the_parameters_it_sets(trial: Trial) -> None:
+    world = trial.world
+    changes = [done.act.plan for done in succeeded(trial) if isinstance(done.act.plan, SetParameters)]
+    if not changes:
+        return
+    state = read(trial.venue, world.rpc.block(), sorted(world.accounts))
+    for plan in changes:
+        found = trial.venue.parameter(state, plan.parameter)
+        todo = "return parts per million, by the name that plans carry; None only where the state does not hold it"
+        trial.require(found == plan.new, f"{plan.kind} of {plan.parameter} read as {plan.new}", found, todo)
+
+
 def refuses_plans_of_other_venues(trial: Trial) -> None:
     ours = {done.act.plan.kind for done in performed(trial)}
     for plan in EVERY_KIND:
@@ -236,6 +249,7 @@ ACTING: Final[dict[str, Rule]] = {
     "function": names_the_function_it_calls,
     "gas": states_gas_that_is_enough,
     "succeed": succeeds_where_it_should,
+    "parameter": reads_the_parameters_it_sets,
     "foreign": refuses_plans_of_other_venues,
     "sendings": carries_out_every_plan_once,
     "confirm": confirms_by_its_own_event_only,

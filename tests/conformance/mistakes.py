@@ -135,6 +135,12 @@ def counting_dust(account: AnyAccount) -> AnyAccount:
     return replace(account, positions=tuple(replace(p, size=p.size or p.base) for p in account.positions))
 
 
+def without_debt(account: AnyAccount) -> AnyAccount:
+    """Balances as the protocol keeps them, though its IM is not the rule that the engine applies to them."""
+    assert isinstance(account, Account)
+    return replace(account, positions=tuple(replace(p, base=p.size, quote=p.open_notional) for p in account.positions))
+
+
 def long_when_many(account: AnyAccount) -> AnyAccount:
     """A 25th position and all after it are read without their sign: nobody had tried so many."""
     assert isinstance(account, PortfolioAccount)

@@ -45,10 +45,15 @@ def by_status(real: Any, plan: Plan, receipt: Receipt) -> Effect:
 def by_any_emitter(real: Any, plan: Plan, receipt: Receipt) -> Effect:
     """Find the event wherever it comes from: anybody can emit one that looks like it."""
     found: list[Effect] = [real.confirm(plan, receipt)]
-    for place in real.contracts.__slots__:
-        ours = getattr(real.contracts, place)
+    contracts = getattr(real, "contracts", None)
+    for ours in {*real.events()[0], *(getattr(contracts, place) for place in getattr(contracts, "__slots__", ()))}:
         found.append(real.confirm(plan, replace(receipt, logs=tuple(replace(x, address=ours) for x in receipt.logs))))
     return next((effect for effect in found if effect.achieved), found[0])
+
+
+def in_basis_points(real: Any, state: Any, name: str) -> int | None:
+    found: int | None = real.parameter(state, name)
+    return None if found is None else found // 100
 
 
 def in_spite_of_a_revert(real: Any, plan: Plan, receipt: Receipt) -> Effect:

@@ -11,7 +11,7 @@ from tests.conformance.rules import FAMILIES, RULES, first_broken
 from tests.conformance.sending import TOGETHER
 from tests.conformance.wrong import WRONG, Wrong
 
-ABOUT_ACCOUNTS = {"complete", "agree", "corners", "unknown", "equality"}
+ABOUT_ACCOUNTS = {"complete", "agree", "corners", "unknown", "equality", "engine"}
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.what)

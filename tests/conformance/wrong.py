@@ -36,6 +36,7 @@ from tests.conformance.mistakes import (
     repeating,
     state_by,
     with_the_emitter,
+    without_debt,
     zero_on_failure,
 )
 from tests.conformance.mistakes_acting import (
@@ -49,6 +50,7 @@ from tests.conformance.mistakes_acting import (
     done_to_anybody,
     first_two_swapped,
     from_the_start,
+    in_basis_points,
     in_spite_of_a_revert,
     taking_any_plan,
     without_limits,
@@ -66,6 +68,7 @@ class Wrong:
 
 CURIE: Final = frozenset({"perp_curie"})
 REFERENCE: Final = frozenset({"reference"})
+GUEST: Final = frozenset({"isolated"})
 WRONG: Final = (
     Wrong("another name", "name", "its key in VENUES", lambda real: lambda rpc: Renamed(real(rpc), rpc, {})),
     Wrong(
@@ -123,6 +126,7 @@ WRONG: Final = (
         "agree",
         r"collateral decimals: with 18 for collateral 0 it agrees, 8 were read",
         state_by(lambda s: with_decimals(s, 0, 8)),
+        CURIE | REFERENCE,
     ),
     Wrong("IM and MM swapped", "agree", "IM and MM.*MM is the lower one", state_by(with_margins_swapped)),
     Wrong(
@@ -191,6 +195,13 @@ WRONG: Final = (
     ),
     Wrong("equality case", "equality", "equal to MM, to be healthy, found endangered", liquidatable_when_equal),
     Wrong(
+        "IM by a rule that the engine does not know",
+        "engine",
+        r"IM of about .* as exact\(\) says.*put what the rule needs into these fields",
+        of_each(without_debt),
+        GUEST,
+    ),
+    Wrong(
         "gas guessed where it was simulated",
         "together",
         "start_auction in one transaction with at least .* gas",
@@ -229,7 +240,16 @@ WRONG: Final = (
     Wrong(
         "too little gas", "gas", "gas limit of 21000|gas stated.*out of gas", call_by(lambda c: replace(c, gas=25_000))
     ),
-    Wrong("arguments in the wrong order", "succeed", "arguments in order", call_by(first_two_swapped)),
+    Wrong(
+        "arguments in the wrong order", "succeed", "arguments in order", call_by(first_two_swapped), CURIE | REFERENCE
+    ),
+    Wrong(
+        "a parameter read in basis points",
+        "parameter",
+        "expected .* read as .*parts per million",
+        instead(parameter=in_basis_points),
+        CURIE | GUEST,
+    ),
     Wrong("a foreign plan taken", "foreign", "raise ForeignPlan", instead(encode=taking_any_plan)),
     Wrong("a plan left out", "sendings", "left out", instead(sendings=lambda real, *a: real.sendings(*a)[1:])),
     Wrong(
