@@ -1,4 +1,4 @@
-"""The rule of the engine: its floats, made of a perpetual venue's state, are near the integers that the adapter states."""
+"""The rule of the engine: its floats of a perpetual venue's state are near the integers that the adapter states."""
 
 from collections.abc import Iterator
 from itertools import chain

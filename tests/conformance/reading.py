@@ -10,7 +10,7 @@ from keeper.venues import VENUES
 from tests.conformance.contract import Rule, Trial
 from tests.conformance.faults import FAULTS, FaultyRpc
 from tests.conformance.kinds import AnyAccount, State, endangered, name_of, names, read
-from tests.conformance.suspects import explained, numbers
+from tests.conformance.suspects import differing, explained, numbers
 
 CORNERS: Final = ("negative cash", "no positions", "a random book")
 """How the corners begin that every world has to have."""
@@ -81,7 +81,9 @@ def reads_exactly_the_block(trial: Trial) -> None:
     world.rpc.call("evm_mine")
     block = world.rpc.block()
     before = read(trial.venue, block, asked)
-    trial.require(before.block == block, f"a state of block {block.number}", before.block, "keep the block asked for")
+    found = f"block {before.block.number}, {before.block.hash}"
+    todo = "keep the block asked for, header and all"
+    trial.require(before.block == block, f"a state of block {block.number}, {block.hash}", found, todo)
     world.rpc.call("evm_mine")
     world.stir()
     moved = world.to_margin(-1)
@@ -147,7 +149,8 @@ def _require_agreement(trial: Trial, when: str) -> None:
         if found == expected:
             continue
         todo = explained(trial.venue, state, account, expected, found)
-        trial.broken(f"{name_of(account)}, {when}, with {expected} as the protocol says", found, todo)
+        theirs, ours = differing(expected, found)
+        trial.broken(f"{name_of(account)}, {when}, with {theirs} as the protocol says", ours, todo)
 
 
 def an_account_that_was_not_read_is_unknown_and_alone(trial: Trial) -> None:

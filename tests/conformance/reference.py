@@ -118,7 +118,8 @@ class ReferenceWorld:
         self._write(other, Book(0, (), ()))
         yield "no positions, nor cash"
         many = (0, 1, 2, 3, 4, 5, 21, MOST_TOKENS - 1)
-        self._write(trader, Book(WAD, self._legs(random.Random(2), 3), tuple(Holding(i, 10**9 + i) for i in many)))
+        held = tuple(Holding(i, 10 ** self.market.board.collaterals[i].token.decimals + i) for i in many)
+        self._write(trader, Book(WAD, self._legs(random.Random(2), 3), held))
         yield f"as many collaterals as allowed, the last of {MOST_TOKENS} among them"
         self._write(trader, Book(10_000 * WAD, (*self._legs(random.Random(3), 2), self._expired(0)), ()))
         yield "an expiry that is settled and not yet touched"

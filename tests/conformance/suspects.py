@@ -23,6 +23,9 @@ PLACES: Final = (6, 8, 10, 12, 18)
 """What amounts are mistaken by: 18 - 6 and 18 - 8 decimals, a feed's, a wad's."""
 DECIMALS: Final = (0, 2, 6, 8, 12, 18)
 """Of tokens."""
+LABELS: Final = {"equity": "equity", "im": "IM", "mm": "MM"}
+SMALL: Final = 1e-5
+"""USD: no more than a few units of a token with six decimals."""
 WORDS: Final = (128, 256)
 """Bits of the signed words that cash comes in."""
 
@@ -86,22 +89,31 @@ def _margins(state: State, account: AnyAccount) -> Iterator[Case]:
 SUSPECTS: Final[tuple[Callable[[State, AnyAccount], Iterator[Case]], ...]] = (_signs, _scales, _margins)
 
 
+def differing(expected: Statement, found: Statement | str) -> tuple[str, str]:
+    """Return both without the numbers that they agree in."""
+    if isinstance(found, str):
+        return str(expected), found
+    off = [name for name in expected.__slots__ if getattr(expected, name) != getattr(found, name)]
+    theirs, ours = (", ".join(f"{LABELS[n]} {getattr(said, n)}" for n in off) for said in (expected, found))
+    return theirs, ours
+
+
 def _by_difference(account: AnyAccount, expected: Statement, found: Statement) -> str:
-    """Say what can be said without a mistake that explains all: which numbers are off, what was read of the account."""
+    """Say what can be said without a mistake that explains all: how far off it is, what was read of the account."""
     if found.im != found.mm and (found.im, found.mm) == (expected.mm, expected.im):
         return "IM and MM are swapped; MM is the lower one, below it one is liquidated"
     off = {
-        name: (theirs - ours) / 10**18
-        for name, ours, theirs in zip(("equity", "IM", "MM"), _three(expected), _three(found), strict=True)
-        if ours != theirs
+        label: (getattr(found, name) - getattr(expected, name)) / 10**18
+        for name, label in LABELS.items()
+        if getattr(found, name) != getattr(expected, name)
     }
+    if cash_of(account) == 0 and list(off) == ["equity"] and off["equity"] > 0:
+        return f"cash 0 was read, it is short by what it owes, {off['equity']:.6g} USD: negative cash is debt"
     shown = ", ".join(f"{name} by {usd:+.6g} USD" for name, usd in off.items())
+    if max(abs(usd) for usd in off.values()) < SMALL:
+        return f"off only by a rounding, {shown}: which way does the protocol round, and what is dust to it?"
     read = f"cash {cash_of(account)}, {positions_of(account)} positions, collaterals {list(collaterals_of(account))}"
     return (
         f"off: {shown}; read were {read}: is one of them missing or cut off? If all is there, go through the "
         "protocol's rule with these numbers, line by line, and its rounding"
     )
-
-
-def _three(said: Statement) -> tuple[int, int, int]:
-    return said.equity, said.im, said.mm
