@@ -37,6 +37,11 @@ def warm() -> None:
     incremental.RunningProfile(book, arrays)
 
 
+def warm_arrays() -> None:
+    """Make the kernels of the model `arrays` ready, and no others."""
+    margin(MODELS["arrays"](), *_book((OPTION, PERPETUAL, TOKEN)))
+
+
 def _warm_pricing() -> None:
     call = np.ones(1, np.bool_)
     one = np.ones(1)

@@ -8,7 +8,7 @@ from keeper.chain import Call
 from keeper.config import Config
 from keeper.decide import Policy
 from keeper.errors import ConfigError
-from keeper.plans import EndAuction, Liquidate, PublishArrays, SetParameters, StartAuction, TakeAuction
+from keeper.plans import EndAuction, Liquidate, PublishArrays, RelayReports, SetParameters, StartAuction, TakeAuction
 from keeper.venues.base import PerpetualVenue
 from keeper.venues.portfolio import PortfolioVenue
 
@@ -67,6 +67,9 @@ def _portfolio(config: Config, venue: PortfolioVenue) -> Iterator[AllowedCall]:
         yield _plain(venue.encode(EndAuction(name, NOBODY, 0, 0, 0, 0.0, 0, 0)))
     if config.portfolio.publish:
         yield _plain(venue.encode(PublishArrays(name, 0, 0, NO_ID, NO_ID, 0, NO_ID, "0x", "", 0)))
+    if config.reports.inbox is not None:
+        for relay in venue.relays:
+            yield _plain(venue.encode(RelayReports(name, relay, "", "0x", 0)))
 
 
 def _plain(call: Call) -> AllowedCall:

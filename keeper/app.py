@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from engine.margin import perp
 from engine.volatility.realised import realised
+from engine.warm import warm_arrays
 from keeper import executors
 from keeper.accounts import Accounts, Glance
 from keeper.auctions import AuctionPolicy
@@ -20,6 +21,7 @@ from keeper.heads import Heads
 from keeper.isolation import Isolation
 from keeper.journal import Journal
 from keeper.journal.records import Volatility
+from keeper.lens import LensRpc
 from keeper.loop import Executor, Line, World
 from keeper.memory import Memory
 from keeper.oracles import ORACLES
@@ -28,6 +30,7 @@ from keeper.perpetuals import PerpetualLine
 from keeper.plans import SetParameters
 from keeper.portfolios import PortfolioLine, PortfolioPolicy
 from keeper.publish import PPM, Publishing
+from keeper.reference.relaying import Relaying
 from keeper.rpc import Rpc
 from keeper.units import to_float
 from keeper.venues import VENUES
@@ -79,7 +82,7 @@ def open_app(config: Config, *, signing: bool = True) -> App:
         signer = opened.enter_context(closing(executors.access(config, venue, policy))) if wish.mode == "live" else None
         if signer is not None:
             signer.launch()  # it gets ready while the kernels do
-        perp.warm()
+        perp.warm() if venue.kind == "perpetual" else warm_arrays()
         journal = opened.enter_context(open_journal(config))
         executor: Executor = (
             executors.silent(config, rpc, venue, journal, wish)
@@ -89,7 +92,7 @@ def open_app(config: Config, *, signing: bool = True) -> App:
         world = World(
             heads=Heads(rpc, config.chain.poll_seconds, stop.wait),
             accounts=Accounts(rpc, venue, journal if signing else Glance(journal), config.venue.start_block),
-            line=_line(config, venue, journal, policy),
+            line=_line(config, rpc, venue, journal, policy),
             oracle=ORACLES["chainlink"](rpc),
             feeds=feeds_of(config),
             journal=journal,
@@ -101,11 +104,15 @@ def open_app(config: Config, *, signing: bool = True) -> App:
     raise AssertionError("an ExitStack without exits swallows nothing")
 
 
-def _line(config: Config, venue: PerpetualVenue | PortfolioVenue, journal: Journal, policy: Policy) -> Line:
+def _line(config: Config, rpc: Rpc, venue: PerpetualVenue | PortfolioVenue, journal: Journal, policy: Policy) -> Line:
     isolation = Isolation(journal)
     if venue.kind == "perpetual":
         return PerpetualLine(venue, _known(config, venue, journal, isolation, policy), policy)
-    return PortfolioLine(venue, portfolio_policy_of(config), lambda s: _remembered(journal, isolation, s.block))
+    line = PortfolioLine(venue, portfolio_policy_of(config), lambda s: _remembered(journal, isolation, s.block))
+    if config.reports.inbox is None:
+        return line
+    chain_id, lifetime = config.chain.chain_id, policy.plan_lifetime_blocks
+    return replace(line, relaying=Relaying(rpc, config.reports.inbox, chain_id, *venue.relays, lifetime))
 
 
 def portfolio_policy_of(config: Config) -> PortfolioPolicy:
@@ -159,8 +166,10 @@ def configured(path: Path) -> Config:
 
 def open_chain(config: Config) -> Rpc:
     """Return the endpoint after checking that it answers for the right chain and holds the configured contracts."""
-    rpc = Rpc(config.chain.rpc_url, config.chain.timeout_seconds)
+    rpc = LensRpc(config.chain.rpc_url, config.chain.timeout_seconds)
     rpc.require_chain(config.chain.chain_id)
+    if config.rpc.lens == "auto":
+        rpc.probe()
     for oracle in config.oracle:
         rpc.require_code(oracle.address, f"[[oracle]] {oracle.symbol}.address")
     return rpc

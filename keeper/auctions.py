@@ -50,6 +50,10 @@ class Standing:
     settled: Check | None
     why: str  # there is no proof, '' where there is
 
+    def withheld(self, why: str) -> "Standing":
+        """Return the account's standing when its statements are not believed: nothing can be shown."""
+        return replace(self, proof=None, newest=None, settled=None, why=why)
+
     @property
     def by_arrays(self) -> bool:
         """Whether the published arrays show a shortfall: the newest and the settled ones must agree."""
@@ -151,7 +155,8 @@ def _takes(
     holds: list[Held] = []
     open_takes = [effect for effect in memory.under_way if effect.startswith(f"{state.venue}:take_auction:")]
     busy, taken = {e.split(":")[2] for e in open_takes}, {e.split(":", 3)[3] for e in open_takes}
-    free = [standings[name] for name in policy.takers if name in standings and name not in busy]
+    known = [standings[name] for name in policy.takers if name in standings and standings[name].shown is not None]
+    free = [taker for taker in known if taker.account.name not in busy]
     for found in running:
         auction = f"{found.account.name}:{found.account.auction_id}"
         answer = (

@@ -34,7 +34,7 @@ from keeper.config_fields import (
     Section,
     Text,
 )
-from keeper.config_portfolio import PortfolioConfig
+from keeper.config_portfolio import PortfolioConfig, ReportsConfig
 from keeper.config_relay import RelayConfig
 from keeper.config_sending import SendingConfig
 from keeper.config_signer import SignerConfig
@@ -71,6 +71,10 @@ class ChainConfig(Section):
     def endpoints(self) -> tuple[str, ...]:
         """Every URL once, the one for hot reads first."""
         return tuple(dict.fromkeys((self.rpc_url, *self.rpc_urls)))
+
+
+class RpcConfig(Section):
+    lens: Literal["auto", "off"] = "auto"  # many reads in one call where the node takes state overrides
 
 
 class VenueConfig(Section):
@@ -161,11 +165,13 @@ class Config(Section):
     """A whole file."""
 
     chain: ChainConfig
+    rpc: RpcConfig = RpcConfig()
     venue: VenueConfig
     oracle: Annotated[tuple[OracleConfig, ...], Field(strict=False)] = ()
     policy: PolicyConfig = PolicyConfig()
     parameter: Annotated[tuple[ParameterConfig, ...], Field(strict=False)] = ()
     portfolio: PortfolioConfig = PortfolioConfig()
+    reports: ReportsConfig = ReportsConfig()
     signer: SignerConfig = SignerConfig()
     sending: SendingConfig = SendingConfig()
     relay: RelayConfig = RelayConfig()
@@ -265,7 +271,9 @@ def _rooted(config: Config, folder: Path) -> Config:
     signer = config.signer.model_copy(update={**rooted, "key": keys})
     auth_key = config.relay.auth_key
     relay = config.relay.model_copy(update={"auth_key": auth_key and folder / auth_key})
-    return config.model_copy(update={"signer": signer, "relay": relay})
+    inbox = config.reports.inbox
+    reports = config.reports.model_copy(update={"inbox": inbox and folder / inbox})
+    return config.model_copy(update={"signer": signer, "relay": relay, "reports": reports})
 
 
 def _require_distinct(key: str, names: Sequence[str]) -> None:
@@ -276,11 +284,13 @@ def _require_distinct(key: str, names: Sequence[str]) -> None:
 
 _SECTIONS: dict[str, type[Section]] = {
     "chain": ChainConfig,
+    "rpc": RpcConfig,
     "venue": VenueConfig,
     "oracle": OracleConfig,
     "policy": PolicyConfig,
     "parameter": ParameterConfig,
     "portfolio": PortfolioConfig,
+    "reports": ReportsConfig,
     "signer": SignerConfig,
     "sending": SendingConfig,
     "relay": RelayConfig,

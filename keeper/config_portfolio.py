@@ -1,10 +1,19 @@
-"""The table [portfolio] of the configuration file: what a keeper of a portfolio venue may do."""
+"""The tables [portfolio] and [reports] of the configuration file: what a keeper of a portfolio venue may do."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from keeper.config_fields import AccountName, NotNegativeFloat, Positive, Section
+
+
+class ReportsConfig(Section):
+    """What a keeper brings to the relays of a portfolio venue."""
+
+    inbox: Annotated[Path, Field(strict=False)] | None = (
+        None  # folder of signed reports and slices; none: bring nothing
+    )
 
 
 class PortfolioConfig(Section):

@@ -114,6 +114,7 @@ class Jobs:
             "block_hash": None if tick is None else tick.block.hash,
             "age_s": age_s,
             "unknown": None if tick is None else tick.unknown,
+            "crosscheck": None if tick is None else dict(tick.crosscheck),
             "counts": asdict(counts),
             "sending": self._sending(),
             "failed_jobs": dict(self.failures),

@@ -50,6 +50,9 @@ class Sight(Protocol):
     def decisions(self, verdicts: Sequence[Verdict]) -> tuple[tuple[Plan, ...], tuple[Held, ...]]:
         """Return what should be done, most urgent first, and why the rest is left alone."""
 
+    def crosscheck(self) -> Mapping[str, object]:
+        """Return how far two computations of the verdicts are apart; empty where there is only one."""
+
     def faults(self) -> tuple[str, ...]:
         """Return why prices the venue rests on may not be used; empty when all may."""
 
@@ -157,4 +160,5 @@ def _record(seen: Tick) -> TickRecord:
             MarginRow(v.account, v.equity, v.im, v.mm, v.health, v.status, v.reason, v.exact) for v in seen.verdicts
         ),
         holds=seen.holds,
+        crosscheck=seen.sight.crosscheck(),
     )

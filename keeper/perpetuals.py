@@ -1,6 +1,6 @@
 """The line of a perpetual venue: its integers become columns, the engine margins them, the policy decides."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.margin.perp import margin
@@ -46,6 +46,9 @@ class PerpetualSight:
 
     def decisions(self, verdicts: Sequence[Verdict]) -> tuple[tuple[Plan, ...], tuple[Held, ...]]:
         return decide(self.state, self.prices, verdicts, self.line.known(self.state), self.line.policy)
+
+    def crosscheck(self) -> Mapping[str, object]:
+        return {}
 
     def faults(self) -> tuple[str, ...]:
         found = (*self.prices.mark_fault, *self.prices.collateral_fault)

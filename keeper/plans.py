@@ -218,7 +218,43 @@ class PublishArrays:
         return (len(self.arrays) - 2) // ARRAY_DIGITS
 
 
-Plan = Liquidate | SetParameters | StartAuction | EndAuction | TakeAuction | PublishArrays
+@dataclass(frozen=True, slots=True)
+class RelayReports:
+    """Bring signed reports, or signed slices, to their relay. What it has already, or newer, it passes over."""
+
+    venue: str
+    relay: str  # address of the price relay, or of the surface relay
+    newest: str  # what is brought: underlying@second, underlying:expiry@second for a slice; by commas
+    signed: str  # 0x and hexadecimal digits: the argument of relayMany as the ABI encodes it
+    expires_at: int  # last block it is meant for; still open later, it is warned about
+
+    kind: Literal["relay_reports"] = "relay_reports"
+
+    @property
+    def effect(self) -> str:
+        """By what is in it and when: the same records are brought once, newer ones do not wait for them."""
+        return f"{self.venue}:relay_reports:{self.relay}:{self.newest}"
+
+    @property
+    def subject(self) -> str:
+        return "slices" if ":" in self.newest else "reports"
+
+    @property
+    def why(self) -> str:
+        return f"{self.newest}: newer than on the chain"
+
+    @property
+    def records(self) -> dict[tuple[int, int], int]:
+        """Underlying and expiry, 0 for a report → second."""
+        found = {}
+        for record in self.newest.split(",") if self.newest else ():
+            about, _, second = record.partition("@")
+            underlying, _, expiry = about.partition(":")
+            found[int(underlying), int(expiry or "0")] = int(second)
+        return found
+
+
+Plan = Liquidate | SetParameters | StartAuction | EndAuction | TakeAuction | PublishArrays | RelayReports
 
 
 def opens_the_way(plan: Plan) -> bool:

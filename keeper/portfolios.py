@@ -2,18 +2,21 @@
 
 An account is judged twice: by what a proof would show now (the arrays of the newest report and slices, whether or
 not anybody has published them) and by what is published. Either may start an auction, so either endangers it.
+Both are computed once more in floats; an account whose numbers do not agree is unknown.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import starmap
 
 from keeper.auctions import AuctionPolicy, Standing, liquidations
 from keeper.chain import Block
+from keeper.crosscheck import NEWEST, PROOF, SETTLED, Crosscheck, crosschecked
 from keeper.memory import Memory
 from keeper.oracles.base import Quote
-from keeper.plans import Held, Plan
+from keeper.plans import Held, Plan, RelayReports
 from keeper.publish import Publishing, arrays_of, publications
 from keeper.recoveries import recoveries
 from keeper.snapshot import MarginStatus, Part, Verdict
@@ -24,6 +27,8 @@ from keeper.twin.words import NoArray, WordOutOfRange, Words
 from keeper.twin.world import Epoch, MarginRefused, Underlying, World
 from keeper.units import WAD_DECIMALS, to_float
 from keeper.venues.portfolio import PortfolioAccount, PortfolioState, PortfolioVenue
+
+log = logging.getLogger(__name__)
 
 NAN = float("nan")
 GAP = 3  # place of the gap word in an array
@@ -39,6 +44,10 @@ class PortfolioPolicy:
     plan_lifetime_blocks: int
 
 
+Relaying = Callable[[PortfolioState], tuple[tuple[RelayReports, ...], tuple[Held, ...]]]
+"""What signed reports there are to bring to the venue's relays at its block, and why others are left out."""
+
+
 @dataclass(frozen=True)
 class PortfolioLine:
     """How a portfolio venue is read, judged and acted on."""
@@ -46,9 +55,11 @@ class PortfolioLine:
     adapter: PortfolioVenue
     policy: PortfolioPolicy
     memory: Callable[[PortfolioState], Memory]
+    relaying: Relaying = lambda _: ((), ())
 
     def read(self, block: Block, accounts: Sequence[str], quotes: tuple[Quote, ...]) -> "PortfolioSight":  # noqa: ARG002 - prices are the venue's own
-        return PortfolioSight(self, self.adapter.read(block, accounts, self.policy.publisher))
+        state = self.adapter.read(block, accounts, self.policy.publisher)
+        return PortfolioSight(self, state, *self.relaying(state))
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,8 @@ class PortfolioSight:
 
     line: PortfolioLine
     state: PortfolioState
+    relays: tuple[RelayReports, ...] = ()
+    unrelayed: tuple[Held, ...] = ()
 
     @property
     def venue(self) -> str:
@@ -71,8 +84,33 @@ class PortfolioSight:
         return fresh_world(self.state)
 
     @cached_property
-    def standings(self) -> dict[str, Standing]:
+    def margined(self) -> dict[str, Standing]:
+        """What the twin says of each account."""
         return {a.name: standing(a, self.state.world, self.fresh) for a in self.state.accounts}
+
+    @cached_property
+    def compared(self) -> Crosscheck:
+        said = {PROOF: "proof", NEWEST: "newest", SETTLED: "settled"}
+        stated = {
+            name: {a: check for a, s in self.margined.items() if (check := getattr(s, which)) is not None}
+            for name, which in said.items()
+        }
+        found = crosschecked(self.state.world, self.state.accounts, stated)
+        if found.apart:
+            account, why = next(iter(found.apart.items()))
+            log.error(
+                "block %d: %d accounts unknown, as %s: %s", self.state.block.number, len(found.apart), account, why
+            )
+        return found
+
+    @cached_property
+    def standings(self) -> dict[str, Standing]:
+        """What can be shown of each account: nothing where the float model contradicts the twin."""
+        apart = self.compared.apart
+        return {a: s.withheld(apart[a]) if a in apart else s for a, s in self.margined.items()}
+
+    def crosscheck(self) -> Mapping[str, object]:
+        return self.compared.summary()
 
     def verdicts(self) -> tuple[Verdict, ...]:
         found = [verdict(a, self.standings[a.name]) for a in self.state.accounts]
@@ -84,11 +122,12 @@ class PortfolioSight:
         lifetime = policy.plan_lifetime_blocks
         plans, holds = liquidations(self.state, self.standings, policy.auctions, memory, lifetime)
         published, kept = publications(self.state, policy.publishing, lifetime)
-        new = [p for p in published if p.effect not in memory.under_way and p.subject not in memory.barred]
-        out = {plan.subject: memory.barred[plan.subject] for plan in published if plan.subject in memory.barred}
+        due = (*published, *self.relays)
+        new = [p for p in due if p.effect not in memory.under_way and p.subject not in memory.barred]
+        out = {plan.subject: memory.barred[plan.subject] for plan in due if plan.subject in memory.barred}
         ended, left = recoveries(self.state, self.standings, policy.auctions, memory, lifetime)
         unknown = [Held(v.account, f"unknown: {v.reason}") for v in verdicts if v.status == "unknown"]
-        return (*plans, *new, *ended), (*unknown, *holds, *kept, *left, *starmap(Held, out.items()))
+        return (*plans, *new, *ended), (*unknown, *holds, *kept, *left, *self.unrelayed, *starmap(Held, out.items()))
 
     def faults(self) -> tuple[str, ...]:
         world = self.state.world
@@ -124,7 +163,8 @@ class PortfolioSight:
             amount = to_float(holding.amount, accepted.decimals)
             known = self.state.world.underlyings.get(accepted.underlying)
             price = NAN if known is None else to_float(known.report.price, WAD_DECIMALS)
-            source = f"haircut {accepted.haircut / 100:g} %"
+            late = "" if accepted.haircut == accepted.haircut_mm else f", for MM {accepted.haircut_mm / 100:g} %"
+            source = f"haircut {accepted.haircut / 100:g} %{late}"
             found.append(Part(f"collateral {holding.index}", amount, price, amount * price, source))
         return tuple(found)
 

@@ -13,6 +13,7 @@ from keeper.abi import keccak256
 from keeper.marks import shift_of
 from keeper.plans import Held, Plan, PublishArrays
 from keeper.twin.fixed import WAD
+from keeper.twin.ramps import ScanRamp
 from keeper.twin.records import Instrument, Report, ScanParameters, Slice, listing_id
 from keeper.twin.words import NoArray, WordOutOfRange, Words, expiry_words, packed, terms
 from keeper.venues.portfolio import Line, PortfolioState
@@ -42,9 +43,9 @@ def arrays_of(
 
 
 @lru_cache(maxsize=MEMO)
-def listing_of(instruments: tuple[Instrument, ...], parameters: ScanParameters) -> bytes:
+def listing_of(instruments: tuple[Instrument, ...], scan: ScanRamp) -> bytes:
     """Return the id of what was read: where a reorg changes rows or parameters meanwhile, `publish` reverts."""
-    return listing_id(instruments, parameters, keccak256)
+    return listing_id(instruments, scan.words, keccak256)
 
 
 def publications(state: PortfolioState, rules: Publishing, lifetime_blocks: int) -> tuple[list[Plan], list[Held]]:
@@ -133,7 +134,7 @@ def _epoch(state: PortfolioState, line: Line, reason: str, expires_at: int) -> S
                 report_id="0x" + line.report_id.hex(),
                 slice_id="0x" + series.slice_id.hex(),
                 version=line.version,
-                listing_id="0x" + listing_of(series.instruments, known.scan).hex(),
+                listing_id="0x" + listing_of(series.instruments, line.scan).hex(),
                 arrays="0x" + b"".join(map(packed, words)).hex(),
                 reason=reason,
                 expires_at=expires_at,

@@ -29,7 +29,7 @@ OWN = {
         f"src/reference/{name}.sol"
         for name in ("Products", "Prices", "RiskArrays", "Margin", "MarginVenue", "Auctions")
     ),
-    "keeper": tuple(f"src/keeper/{name}.sol" for name in ("PriceRelay", "SurfaceRelay", "RelayFeed")),
+    "keeper": tuple(f"src/keeper/{name}.sol" for name in ("PriceRelay", "SurfaceRelay", "RelayFeed", "RiskSteward")),
     "reference_test": ("src/reference/harness/MathHarness.sol", "src/reference/harness/AuctionHarness.sol"),
 }
 """Folder under abis/ → our sources, each holding one contract of the file's name."""
@@ -40,7 +40,7 @@ INTERFACES = {
 """As OWN, but without bytecode: there is none in an interface."""
 
 RUNTIME = {
-    "keeper": ("src/keeper/InTurn.sol",),
+    "keeper": ("src/keeper/InTurn.sol", "src/keeper/MarginLens.sol"),
 }
 """As OWN, but the bytecode is what the contract runs: it is never created, only put at an address by an override."""
 

@@ -139,9 +139,9 @@ STABLE = ScanParameters(
 )
 LIMITS = Limits(report_age=300, epoch_age=900, slice_age=600, window=600)
 COLLATERALS = (
-    CollateralType(token=0xE, decimals=18, underlying=0, haircut=1_000, cap=10**30),
-    CollateralType(token=0xB, decimals=8, underlying=1, haircut=1_500, cap=10**30),
-    CollateralType(token=0xD, decimals=6, underlying=2, haircut=600, cap=10**30),
+    CollateralType(token=0xE, decimals=18, underlying=0, haircut=1_000, cap=10**30, haircut_mm=1_000),
+    CollateralType(token=0xB, decimals=8, underlying=1, haircut=1_500, cap=10**30, haircut_mm=1_500),
+    CollateralType(token=0xD, decimals=6, underlying=2, haircut=600, cap=10**30, haircut_mm=600),
 )
 PRICES = (3_000 * WAD, 60_000 * WAD, WAD)  # two with options, and a stablecoin
 STRIKES = (70, 80, 90, 95, 100, 105, 110, 120, 140)  # percent of the price
@@ -181,7 +181,7 @@ def calm() -> World:
         slices = {NOW + day * DAY: smile(u, NOW + day * DAY, price) for day in DAYS} if u < 2 else {}
         scan, newest = (SCAN if u < 2 else STABLE), report(price, underlying=u)
         epoch = published(newest, slices, scan) if slices else None
-        underlyings[u] = Underlying(newest, scan, MARGIN, slices, epoch, epoch)
+        underlyings[u] = Underlying(newest, scan, MARGIN, MARGIN, slices, epoch, epoch)
     return World(NOW, underlyings, COLLATERALS, LIMITS)
 
 

@@ -9,10 +9,11 @@ Per underlying, with x the move since the arrays' price, sums over what an accou
     MM     = the same with MM scalar and rate
 
 IM and MM of the account add up over its underlyings (no credit between them), with collateral's haircuts and one array
-unit, 10⁻⁶ USD, an option contract; equity is cash and all M. Source: docs/risk-arrays.md, "Margin of an account".
+unit, 10⁻⁶ USD, an option contract; equity is cash and all M. A tightening reaches MM a day late and in a line, so that
+MM may have rates and haircuts of its own. Source: docs/risk-arrays.md, "Margin of an account".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -41,7 +42,6 @@ MARK, DELTA, BEND, GAP, SHORT, SIZE, CONTRACTS, LINEAR = range(8)
 class MarginTerms:
     """What turns arrays into margin, of one underlying. Rates are shares of spot a contract."""
 
-    # In this order they are columns of ArraysAt.
     im_scalar: float = 1.0  # >= 1
     mm_scalar: float = 0.8  # <= 1
     short_im_rate: float = 0.02
@@ -60,8 +60,10 @@ class MarginTerms:
 class UnderlyingTerms:
     """The terms of one underlying."""
 
-    scan: ScanTerms = field(default_factory=ScanTerms)
-    margin: MarginTerms = MarginTerms()
+    scan: ScanTerms = field(default_factory=ScanTerms)  # of the arrays
+    margin: MarginTerms = MarginTerms()  # what IM counts with
+    mm: MarginTerms | None = None  # what MM counts with; None: the same
+    now: ScanTerms | None = None  # of what is held without options, which needs no arrays; None: as the arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,11 @@ class Arrays:
     other: UnderlyingTerms = UnderlyingTerms()  # of underlyings not named
     haircuts: Mapping[str, float] = field(default_factory=dict)  # by instrument name, share of a token's price
     other_haircut: float = 0.1
+    mm_haircuts: Mapping[str, float] = field(default_factory=dict)  # what MM counts with, where it is another
 
     def __post_init__(self) -> None:
-        for name, haircut in [*self.haircuts.items(), ("other_haircut", self.other_haircut)]:
+        named = [*self.haircuts.items(), *self.mm_haircuts.items(), ("other_haircut", self.other_haircut)]
+        for name, haircut in named:
             if not 0.0 <= haircut < 1.0:
                 raise ValueError(f"Arrays.haircuts: expected shares of at least 0 and below 1, found {name} {haircut}")
 
@@ -85,16 +89,23 @@ class Arrays:
         share of it. Raises ValueError for a market that does not fit.
         """
         require_market(instruments, market)
+        scans = tuple(self.terms.get(name, self.other).scan for name in instruments.underlyings)
+        return self.on(instruments, market, words(instruments, market, scans))
+
+    def on(self, instruments: Instruments, market: Market, arrays: Words) -> "ArraysAt":
+        """Take these arrays as they are: published ones, say."""
         terms = tuple(self.terms.get(name, self.other) for name in instruments.underlyings)
         moving = instruments.underlying >= 0
         token = instruments.kind == TOKEN
         haircut = [self.haircuts.get(name, self.other_haircut) for name in instruments.names]
+        of_mm = [self.mm_haircuts.get(name, same) for name, same in zip(instruments.names, haircut, strict=True)]
         return ArraysAt(
             instruments=instruments,
             market=market,
             terms=terms,
-            words=words(instruments, market, tuple(term.scan for term in terms)),
+            words=arrays,
             haircut=np.where(token, floats(haircut), 0.0),
+            mm_haircut=np.where(token, floats(of_mm), 0.0),
             accepted=moving & np.isin(instruments.kind, (OPTION, PERPETUAL, TOKEN)),
         )
 
@@ -107,7 +118,8 @@ class ArraysAt:
     market: Market  # the newest prices; forwards and vols are in the arrays
     terms: tuple[UnderlyingTerms, ...]  # (U,)
     words: Words
-    haircut: Floats  # (I,)
+    haircut: Floats  # (I,) for IM
+    mm_haircut: Floats  # (I,)
     accepted: Flags  # (I,)
 
     def moved(self, spot: Floats) -> "ArraysAt":
@@ -123,7 +135,7 @@ class ArraysAt:
         return tuple(f"{name}: {row}" for name in self.instruments.underlyings for row in ROW_NAMES)
 
     def __call__(self, book: Book) -> MarginReport:
-        """Return the report. IM is `scan or short IM` and the last four parts, MM `scan or short MM` and the same.
+        """Return the report. IM is the sum of the parts that begin with IM and array units, MM likewise.
 
         Raises ValueError for a book of other instruments, a dated future, a token owed or that moves with nothing.
         """
@@ -132,23 +144,26 @@ class ArraysAt:
         held = netted(book)
         sums, rows = self._sums(book, held)
         mark, loss = self._losses(sums, rows)
-        cover = floats([term.scan.cover for term in self.terms]).reshape(-1, ROWS)
-        counted = np.maximum(loss * cover, 0.0)
-        parts = self._parts(sums, counted.max(axis=2, initial=0.0))
-        haircuts = account_sums(book, held * self._spot[book.instrument] * self.haircut[book.instrument])
-        parts |= {"haircuts": haircuts, "array units": UNIT * sums[:, :, CONTRACTS].sum(axis=1)}
-        shared = sum((parts[name] for name in list(parts)[2:]), np.zeros(len(book.accounts)))
+        counted = np.maximum(loss * self._by_row(sums, "cover"), 0.0)
+        worst = counted.max(axis=2, initial=0.0)
+        worth = held * self._spot[book.instrument]
+        units = UNIT * sums[:, :, CONTRACTS].sum(axis=1)
+        im = self._parts(sums, worst, "im", [term.margin for term in self.terms])
+        mm = self._parts(sums, worst, "mm", [term.mm or term.margin for term in self.terms])
+        im["haircuts"] = account_sums(book, worth * self.haircut[book.instrument])
+        mm["haircuts"] = account_sums(book, worth * self.mm_haircut[book.instrument])
+        parts = {f"{which} {name}": part for which, ours in (("IM", im), ("MM", mm)) for name, part in ours.items()}
         equity = mark_to_market(book, np.zeros(self.haircut.size)) + mark.sum(axis=1)
         exposure = gross_exposure(book, self.market, self._spot)
         return judged(
             equity=equity,
-            im=parts["scan or short IM"] + shared,
-            mm=parts["scan or short MM"] + shared,
+            im=sum(im.values(), units),
+            mm=sum(mm.values(), units),
             mark_to_market=equity.copy(),
-            band=BAND * exposure + UNITS * parts["array units"],
+            band=BAND * exposure + UNITS * units,
             worst=_deciding(counted),
             scenarios=self.scenarios,
-            contingencies=parts,
+            contingencies=parts | {"array units": units},
         )
 
     @property
@@ -172,28 +187,35 @@ class ArraysAt:
         x = (spot - self.words.price) / self.words.price
         mark = sums[:, :, MARK] + sums[:, :, DELTA] * x - sums[:, :, BEND] * np.abs(x) / move
         mark = mark + sums[:, :, LINEAR] * spot
-        prices = floats([term.scan.prices for term in self.terms]).reshape(-1, ROWS)
         # Without options no epoch is needed: the rows stand around the newest price.
         centre = np.where(sums[:, :, CONTRACTS] > 0.0, self.words.price, spot)
-        at_row = rows + (sums[:, :, LINEAR] * centre)[:, :, np.newaxis] * prices
+        at_row = rows + (sums[:, :, LINEAR] * centre)[:, :, np.newaxis] * self._by_row(sums, "prices")
         loss = mark[:, :, np.newaxis] - at_row
         loss[:, :, :GRID_ROWS] += sums[:, :, GAP, np.newaxis]
         return mark, loss
 
-    def _parts(self, sums: Floats, scan: Floats) -> dict[str, Floats]:
-        """Return the parts of IM and MM that are per underlying, summed, (A,) each."""
-        spot = self.market.spot
-        short = sums[:, :, SHORT] * spot
-        margins = [term.margin for term in self.terms]
-        im, mm, im_rate, mm_rate, rate, threshold, factor = (
-            floats([getattr(margin, name) for margin in margins]) for name in MarginTerms.__slots__
+    def _by_row(self, sums: Floats, name: str) -> Floats:
+        """Return a number of each row's, (A, U, 18): the arrays' where there are options, else that in force now."""
+        arrays, now = (
+            floats([getattr(scan, name) for scan in scans]).reshape(-1, ROWS)
+            for scans in ([term.scan for term in self.terms], [term.now or term.scan for term in self.terms])
         )
+        return np.where(sums[:, :, CONTRACTS, np.newaxis] > 0.0, arrays, now)
+
+    def _parts(self, sums: Floats, scan: Floats, which: str, rates: Sequence[MarginTerms]) -> dict[str, Floats]:
+        """Return the parts of IM or MM (`which`) that are per underlying, summed, (A,) each."""
+        spot = self.market.spot
+
+        def rate(name: str) -> Floats:
+            return floats([getattr(rate, name) for rate in rates])
+
         delta = np.abs(sums[:, :, DELTA] + sums[:, :, LINEAR] * spot)
+        short = sums[:, :, SHORT] * spot * rate(f"short_{which}_rate")
+        beyond = np.maximum(sums[:, :, SIZE] - rate("concentration_from"), 0.0)
         return {
-            "scan or short IM": np.maximum(scan * im, short * im_rate).sum(axis=1),
-            "scan or short MM": np.maximum(scan * mm, short * mm_rate).sum(axis=1),
-            "concentration": (rate * spot * np.maximum(sums[:, :, SIZE] - threshold, 0.0)).sum(axis=1),
-            "confidence": (delta * (1.0 - self.market.spot_confidence) * factor).sum(axis=1),
+            "scan or short": np.maximum(scan * rate(f"{which}_scalar"), short).sum(axis=1),
+            "concentration": (rate("concentration_rate") * spot * beyond).sum(axis=1),
+            "confidence": (delta * (1.0 - self.market.spot_confidence) * rate("confidence_factor")).sum(axis=1),
         }
 
 

@@ -23,6 +23,9 @@ COMMANDS: Final = {
     "demo": "keeper.cli.demo:demo",
     "chaos": "keeper.cli.chaos:chaos",
     "signer": "keeper.cli.signer:app",
+    "sign-report": "keeper.cli.sign:sign_report",
+    "sign-slice": "keeper.cli.sign:sign_slice",
+    "co-sign": "keeper.cli.sign:co_sign",
 }
 """Each command and where it is. A module is imported when its command is asked for: start-up is felt, and the process
 that holds the keys loads nothing that it does not need."""

@@ -74,6 +74,7 @@ def summary(seen: Tick) -> dict[str, object]:
         "unknown": counts["unknown"],
         "plans": [{"kind": p.kind, "subject": p.subject} for p in seen.plans],
         "quotes": {q.symbol: q.fault or "good" for q in seen.quotes},
+        "crosscheck": dict(seen.sight.crosscheck()),
         "latency_ms": {stage: round(spent, 2) for stage, spent in seen.latency_ms.items()},
     }
 

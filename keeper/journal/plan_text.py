@@ -4,7 +4,16 @@ import json
 from dataclasses import asdict
 
 from keeper.errors import JournalError
-from keeper.plans import EndAuction, Liquidate, Plan, PublishArrays, SetParameters, StartAuction, TakeAuction
+from keeper.plans import (
+    EndAuction,
+    Liquidate,
+    Plan,
+    PublishArrays,
+    RelayReports,
+    SetParameters,
+    StartAuction,
+    TakeAuction,
+)
 
 
 def subject(plan: Plan) -> str:
@@ -43,4 +52,5 @@ _KINDS: dict[str, type[Plan]] = {
     "end_auction": EndAuction,
     "take_auction": TakeAuction,
     "publish_arrays": PublishArrays,
+    "relay_reports": RelayReports,
 }

@@ -67,6 +67,7 @@ class TickRecord:
     quotes: tuple[QuoteRow, ...]
     margins: tuple[MarginRow, ...]
     holds: tuple[Held, ...]
+    crosscheck: Mapping[str, object] = field(default_factory=dict)  # plain values; empty: margins were computed once
 
     def count(self, status: MarginStatus) -> int:
         return sum(margin.status == status for margin in self.margins)
@@ -84,6 +85,7 @@ class StoredTick:
     unknown: int
     skipped_heads: int
     latency_ms: Mapping[str, float]  # stage -> milliseconds
+    crosscheck: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,10 @@ def latency_from(text: str) -> dict[str, float]:
     return {stage: float(milliseconds) for stage, milliseconds in json.loads(text).items()}
 
 
+def crosscheck_text(crosscheck: Mapping[str, object]) -> str | None:
+    return json.dumps(dict(crosscheck), allow_nan=False, sort_keys=True) if crosscheck else None
+
+
 def margin_cells(margin: MarginRow) -> dict[str, object]:
     """Return the row to insert: what SQL cannot hold (NaN, infinities) becomes NULL, read back by `margin_from`."""
     return {
@@ -73,6 +77,7 @@ def tick_from(row: RowMapping) -> StoredTick:
         unknown=row["unknown"],
         skipped_heads=row["skipped_heads"],
         latency_ms=latency_from(row["latency_ms"]),
+        crosscheck=json.loads(row["crosscheck"] or "{}"),
     )
 
 

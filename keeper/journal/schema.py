@@ -69,6 +69,7 @@ ticks = Table(
     Column("skipped_heads", Integer, nullable=False),
     Column("latency_ms", Text, nullable=False),  # JSON: stage -> milliseconds
     Column("trimmed", Boolean, nullable=False),  # pruned down to what explains its intents
+    Column("crosscheck", Text),  # JSON: how far two computations of the margins were apart; NULL: there was one
 )
 
 quotes = Table(

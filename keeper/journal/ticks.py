@@ -9,7 +9,7 @@ from keeper.journal import plan_text
 from keeper.journal.database import Database, insert_new
 from keeper.journal.lifecycle import OPEN
 from keeper.journal.records import Intent, TickRecord, Volatility
-from keeper.journal.rows import latency_from, latency_text, margin_cells
+from keeper.journal.rows import crosscheck_text, latency_from, latency_text, margin_cells
 from keeper.journal.schema import (
     INTENT_IS_LIVE,
     holds,
@@ -126,6 +126,7 @@ def _insert_tick(connection: Connection, tick: TickRecord) -> int | None:
         skipped_heads=tick.skipped_heads,
         latency_ms=latency_text(tick.latency_ms),
         trimmed=False,
+        crosscheck=crosscheck_text(tick.crosscheck),
     )
     return connection.execute(statement.returning(ticks.c.id)).scalar_one_or_none()
 

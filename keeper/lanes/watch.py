@@ -15,10 +15,10 @@ from keeper.journal.slot_records import CALLS, Closing, Loss, Mined, Outcome, Sl
 from keeper.lanes.alarms import Alarms
 from keeper.lanes.offering import moment
 from keeper.lanes.ports import Facts, Ledger, Signer
-from keeper.plans import Plan
+from keeper.plans import Plan, RelayReports
 from keeper.signer.records import NONE_FINAL
 from keeper.submit.agreement import Agreed, Conflict, Reading
-from keeper.venues.base import Venue
+from keeper.venues.base import Effect, Venue
 
 log = logging.getLogger(__name__)
 
@@ -153,10 +153,16 @@ class Watch:
         for intent_id in one.slot.intents:
             plan = carried[intent_id].plan
             effect = self._venue.confirm(plan, receipt)
+            if receipt.succeeded and not effect.achieved and self._is_passed_over(plan, one.slot, receipt):
+                effect = Effect(True, "all of it was there already: somebody else brought it first")
             summary = effect.summary if receipt.succeeded else self._why(plan, one.slot, winner, receipt)
             outcomes[intent_id] = Outcome("achieved" if effect.achieved else "failed", summary)
             log.info("%s: %s", plan.effect, summary)
         return outcomes
+
+    def _is_passed_over(self, plan: Plan, slot: Slot, receipt: Receipt) -> bool:
+        """Say whether the call found nothing left to do, which only a relay takes for success."""
+        return isinstance(plan, RelayReports) and self._is_taken(plan, slot, receipt)
 
     def _why(self, plan: Plan, slot: Slot, winner: SlotAttempt, receipt: Receipt) -> str:
         """Return why a call reverted, as far as the chain tells, and what that cost."""

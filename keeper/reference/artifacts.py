@@ -16,7 +16,7 @@ def _document(path: str) -> dict[str, Any]:
 
 
 def creation_code(path: str, *arguments: Any) -> bytes:
-    """Return the code that creates the contract stored under abis/, for example `reference/Prices`.
+    """Return the code that creates the contract stored under abis/, for example `reference/Margin`.
 
     Raises eth_abi's EncodingError when the arguments do not fit its constructor.
     """

@@ -81,11 +81,24 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Relays:
+    """What the relays ask of reports and slices; of every underlying the same. Beyond a limit a change is a jump."""
+
+    max_age: int = 600  # seconds
+    price_limit: int = 500  # BPS of the anchor
+    price_period: int = 300  # seconds an anchor stands
+    volatility_limit: int = 2_000  # BPS of itself
+    carry_limit: int = 200  # BPS of forward ÷ spot
+    surface_period: int = 900
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     settlement: Token
     underlyings: tuple[Underlying, ...]
     collaterals: tuple[Collateral, ...]
     limits: Limits = field(default_factory=Limits)
+    relays: Relays = field(default_factory=Relays)
 
 
 def scan_of(scan_pct: int, *, stable: bool = False) -> ScanParameters:

@@ -8,6 +8,7 @@ from keeper.config import keystore_password
 from keeper.errors import KeeperError
 from keeper.reference.board import DEMO
 from keeper.reference.deploy import deploy
+from keeper.reference.reports import Reporters
 from keeper.reference.sending import SignedBatch
 from keeper.rpc import Rpc
 from keeper.signer.keystore import unlock
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         key = unlock(found.keystore, keystore_password().get_secret_value(), found.address)
         rpc = Rpc(found.rpc, timeout_s=30.0)
         batch = SignedBatch(rpc, key, max_fee=found.max_fee_gwei * GWEI, tip=found.tip_gwei * GWEI)
-        manifest = deploy(rpc, batch, key.address, DEMO)
+        manifest = deploy(rpc, batch, key.address, DEMO, Reporters.of((key,), 1, 1))
     except KeeperError as error:
         sys.stderr.write(f"error: {error}\n")
         return int(error.exit_code)

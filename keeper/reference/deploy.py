@@ -11,7 +11,7 @@ from keeper.demo.transactions import Batch
 from keeper.reference.artifacts import creation_code
 from keeper.reference.board import Board, Token, Underlying
 from keeper.reference.manifest import Contracts, Listed, Manifest
-from keeper.reference.store import Observation, fitted, set_reports, set_slices
+from keeper.reference.reports import PRICE_RELAY, SURFACE_RELAY, Observation, Reporters, fitted
 from keeper.rpc import Rpc
 from keeper.twin.records import Slice
 
@@ -24,15 +24,18 @@ CREATION_GAS = 14_000_000
 """RiskArrays brings a second contract with it."""
 
 
-def deploy(rpc: Rpc, batch: Batch, owner: str, board: Board) -> Manifest:
+def deploy(rpc: Rpc, batch: Batch, owner: str, board: Board, reporters: Reporters) -> Manifest:
     """Deploy `board` with `owner` as sender of everything; returns where it is, once it is mined.
+
+    The reporters become the relays' signers and sign the first reports and slices.
 
     Raises TransactionFailed with the first transaction that the node or a contract refused.
     """
     head = rpc.block()
     tokens = [_token(batch, owner, token) for token in (board.settlement, *(c.token for c in board.collaterals))]
     contracts = _contracts(batch, owner, board, tokens[0])
-    builder = _Board(batch, owner, contracts, board)
+    builder = _Board(batch, owner, contracts, board, reporters)
+    builder.name_signers()
     builder.add_underlyings()
     builder.add_collaterals(tokens[1:])
     batch.mine()
@@ -42,6 +45,7 @@ def deploy(rpc: Rpc, batch: Batch, owner: str, board: Board) -> Manifest:
         start_block=head.number + 1,
         owner=owner,
         contracts=contracts,
+        signers=reporters.addresses,
         underlyings=listed,
         collaterals=tuple(tokens[1:]),
     )
@@ -68,11 +72,12 @@ def _token(batch: Batch, owner: str, token: Token) -> str:
 def _contracts(batch: Batch, owner: str, board: Board, settlement: str) -> Contracts:
     limits = board.limits
 
-    def create(name: str, *arguments: Any) -> str:
-        return batch.create(owner, creation_code(f"reference/{name}", *arguments), f"create {name}", gas=CREATION_GAS)
+    def create(name: str, *arguments: Any, folder: str = "reference") -> str:
+        return batch.create(owner, creation_code(f"{folder}/{name}", *arguments), f"create {name}", gas=CREATION_GAS)
 
     products = create("Products", settlement, limits.auction_discount, owner)
-    prices = create("Prices", products, owner)
+    surface = create("SurfaceRelay", products, board.relays.max_age, owner, folder="keeper")
+    prices = create("PriceRelay", surface, board.relays.max_age, owner, folder="keeper")
     terms = (limits.challenge_window, limits.fund_share, limits.bond, limits.heartbeat, limits.fine_per_second)
     publishing_ages = (limits.max_report_age, limits.max_slice_age)
     risk_arrays = create("RiskArrays", prices, products, settlement, terms, *publishing_ages, owner)
@@ -88,27 +93,43 @@ def _contracts(batch: Batch, owner: str, board: Board, settlement: str) -> Contr
     batch.add(owner, wire.packed(venue, auctions), "wire auctions", gas=SETTER_GAS)
     wire = interface("reference/RiskArrays").function("wireVenue")
     batch.add(owner, wire.packed(risk_arrays, venue), "wire venue", gas=SETTER_GAS)
-    return Contracts(venue, auctions, margin, risk_arrays, products, prices, settlement)
+    return Contracts(venue, auctions, margin, risk_arrays, products, prices, surface, settlement)
 
 
 class _Board:
     """Queues what is traded: underlyings and collaterals, then expiries with their slices and options."""
 
-    def __init__(self, batch: Batch, owner: str, contracts: Contracts, board: Board) -> None:
+    def __init__(self, batch: Batch, owner: str, contracts: Contracts, board: Board, reporters: Reporters) -> None:
         self._batch = batch
         self._owner = owner
         self._contracts = contracts
         self._board = board
+        self._reporters = reporters
+
+    def name_signers(self) -> None:
+        for relay in (self._contracts.surface, self._contracts.prices):
+            self._add(self._reporters.set_signers(relay), "name the signers")
 
     def add_underlyings(self) -> None:
         for number, u in enumerate(self._board.underlyings):
             scan, margin = _fields(u.scan), _fields(u.margin)
             symbol = u.symbol.encode().ljust(32, b"\0")
             self._products("addUnderlying", symbol, u.perpetual, scan, margin)
-            if u.funding_cap:
-                limits = interface("reference/Prices").function("setFundingLimits")
-                call = limits.packed(self._contracts.prices, number, u.funding_cap, u.funding_cap)
-                self._batch.add(self._owner, call, f"funding limits of {u.symbol}", gas=SETTER_GAS)
+            self._limit(number, u)
+
+    def _limit(self, number: int, u: Underlying) -> None:
+        prices, relays = self._contracts.prices, self._board.relays
+        terms, surfaces = interface(PRICE_RELAY), interface(SURFACE_RELAY)
+        calls = [
+            terms.function("setPriceLimit").packed(prices, number, relays.price_limit, relays.price_period),
+            surfaces.function("setSurfaceLimit").packed(
+                self._contracts.surface, number, (relays.volatility_limit, relays.carry_limit, relays.surface_period)
+            ),
+        ]
+        if u.funding_cap:
+            calls.append(terms.function("setFundingLimits").packed(prices, number, u.funding_cap, u.funding_cap))
+        for call in calls:
+            self._batch.add(self._owner, call, f"limits of {u.symbol}", gas=SETTER_GAS)
 
     def add_collaterals(self, tokens: Sequence[str]) -> None:
         for accepted, token in zip(self._board.collaterals, tokens, strict=True):
@@ -117,13 +138,13 @@ class _Board:
 
     def open_board(self, rpc: Rpc) -> tuple[Listed, ...]:
         """Report, list, fit and list options, at the chain's own time."""
-        now = rpc.block().timestamp
+        now, chain_id = rpc.block().timestamp, rpc.chain_id()
         underlyings = self._board.underlyings
         expiries = [tuple(_rounded(now + after) for after in u.expiries) for u in underlyings]
         reports = [
             Observation(number, now, u.price, u.price * u.confidence_bps // BPS) for number, u in enumerate(underlyings)
         ]
-        self._add(set_reports(self._contracts.prices, reports), "first reports")
+        self._add(self._reporters.reports(self._contracts.prices, chain_id, reports), "first reports")
         for number, of_underlying in enumerate(expiries):
             for expiry in of_underlying:
                 self._products("listExpiry", number, expiry)
@@ -131,7 +152,7 @@ class _Board:
             first_slice(number, expiry, now, u) for number, u in enumerate(underlyings) for expiry in expiries[number]
         ]
         if slices:
-            self._add(set_slices(self._contracts.prices, slices), "first slices")
+            self._add(self._reporters.slices(self._contracts.surface, chain_id, slices), "first slices")
         listed = []
         for number, (u, of_underlying) in enumerate(zip(underlyings, expiries, strict=True)):
             strikes = tuple(u.price * share // 1_000 // STRIKE_STEP for share in u.strikes)

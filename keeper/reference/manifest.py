@@ -14,7 +14,8 @@ class Contracts:
     margin: str
     risk_arrays: str
     products: str
-    prices: str
+    prices: str  # a price relay
+    surface: str  # the surface relay it names
     settlement_token: str
 
 
@@ -36,6 +37,7 @@ class Manifest:
     start_block: int  # no log of this venue is older
     owner: str
     contracts: Contracts
+    signers: tuple[str, ...]  # of both relays, ascending
     underlyings: tuple[Listed, ...]
     collaterals: tuple[str, ...]  # tokens, by collateral index
 
@@ -50,6 +52,5 @@ class Manifest:
             Listed(u["symbol"], u["perpetual"], tuple(u["expiries"]), tuple(u["strikes"])) for u in found["underlyings"]
         )
         contracts = Contracts(**found["contracts"])
-        return cls(
-            **found | {"contracts": contracts, "underlyings": listed, "collaterals": tuple(found["collaterals"])}
-        )
+        lists = {name: tuple(found[name]) for name in ("signers", "collaterals")}
+        return cls(**found | lists | {"contracts": contracts, "underlyings": listed})

@@ -29,6 +29,7 @@ RANKS: Final[Mapping[str, Rank]] = {
     "take_auction": Rank.LIQUIDATION,
     "end_auction": Rank.LIQUIDATION,  # its owner loses by every block it stays open
     "publish_arrays": Rank.REPORT,
+    "relay_reports": Rank.REPORT,
     "set_parameters": Rank.PARAMETER,
 }
 """By a plan's kind; one that is missing here is an error, not the last in line."""

@@ -19,10 +19,10 @@ Mode = Literal["observe", "shadow", "live"]
 
 MAX_CALLDATA: Final = 131_072
 """Bytes; Geth's pool takes no larger transaction (core/txpool, txMaxSize)."""
-MAX_NESTED_CALLDATA: Final = 16_384
-"""Bytes where arrays nest: overlapping pointers decode to the square of the size before they can be refused."""
-MAX_LEVELS: Final = 2
-"""Dynamic things within dynamic things; a third would be the cube."""
+MAX_NESTED_CALLDATA: Final = {2: 16_384, 3: 8_192}
+"""Bytes, by how many dynamic things are within each other: overlapping pointers decode to that power of the size before
+they can be refused."""
+MAX_LEVELS: Final = max(MAX_NESTED_CALLDATA)
 MAX_NONCE: Final = 2**53
 """Far below EIP-2681's 2**64 - 1, far above any real one; fits every integer column."""
 
@@ -111,7 +111,7 @@ def _outside(rule: CallRule, arguments: tuple[Any, ...]) -> str:
 
 def canonical(function: Function, data: bytes) -> tuple[Any, ...] | Refusal:
     """Return the decoded arguments, or why these bytes are not the one encoding of them."""
-    limit = MAX_CALLDATA if function.levels < MAX_LEVELS else MAX_NESTED_CALLDATA
+    limit = MAX_NESTED_CALLDATA.get(function.levels, MAX_CALLDATA)
     if len(data) > limit or function.levels > MAX_LEVELS:
         return Refusal("calldata", f"expected at most {limit} bytes and {MAX_LEVELS} levels, found {len(data)} bytes")
     try:

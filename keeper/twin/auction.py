@@ -236,10 +236,10 @@ def concentrations(book: Book, world: World) -> tuple[tuple[Concentration, ...],
 
 def _concentration(u: int, held: int, world: World) -> Concentration:
     known = world.underlyings[u]
-    free = known.margin.concentration_from
+    free = known.mm.concentration_from
     if held <= free:
         return Concentration(0, 0)
-    rate = known.report.price * known.margin.concentration_rate
+    rate = known.report.price * known.mm.concentration_rate
     return Concentration(cdiv((held - free) * rate, WAD * BPS), cdiv(free * rate, WAD * BPS))
 
 

@@ -18,6 +18,8 @@ from keeper.twin.records import (
     Check,
     Instrument,
     Leg,
+    MarginParameters,
+    Report,
     ScanParameters,
 )
 from keeper.twin.words import (
@@ -61,7 +63,7 @@ class GroupMargin:
     row: int  # of that loss; 255 where no row loses
     im: int  # fine × BPS²
     mm: int
-    common: int  # haircuts and the words' units, fine × BPS²
+    common: int  # the words' units, fine × BPS²
 
 
 @dataclass(slots=True)
@@ -70,6 +72,7 @@ class _Exposure:
 
     linear: int = 0  # L
     haircut: int = 0  # Σ haircut · amount, BPS × wad
+    haircut_mm: int = 0  # the same with MM's
     options: int = 0  # Σ |size|
     short: int = 0
     concentrated: int = 0  # Σ |size| of options and perpetual
@@ -223,6 +226,7 @@ def _exposures(book: Book, world: World) -> list[tuple[int, _Exposure]]:
         amount = accepted.to_wad(holding.amount)
         exposure.linear += amount
         exposure.haircut += accepted.haircut * amount
+        exposure.haircut_mm += accepted.haircut_mm * amount
     return sorted(found.items())
 
 
@@ -308,25 +312,29 @@ def _terms(u: int, expiry: int, known: Underlying, world: World) -> Terms:
 
 
 def _margin(u: int, e: _Exposure, known: Underlying, basis: _Basis, rows: Iterable[int], alone: int = 0) -> GroupMargin:
-    price, rules = known.report.price, known.margin
+    price, im, mm = known.report.price, known.margin, known.mm
     moved = sdiv((price - basis.reference) * WAD, basis.reference)
     shift = e.delta * moved // WAD - cdiv(e.bend * abs(moved), basis.parameters.move)
     worth = (e.mark + shift) * UNIT + e.linear * price
     scan, worst = (alone, NO_SCENARIO) if alone else _worst(e, worth, basis, rows)
     short = e.short * price * BPS
-    concentration = rules.concentration_rate * price * max(0, e.concentrated - rules.concentration_from)
-    net = abs(e.delta * UNIT + e.linear * price)
-    confidence = cdiv(net * known.report.confidence, price) * rules.confidence_factor
-    flat = (concentration + confidence) * BPS
     return GroupMargin(
         underlying=u,
         worth=worth,
         scan=scan,
         row=worst,
-        im=max(scan * rules.im_scalar, short * rules.short_im_rate) + flat,
-        mm=max(scan * rules.mm_scalar, short * rules.short_mm_rate) + flat,
-        common=e.haircut * price * BPS + e.options * UNIT * BPS * BPS,
+        im=max(scan * im.im_scalar, short * im.short_im_rate) + _flat(e, known.report, im, e.haircut),
+        mm=max(scan * mm.mm_scalar, short * mm.short_mm_rate) + _flat(e, known.report, mm, e.haircut_mm),
+        common=e.options * UNIT * BPS * BPS,
     )
+
+
+def _flat(e: _Exposure, report: Report, rates: MarginParameters, haircut: int) -> int:
+    """Return concentration, confidence and haircuts by IM's numbers or MM's, fine × BPS²."""
+    concentration = rates.concentration_rate * report.price * max(0, e.concentrated - rates.concentration_from)
+    net = abs(e.delta * UNIT + e.linear * report.price)
+    confidence = cdiv(net * report.confidence, report.price) * rates.confidence_factor
+    return (concentration + confidence + haircut * report.price) * BPS
 
 
 def _worst(e: _Exposure, worth: int, basis: _Basis, rows: Iterable[int]) -> tuple[int, int]:

@@ -140,11 +140,12 @@ class CollateralType:
     token: int  # address
     decimals: int  # at most 18
     underlying: int
-    haircut: int  # BPS
+    haircut: int  # BPS, as last written: IM's
     cap: int  # token base units
+    haircut_mm: int  # BPS, MM's at the block
 
     def __post_init__(self) -> None:
-        _unsigned(self, token=160, underlying=8, haircut=16, cap=128)
+        _unsigned(self, token=160, underlying=8, haircut=16, cap=128, haircut_mm=16)
         _within(self, "decimals", 0, 18)
 
     def to_wad(self, amount: int) -> int:
@@ -258,15 +259,16 @@ def content_id(record: Report | Slice, store: int, chain_id: int, keccak: Keccak
     return keccak(_words(store, chain_id, *_values(record)))
 
 
-def listing_id(instruments: Iterable[Instrument], parameters: ScanParameters, keccak: Keccak) -> bytes:
-    """Return what `publish` names besides report and slice: the rows an expiry's arrays are for, and the parameters."""
+def listing_id(instruments: Iterable[Instrument], scan: Iterable[int], keccak: Keccak) -> bytes:
+    """Return what `publish` names besides report and slice: the rows an expiry's arrays are for, and the version of the
+    scan, as `ScanRamp.words`."""
     rolled = bytes(32)
     for instrument in instruments:
         rolled = keccak(rolled + _words(instrument.id))
-    return keccak(rolled + keccak(_words(*_values(parameters))))
+    return keccak(rolled + keccak(_words(*scan)))
 
 
-def _values(record: Report | Slice | ScanParameters) -> list[int]:
+def _values(record: Report | Slice) -> list[int]:
     return [getattr(record, field.name) for field in fields(record)]
 
 

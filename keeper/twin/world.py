@@ -57,7 +57,7 @@ class Epoch:
 
     price: int  # the report's, wad
     timestamp: int  # the report's
-    parameters: ScanParameters
+    parameters: ScanParameters  # of its version at its report's timestamp
     arrays: Mapping[int, tuple[Words, ...]]  # expiry → arrays in row order
 
 
@@ -66,8 +66,9 @@ class Underlying:
     """What the venue knows of one underlying at one block."""
 
     report: Report
-    scan: ScanParameters  # of the version in force
-    margin: MarginParameters
+    scan: ScanParameters  # of the version in force at the report's timestamp
+    margin: MarginParameters  # as last written: IM's
+    mm: MarginParameters  # MM's at the block
     slices: Mapping[int, Slice] = field(default_factory=dict)  # expiry → newest
     current: Epoch | None = None
     settled: Epoch | None = None

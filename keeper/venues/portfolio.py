@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from keeper.chain import Block
 from keeper.twin.auction import Allowance
+from keeper.twin.ramps import ScanRamp
 from keeper.twin.records import Book, Instrument
 from keeper.twin.world import World
 from keeper.venues.base import Venue
@@ -39,6 +40,7 @@ class Line:
     underlying: int
     report_id: bytes  # the newest
     version: int  # of the scan parameters in force
+    scan: ScanRamp  # that version whole
     series: tuple[Series, ...]  # live at the newest report, with options, ascending
     unfitted: tuple[int, ...]  # expiries among them without a slice
     current: Published | None
@@ -87,6 +89,7 @@ class PortfolioVenue(Venue, Protocol):
     """A venue that margins portfolios by scenarios: what it reads is a PortfolioState."""
 
     kind: Literal["portfolio"]
+    relays: tuple[str, str]  # addresses of the price relay and of the surface relay
 
     def read(self, block: Block, accounts: Sequence[str], publisher: str) -> PortfolioState:
         """Read every account and all that margin needs exactly at `block`, and how far `publisher` is.

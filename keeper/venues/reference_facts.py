@@ -10,6 +10,7 @@ from keeper.abi import address_at, checksummed, interface, uint_at
 from keeper.chain import Block, Call
 from keeper.errors import ReadError
 from keeper.rpc import Rpc, RpcRefusal, answered
+from keeper.twin.ramps import HaircutRamp, MarginRamp, ScanRamp
 from keeper.twin.records import CollateralType, Instrument, MarginParameters, Report, ScanParameters, Slice
 from keeper.twin.words import opened
 from keeper.twin.world import Epoch, Limits, Underlying, World
@@ -20,7 +21,8 @@ AUCTIONS: Final = "reference/Auctions"
 MARGIN: Final = "reference/Margin"
 RISK_ARRAYS: Final = "reference/RiskArrays"
 PRODUCTS: Final = "reference/Products"
-PRICES: Final = "reference/Prices"
+PRICES: Final = "keeper/PriceRelay"
+SURFACE: Final = "keeper/SurfaceRelay"
 NOBODY: Final = "0x" + "0" * 40
 STOP_BYTE: Final = 1  # SSTORE2 puts one in front of what a blob holds
 
@@ -36,7 +38,8 @@ class Contracts:
     margin: str
     risk_arrays: str
     products: str
-    prices: str
+    prices: str  # a price relay
+    surface: str  # the surface relay that it reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class _Front:
     report: Report
     report_id: bytes
     version: int
-    margin: MarginParameters
+    margin: MarginRamp
     current: tuple[Any, ...] | None  # id and Epoch struct
     settled: tuple[Any, ...] | None
     draft: tuple[int, int]  # epoch, published to
@@ -85,9 +88,7 @@ class Facts:
         c = self._contracts
         counts = [interface(PRODUCTS).function(n).call(c.products) for n in ("underlyings", "collaterals")]
         underlyings, collaterals = (uint_at(a) for a in self.required(counts, block, "products"))
-        kinds = interface(PRODUCTS).function("collateral")
-        answers = self.required([kinds.call(c.products, i) for i in range(collaterals)], block, "collaterals")
-        accepted = tuple(_collateral(kinds.values(a)[0]) for a in answers)
+        accepted = self._collaterals(block, collaterals)
         # arrays may still count for as long after their expiry as an epoch may be old
         since = block.timestamp - limits.epoch_age - limits.window
         fronts, faults = self._fronts(block, range(underlyings), publisher, since)
@@ -95,6 +96,16 @@ class Facts:
         return World(block.timestamp, known, accepted, limits), lines, faults
 
     # --- parts of it -------------------------------------------------------------------------------
+
+    def _collaterals(self, block: Block, count: int) -> tuple[CollateralType, ...]:
+        products, read = self._contracts.products, interface(PRODUCTS).function
+        kinds, ramps = read("collateral"), read("haircutRamp")
+        calls = [read_.call(products, i) for i in range(count) for read_ in (kinds, ramps)]
+        answers = self.required(calls, block, "collaterals")
+        return tuple(
+            _collateral(kinds.values(kind)[0], ramps.values(ramp), block.timestamp)
+            for kind, ramp in zip(answers[::2], answers[1::2], strict=True)
+        )
 
     def _fronts(
         self, block: Block, underlyings: Sequence[int], publisher: str, since: int
@@ -106,6 +117,7 @@ class Facts:
                 prices.function("newest").call(c.prices, u),
                 products.function("scanVersion").call(c.products, u),
                 products.function("marginParameters").call(c.products, u),
+                products.function("marginRamp").call(c.products, u),
                 arrays.function("current").call(c.risk_arrays, u),
                 arrays.function("settled").call(c.risk_arrays, u),
                 arrays.function("draft").call(c.risk_arrays, u, publisher),
@@ -136,8 +148,9 @@ class Facts:
             of_u = series[u]
             known[u] = Underlying(
                 report=front.report,
-                scan=scans[u, front.version],
-                margin=front.margin,
+                scan=scans[u, front.version].at(front.report.timestamp),
+                margin=front.margin.to,
+                mm=front.margin.mm(block.timestamp),
                 slices={s.expiry: slice_ for s, slice_ in of_u if slice_ is not None},
                 current=_epoch(front.current, epochs.get((u, False)), u, scans),
                 settled=_epoch(front.settled, epochs.get((u, True)), u, scans),
@@ -148,6 +161,7 @@ class Facts:
                     underlying=u,
                     report_id=front.report_id,
                     version=front.version,
+                    scan=scans[u, front.version],
                     series=live,
                     unfitted=tuple(s.expiry for s in live if not s.slice_id),
                     current=_published(front.current),
@@ -186,8 +200,8 @@ class Facts:
 
     def _scans(
         self, block: Block, fronts: Mapping[int, _Front], faults: dict[int, str]
-    ) -> dict[tuple[int, int], ScanParameters]:
-        read = interface(PRODUCTS).function("scanParameters")
+    ) -> dict[tuple[int, int], ScanRamp]:
+        read = interface(PRODUCTS).function("scanRamp")
         versions = {(u, f.version) for u, f in fronts.items()}
         versions |= {(u, e[1][5]) for u, f in fronts.items() for e in (f.current, f.settled) if e is not None}
         wanted = sorted(versions)
@@ -195,7 +209,8 @@ class Facts:
         found = {}
         for (u, version), answer in zip(wanted, answers, strict=True):
             try:
-                found[u, version] = ScanParameters(*read.values(*answered([answer]))[0])
+                before, to, start = read.values(*answered([answer]))
+                found[u, version] = ScanRamp(ScanParameters(*before), ScanParameters(*to), start)
             except (ValueError, DecodingError) as e:
                 faults.setdefault(u, f"underlying {u}, scan parameters {version} not read: {e}")
         return found
@@ -261,7 +276,7 @@ class Facts:
 
 def _front(found: Sequence[Answer]) -> _Front:
     """Return the first batch's words as records. Raises ValueError or DecodingError."""
-    newest, version, margin, current, settled, draft, expiries = found
+    newest, version, margin, moving, current, settled, draft, expiries = found
     prices, products, arrays = interface(PRICES), interface(PRODUCTS), interface(RISK_ARRAYS)
 
     def words(answer: Answer, read: Callable[[bytes], tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -269,12 +284,14 @@ def _front(found: Sequence[Answer]) -> _Front:
 
     fields, report_id, _ = words(newest, prices.function("newest").values)
     report = Report(*fields)
+    before, start = words(moving, products.function("marginRamp").values)
+    written = words(margin, products.function("marginParameters").values)[0]
     drafted = words(draft, arrays.function("draft").values)[0]
     return _Front(
         report=report,
         report_id=report_id,
         version=words(version, products.function("scanVersion").values)[0],
-        margin=MarginParameters(*words(margin, products.function("marginParameters").values)[0]),
+        margin=MarginRamp(MarginParameters(*written), MarginParameters(*before), start),
         current=None if _says(current, "NoEpoch") else words(current, arrays.function("current").values),
         settled=None if _says(settled, "NoEpoch") else words(settled, arrays.function("settled").values),
         draft=(drafted[0], drafted[1]),
@@ -282,21 +299,21 @@ def _front(found: Sequence[Answer]) -> _Front:
     )
 
 
-def _collateral(fields: Sequence[Any]) -> CollateralType:
-    token, *rest = fields
-    return CollateralType(int(token, 16), *rest)
+def _collateral(fields: Sequence[Any], ramp: Sequence[Any], time: int) -> CollateralType:
+    token, decimals, underlying, haircut, cap = fields
+    return CollateralType(int(token, 16), decimals, underlying, haircut, cap, HaircutRamp(haircut, *ramp).mm(time))
 
 
 def _epoch(
     struct: tuple[Any, ...] | None,
     arrays: Mapping[int, tuple[tuple[int, ...], ...]] | None,
     u: int,
-    scans: Mapping[tuple[int, int], ScanParameters],
+    scans: Mapping[tuple[int, int], ScanRamp],
 ) -> Epoch | None:
     if struct is None or arrays is None:
         return None
     _, (_, _, _, _, reported_at, version, price) = struct
-    return Epoch(price, reported_at, scans[u, version], arrays)
+    return Epoch(price, reported_at, scans[u, version].at(reported_at), arrays)
 
 
 def _published(struct: tuple[Any, ...] | None) -> Published | None:
@@ -320,7 +337,9 @@ def contracts_of(rpc: Rpc, venue: str) -> Contracts:
     names = ("auctions", "MARGIN", "RISK_ARRAYS", "PRODUCTS", "PRICES")
     try:
         answers = answered(rpc.eth_calls([interface(VENUE).function(n).call(venue) for n in names], block))
-        return Contracts(venue, *(address_at(answer) for answer in answers))
+        auctions, margin, risk_arrays, products, prices = map(address_at, answers)
+        (surface,) = answered(rpc.eth_calls([interface(PRICES).function("SURFACE").call(prices)], block))
+        return Contracts(venue, auctions, margin, risk_arrays, products, prices, address_at(surface))
     except ValueError as e:
         raise ReadError(
             f"venue.clearing_house: expected a reference venue at {venue}, found none ({e}); check the address"

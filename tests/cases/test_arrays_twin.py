@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from keeper.columns import Columns
 from keeper.twin import records
 from keeper.twin.fixed import WAD
 from keeper.twin.world import Epoch, World
-from tests.twin_floats import COINS, Board
-from tests.twin_worlds import COLLATERALS, DAY, DAYS, NOW, PRICES, board, calm, moved, published, random_book
+from tests.twin_floats import agree
+from tests.twin_worlds import DAY, DAYS, NOW, PRICES, board, calm, moved, published, random_book
 
+COINS = (0, 1)  # underlyings with options; the third is a stablecoin
 OPTIONS = [option for u in COINS for day in DAYS for option in board(u, NOW + day * DAY)]
-BOARD = Board(OPTIONS, COLLATERALS)
 
 
 def drawn(seed: int, count: int, legs: int = 126) -> list[records.Book]:
@@ -26,7 +27,8 @@ def drawn(seed: int, count: int, legs: int = 126) -> list[records.Book]:
 
 
 def test_sixteen_hundred_books():
-    BOARD.agree(BOARD.at(calm()), calm(), drawn(1, 1600))
+    columns = Columns(calm(), tuple(OPTIONS))
+    agree(columns, columns.priced(), calm(), drawn(1, 1600))
 
 
 @pytest.mark.parametrize("share", [(-12, 12), (5, -7), (12, 1)])
@@ -34,7 +36,8 @@ def test_books_after_moves_inside_the_limit(share):
     """Per mille of the price; the limit is 12.5."""
     prices = {u: PRICES[u] * (1000 + moves) // 1000 for u, moves in enumerate(share)}
     spot = np.array([prices.get(u, PRICES[u]) / WAD for u in range(3)])
-    BOARD.agree(BOARD.at(calm()).moved(spot), moved(calm(), prices), drawn(2, 67))
+    columns = Columns(calm(), tuple(OPTIONS))
+    agree(columns, columns.priced().moved(spot), moved(calm(), prices), drawn(2, 67))
 
 
 def late(seconds: int) -> World:
@@ -56,14 +59,16 @@ def late(seconds: int) -> World:
 @pytest.mark.parametrize("seconds", [3600, 1801, 1799, 600, 30])
 def test_books_in_the_last_hour(seconds):
     world = late(seconds)
-    BOARD.agree(BOARD.at(world), world, drawn(seconds, 40))
+    columns = Columns(world, tuple(OPTIONS))
+    agree(columns, columns.priced(), world, drawn(seconds, 40))
 
 
 def test_a_unit_of_a_wrong_word_would_be_seen():
     """The tolerance is not so wide that it hides a scenario: one row of one option off by 1e-6 of its forward."""
     books = [records.Book(0, (records.Leg(OPTIONS[8], -WAD),))]
-    priced = BOARD.at(calm())
+    columns = Columns(calm(), tuple(OPTIONS))
+    priced = columns.priced()
     wrong = priced.words.value.copy()
     wrong[8] *= 1.0 + 1e-6
     with pytest.raises(AssertionError):
-        BOARD.agree(replace(priced, words=replace(priced.words, value=wrong)), calm(), books)
+        agree(columns, replace(priced, words=replace(priced.words, value=wrong)), calm(), books)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -46,10 +46,13 @@ class FaultyNode:
         return None if methods & self.mute_on else answered
 
 
+N = TypeVar("N", bound=FaultyNode)
+
+
 @contextmanager
-def faulty_node(port: int) -> Iterator[FaultyNode]:
+def faulty_node(port: int, kind: type[N] = FaultyNode) -> Iterator[N]:
     """Serve a FaultyNode before the node on `port` of this machine."""
-    node = FaultyNode(port)
+    node = kind(port)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -15,7 +15,7 @@ from keeper.reference.board import DEMO, Board
 from keeper.reference.deploy import deploy, enlist
 from keeper.reference.manifest import Manifest
 from keeper.reference.orders import Order, domain_of, match, signed
-from keeper.reference.store import observation, set_reports, set_slices
+from keeper.reference.reports import Reporters, observation
 from keeper.rpc import Rpc
 from keeper.twin.margin import by_arrays, mark_of
 from keeper.twin.records import Book, Instrument, Leg, Slice
@@ -26,6 +26,7 @@ from keeper.venues.reference import Reference
 WAD = 10**18
 USDC = 10**6
 OWNER = role("reference owner")
+REPORTERS = Reporters.named("reference market")
 FOREVER = 2**40 - 1
 FUND = 1
 """The insurance fund's account."""
@@ -65,7 +66,7 @@ class Market:
         index = 2 * strike_row + (not is_call)
         return Instrument(underlying, listed.expiries[expiry_row], listed.strikes[strike_row], is_call, index)
 
-    # --- what the owner says ---------------------------------------------------------------------------
+    # --- what signers say ----------------------------------------------------------------------------
 
     def report(self, prices: Sequence[int], *, fit: bool = False) -> None:
         """Queue a report of every underlying at the next block's time, and with `fit` a slice of every expiry."""
@@ -73,15 +74,20 @@ class Market:
         state = self.state()
         known = state.world.underlyings
         seen = [observation(known[u].report, 0, now, price, price // 2_000) for u, price in enumerate(prices)]
-        prices_at = self.manifest.contracts.prices
-        self.batch.add(OWNER, set_reports(prices_at, seen), "report", gas=3_000_000)
+        call = REPORTERS.reports(self.manifest.contracts.prices, self.manifest.chain_id, seen)
+        self.batch.add(OWNER, call, "report", gas=3_000_000)
         if fit:
             slices = [
                 self._slice(u, expiry, now, prices[u])
                 for u, of in enumerate(self.manifest.underlyings)
                 for expiry in of.expiries
             ]
-            self.batch.add(OWNER, set_slices(prices_at, slices), "fit", gas=10_000_000)
+            self.fit(slices)
+
+    def fit(self, slices: Sequence[Slice]) -> None:
+        """Queue signed slices."""
+        call = REPORTERS.slices(self.manifest.contracts.surface, self.manifest.chain_id, slices)
+        self.batch.add(OWNER, call, "fit", gas=10_000_000)
 
     def _slice(self, underlying: int, expiry: int, now: int, price: int) -> Slice:
         smile = self.board.underlyings[underlying].smile
@@ -142,7 +148,7 @@ class Market:
 def open_market(rpc: Rpc, board: Board = DEMO) -> Market:
     """Deploy `board`, enlist the keeper as publisher, publish, let a challenge window pass and publish again."""
     batch = Batch(rpc)
-    manifest = deploy(rpc, batch, OWNER, board)
+    manifest = deploy(rpc, batch, OWNER, board, REPORTERS)
     market = Market(rpc, manifest, board, batch, Reference(rpc, manifest.contracts.venue))
     mint = interface("demo/MintableToken").function("mint")
     token, bond = manifest.contracts.settlement_token, board.limits.bond

@@ -12,22 +12,21 @@ from typing import Any
 
 from eth_utils.crypto import keccak
 
-from keeper.abi import interface
+from keeper.abi import address_at, interface
 from keeper.demo.transactions import Batch, role
 from keeper.reference.board import USDC, WAD, WBTC, WETH, Board, Collateral, Token
 from keeper.reference.board import Limits as Terms
 from keeper.reference.board import Underlying as Listing
 from keeper.reference.deploy import deploy, enlist
-from keeper.reference.store import Observation, observation, set_reports, set_slices
-from keeper.rpc import Rpc, RpcRefusal
+from keeper.reference.reports import Observation, Reporters, observation
+from keeper.rpc import Rpc, RpcRefusal, answered
+from keeper.twin.ramps import HaircutRamp, MarginRamp, ScanRamp, settled
 from keeper.twin.records import (
     Book,
     Check,
     CollateralType,
     Instrument,
-    MarginParameters,
     Report,
-    ScanParameters,
     Slice,
     content_id,
     listing_id,
@@ -40,6 +39,7 @@ HOUR, DAY = 3_600, 86_400
 CALL_GAS = 200_000_000
 SENT_GAS = 12_000_000
 OWNER = role("reference owner")
+REPORTERS = Reporters.named("reference world")
 PRICES = (3_000 * WAD, 60_000 * WAD, WAD)
 LIMITS = Limits(report_age=300, epoch_age=2_400, slice_age=600, window=600)
 BOND = 10**12
@@ -69,8 +69,10 @@ BOARD = Board(
 class _Known:
     """One underlying as the owner and the publisher have told it."""
 
-    scan: ScanParameters
-    margin: MarginParameters
+    scan: ScanRamp
+    margin: MarginRamp
+    version: int = 1  # of the scan
+    over: int = 0  # last expiry that is settled
     sequence: int = 1  # the deployment has reported once
     report: Report | None = None
     slices: dict[int, Slice] = field(default_factory=dict)
@@ -92,7 +94,7 @@ class ReferenceWorld:
     def __init__(self, rpc: Rpc) -> None:
         self.rpc = rpc
         self.batch = Batch(rpc)
-        self.manifest = deploy(rpc, self.batch, OWNER, BOARD)
+        self.manifest = deploy(rpc, self.batch, OWNER, BOARD, REPORTERS)
         contracts = self.manifest.contracts
         mint = interface("demo/MintableToken").function("mint").packed(contracts.settlement_token, OWNER, BOND)
         self.batch.add(OWNER, mint, "mint the bond")
@@ -100,11 +102,12 @@ class ReferenceWorld:
         self.batch.mine()
         self.start = rpc.block().timestamp
         self.now = self.start
-        self.collaterals = tuple(
-            CollateralType(int(address, 16), token.decimals, u, haircut, 10**30)
-            for address, (token, u, haircut) in zip(self.manifest.collaterals, TOKENS, strict=True)
-        )
-        self.known = {u: _Known(listing.scan, listing.margin) for u, listing in enumerate(BOARD.underlyings)}
+        self.haircuts = {n: HaircutRamp(haircut, haircut, 0) for n, (_, _, haircut) in enumerate(TOKENS)}
+        self.known = {
+            u: _Known(settled(listing.scan), MarginRamp(listing.margin, listing.margin, 0))
+            for u, listing in enumerate(BOARD.underlyings)
+        }
+        self.steward = self._steward()
         for u, listed in enumerate(self.manifest.underlyings):
             for expiry in listed.expiries:
                 both = [(strike, call) for strike in listed.strikes for call in (True, False)]
@@ -121,7 +124,8 @@ class ReferenceWorld:
         self.now = at
         self.rpc.call("evm_setNextBlockTimestamp", hex(at))
         seen = [self._observed(u, price, at) for u, price in prices.items()]
-        self.batch.add(OWNER, set_reports(self.manifest.contracts.prices, seen), "reports", gas=SENT_GAS)
+        call = REPORTERS.reports(self.manifest.contracts.prices, self.manifest.chain_id, seen)
+        self.batch.add(OWNER, call, "reports", gas=SENT_GAS)
         self.batch.mine()
 
     def fit(self, underlyings: Iterable[int]) -> None:
@@ -136,7 +140,8 @@ class ReferenceWorld:
                     30 * WAD // 100, 40 * WAD // 100, -30 * WAD // 100, 5 * WAD // 100, 40 * WAD // 100,
                 )  # fmt: skip
                 fitted.append(known.slices[expiry])
-        self.batch.add(OWNER, set_slices(self.manifest.contracts.prices, fitted), "slices", gas=SENT_GAS)
+        call = REPORTERS.slices(self.manifest.contracts.surface, self.manifest.chain_id, fitted)
+        self.batch.add(OWNER, call, "slices", gas=SENT_GAS)
         self.batch.mine()
 
     def publish(self, u: int) -> None:
@@ -144,14 +149,15 @@ class ReferenceWorld:
         known = self.known[u]
         arrays = {}
         for expiry in self.live(u):
-            words = expiry_words(terms(known.report, known.slices[expiry], known.scan), known.board[expiry])
+            scan = known.scan.at(known.report.timestamp)
+            words = expiry_words(terms(known.report, known.slices[expiry], scan), known.board[expiry])
             ids = (self.id(known.report), self.id(known.slices[expiry]))
-            listed = listing_id(known.board[expiry], known.scan, _keccak)
+            listed = listing_id(known.board[expiry], known.scan.words, _keccak)
             arrays_of = b"".join(packed(w) for w in words)
-            self._say("risk_arrays", "RiskArrays", "publish", u, expiry, *ids, 1, listed, arrays_of)
+            self._say("risk_arrays", "RiskArrays", "publish", u, expiry, *ids, known.version, listed, arrays_of)
             arrays[expiry] = words
         self.batch.mine()
-        epoch = Epoch(known.report.price, known.report.timestamp, known.scan, arrays)
+        epoch = Epoch(known.report.price, known.report.timestamp, known.scan.at(known.report.timestamp), arrays)
         known.epochs.append((self.rpc.block().timestamp, epoch))
 
     def list_later(self, u: int, expiry: int, strike: int) -> Instrument:
@@ -163,6 +169,57 @@ class ReferenceWorld:
         known.board[expiry] += (added,)
         return added
 
+    # ---- the steward ----
+
+    def write_scan(self, u: int, **changes: int) -> None:
+        known = self.known[u]
+        to = replace(known.scan.to, **changes)
+        known.scan, known.version = (
+            known.scan.written(to, self._steer("setScanParameters", u, astuple(to))),
+            known.version + 1,
+        )
+
+    def write_margin(self, u: int, **changes: int) -> None:
+        known = self.known[u]
+        to = replace(known.margin.to, **changes)
+        known.margin = known.margin.written(to, self._steer("setMarginParameters", u, astuple(to)))
+
+    def write_haircut(self, n: int, haircut: int) -> None:
+        token, u, _ = TOKENS[n]
+        kind = (self.manifest.collaterals[n], token.decimals, u, haircut, 10**30)
+        self.haircuts[n] = self.haircuts[n].written(haircut, self._steer("setCollateral", n, kind))
+
+    def hold(self) -> None:
+        """Stop MM's rates and haircuts where they are."""
+        for known_u in (0, 1):
+            self.known[known_u].margin = self.known[known_u].margin.held(self._steer("holdMargin", known_u))
+        for n in self.haircuts:
+            self.haircuts[n] = self.haircuts[n].held(self._steer("holdHaircut", n))
+
+    def _steer(self, name: str, *arguments: Any) -> int:
+        """Say it as the steward does; returns the block's time."""
+        self._say("products", "Products", name, *arguments, sender=self.steward)
+        self.batch.mine()
+        return self.rpc.block().timestamp
+
+    def _steward(self) -> str:
+        """Return who may change parameters; the owner, where the deployment has named nobody."""
+        products = self.manifest.contracts.products
+        asked = interface("reference/Products").function("steward").call(products)
+        named = address_at(answered(self.rpc.eth_calls([asked], self.rpc.block()))[0])
+        if int(named, 16):
+            return named
+        self._say("products", "Products", "wireSteward", OWNER)
+        self.batch.mine()
+        return OWNER
+
+    # ---- time ----
+
+    def pass_until(self, at: int) -> None:
+        """Settle every expiry before `at`, each at its time."""
+        for expiry in sorted({e for known in self.known.values() for e in known.board if self.now < e < at}):
+            self.report({u: known.report.price for u, known in self.known.items()}, expiry)
+
     def live(self, u: int) -> list[int]:
         """Expiries with options later than the newest report, ascending."""
         return [expiry for expiry in self.known[u].board if expiry > self.known[u].report.timestamp]
@@ -170,27 +227,41 @@ class ReferenceWorld:
     @contextmanager
     def undone(self) -> Iterator[None]:
         """Undo afterwards whatever the test says, on the chain and in the picture."""
-        known, now = deepcopy(self.known), self.now
+        known, haircuts, now = deepcopy(self.known), dict(self.haircuts), self.now
         snapshot = self.rpc.call("evm_snapshot")
         try:
             yield
         finally:
             assert self.rpc.call("evm_revert", snapshot) is True
-            self.known, self.now, self.batch = known, now, Batch(self.rpc)
+            self.known, self.haircuts, self.now, self.batch = known, haircuts, now, Batch(self.rpc)
 
     # ---- asking ----
 
-    def world(self) -> World:
-        """The twin's picture at the newest block."""
-        now = self.rpc.block().timestamp
+    def world(self, at: int | None = None) -> World:
+        """The twin's picture at the newest block, with parameters as they are `at` another time if one is given."""
+        now = at or self.rpc.block().timestamp
         underlyings = {}
         for u, known in self.known.items():
-            settled = [epoch for completed, epoch in known.epochs if completed + LIMITS.window <= now]
+            over = [epoch for completed, epoch in known.epochs if completed + LIMITS.window <= now]
             newest = known.epochs[-1][1] if known.epochs else None
             underlyings[u] = Underlying(
-                known.report, known.scan, known.margin, known.slices, newest, settled[-1] if settled else None
+                report=known.report,
+                scan=known.scan.at(known.report.timestamp),
+                margin=known.margin.to,
+                mm=known.margin.mm(now),
+                slices=known.slices,
+                current=newest,
+                settled=over[-1] if over else None,
             )
-        return World(now, underlyings, self.collaterals, LIMITS)
+        return World(now, underlyings, self._collaterals(now), LIMITS)
+
+    def _collaterals(self, now: int) -> tuple[CollateralType, ...]:
+        return tuple(
+            CollateralType(int(address, 16), token.decimals, u, ramp.to, 10**30, ramp.mm(now))
+            for address, (token, u, _), ramp in zip(
+                self.manifest.collaterals, TOKENS, self.haircuts.values(), strict=True
+            )
+        )
 
     def checks(self, name: str, books: Sequence[Book], scenarios: Sequence[int] | None = None) -> list[Check | Refused]:
         """Ask `Margin` for the statement of every book."""
@@ -211,7 +282,7 @@ class ReferenceWorld:
             function.selector
             + self.id(self.known[i.underlying].report)
             + self.id(self.known[i.underlying].slices[i.expiry])
-            + (1).to_bytes(32)  # version of the scan parameters
+            + self.known[i.underlying].version.to_bytes(32)
             + i.id.to_bytes(32)
             for i in instruments
         ]
@@ -219,8 +290,10 @@ class ReferenceWorld:
         return [function.values(bytes.fromhex(answer[2:]))[0] for answer in answers]
 
     def id(self, record: Report | Slice) -> bytes:
-        """The content id that the price store must have given a record."""
-        return content_id(record, int(self.manifest.contracts.prices, 16), self.rpc.chain_id(), _keccak)
+        """The content id that the relay must have given a record."""
+        contracts = self.manifest.contracts
+        relay = contracts.surface if isinstance(record, Slice) else contracts.prices
+        return content_id(record, int(relay, 16), self.manifest.chain_id, _keccak)
 
     def _calls(self, to: str, asked: Sequence[bytes]) -> list[Any]:
         answers: list[Any] = []
@@ -229,10 +302,10 @@ class ReferenceWorld:
             answers += self.rpc.batch([("eth_call", [message, "latest"]) for message in messages])
         return answers
 
-    def _say(self, address: str, contract: str, name: str, *arguments: Any) -> None:
+    def _say(self, address: str, contract: str, name: str, *arguments: Any, sender: str = OWNER) -> None:
         to = getattr(self.manifest.contracts, address)
         message = interface(f"reference/{contract}").function(name).packed(to, *arguments)
-        self.batch.add(OWNER, message, name, gas=SENT_GAS)
+        self.batch.add(sender, message, name, gas=SENT_GAS)
 
     def _observed(self, u: int, price: int, at: int) -> Observation:
         """Remember a report as the store will keep it, and return what the owner says of it."""
@@ -241,8 +314,8 @@ class ReferenceWorld:
         seen = Observation(u, at, price, confidence)
         if known.report is not None:
             last = known.report
-            over = last.fixing_expiry if last.fixed_share == WAD else 0
-            seen = observation(last, min((e for e in known.board if e > over), default=0), at, price, confidence)
+            known.over = last.fixing_expiry if last.fixed_share == WAD else known.over
+            seen = observation(last, min((e for e in known.board if e > known.over), default=0), at, price, confidence)
         known.sequence += 1
         known.report = Report(
             underlying=u, timestamp=at, fixing_expiry=seen.fixing_expiry, sequence=known.sequence, price=price,
@@ -258,8 +331,8 @@ def _keccak(message: bytes) -> bytes:
 
 def _check(answer: Any) -> Check | Refused:
     if isinstance(answer, RpcRefusal):
-        for contract in ("Margin", "RiskArrays", "Prices"):
-            if name := interface(f"reference/{contract}").error_named(answer.revert[:4]):
+        for contract in ("reference/Margin", "reference/RiskArrays", "keeper/PriceRelay"):
+            if name := interface(contract).error_named(answer.revert[:4]):
                 return Refused(name)
         return Refused(answer.revert.hex())
     raw = bytes.fromhex(answer[2:])

@@ -16,6 +16,7 @@ from keeper.demo.transactions import FUNDS
 from keeper.errors import ExitCode, MissingContract, ReadError
 from keeper.reference.command import main
 from keeper.reference.manifest import Manifest
+from keeper.reference.reports import Observation, Said, digest, domain_of, fitted
 from keeper.rpc import Rpc
 from keeper.twin.records import Instrument, Report, Slice, content_id, listing_id
 from keeper.venues.reference import Reference
@@ -60,8 +61,8 @@ def test_the_manifest_is_json_that_gives_the_manifest_back(manifest: Manifest, f
 
 def test_every_contract_belongs_to_the_key_and_names_its_peers(manifest: Manifest, rpc: Rpc) -> None:
     c = manifest.contracts
-    owned = {"MarginVenue": c.venue, "RiskArrays": c.risk_arrays, "Products": c.products, "Prices": c.prices}
-    calls = [interface(f"reference/{name}").function("owner").call(at) for name, at in owned.items()]
+    owned = (c.venue, c.auctions, c.risk_arrays, c.products, c.prices, c.surface)
+    calls = [interface("keeper/PriceRelay").function("owner").call(at) for at in owned]
     answers = rpc.eth_calls(calls, rpc.block())
     assert {bytes(a)[12:].hex() for a in answers} == {OWNER.address[2:].lower()}
     found = Reference(rpc, c.venue).contracts
@@ -85,12 +86,29 @@ def test_ids_of_reports_and_slices_are_what_the_records_hash_to(manifest: Manife
     state = Reference(rpc, manifest.contracts.venue).read(rpc.block(), [], OWNER.address)
 
     def own_id(record: Report | Slice) -> bytes:
-        return content_id(record, int(manifest.contracts.prices, 16), manifest.chain_id, keccak)
+        relay = manifest.contracts.surface if isinstance(record, Slice) else manifest.contracts.prices
+        return content_id(record, int(relay, 16), manifest.chain_id, keccak)
 
     for line in state.lines:
         known = state.world.underlyings[line.underlying]
         assert line.report_id == own_id(known.report)
         assert [s.slice_id for s in line.series] == [own_id(known.slices[s.expiry]) for s in line.series]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Observation(1, 2**40 - 1, 2**128 - 1, 7, -3, 5, 2**64 - 1, 11),
+        Slice(2, 2**40 - 1, 3, 2**128 - 1, 5, -6, 7, -8, 9, -(2**127)),
+    ],
+    ids=["report", "slice"],
+)
+def test_what_is_signed_here_is_what_the_relay_recovers_from(manifest: Manifest, rpc: Rpc, said: Said) -> None:
+    c = manifest.contracts
+    name, relay = ("SurfaceRelay", c.surface) if isinstance(said, Slice) else ("PriceRelay", c.prices)
+    call = interface(f"keeper/{name}").function("digest").packed(relay, fitted(said))
+    (answer,) = rpc.eth_calls([call], rpc.block())
+    assert digest(said, domain_of(said, relay, manifest.chain_id)) == answer
 
 
 def test_listings_are_what_the_records_hash_to(manifest: Manifest, rpc: Rpc) -> None:

@@ -40,7 +40,6 @@ from keeper.memory import Memory
 from keeper.plans import ANY_SEQUENCE, Plan, PublishArrays, SetParameters, StartAuction
 from keeper.portfolios import PortfolioLine, PortfolioPolicy, PortfolioSight
 from keeper.publish import PPM, Publishing
-from keeper.reference.store import set_slices
 from keeper.reverts import revert
 from keeper.rpc import Rpc, RpcRefusal
 from keeper.twin.margin import by_arrays, by_scenario, by_settled_arrays
@@ -157,6 +156,8 @@ def test_balance_changes_introduce_every_account_and_none_of_the_venues_own(
 
 def test_every_statement_of_the_twin_is_the_contracts(market: Market, names: tuple[str, ...]) -> None:
     sight = look(market, names)
+    assert sight.compared.compared > len(names)
+    assert sight.compared.apart == {}
     state = sight.state
     assert len(state.accounts) == len(names) and not state.unknown
     for account in state.accounts:
@@ -255,7 +256,7 @@ def refit(market: Market, underlying: int, **changes: int) -> None:
         for old in known.slices.values()
     ]
     market.report([u.price for u in market.board.underlyings])
-    market.batch.add(OWNER, set_slices(market.manifest.contracts.prices, slices), "fit", gas=10_000_000)
+    market.fit(slices)
     market.mine()
 
 
@@ -426,7 +427,7 @@ def test_an_old_slice_is_not_published_on(market: Market) -> None:
     assert all("fit again first" in h.reason for h in holds if h.subject.startswith("arrays:"))
     known = sight.state.world.underlyings[0]
     again = [replace(slice_, timestamp=known.report.timestamp) for slice_ in known.slices.values()]
-    market.batch.add(OWNER, set_slices(market.manifest.contracts.prices, again), "fit", gas=5_000_000)
+    market.fit(again)
     market.batch.mine()
     assert {plan.underlying for plan in published(look(market))} == {0}
 

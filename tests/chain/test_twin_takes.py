@@ -24,6 +24,7 @@ from keeper.rpc import Rpc
 from keeper.twin.auction import NO_SCENARIOS, Allowance, NotBelowMaintenance, NothingToTake, after, discount, take
 from keeper.twin.fixed import WAD
 from keeper.twin.margin import by_arrays, by_settled_arrays, groups_by_scenario, mark_of, pack_scenarios
+from keeper.twin.ramps import GRACE
 from keeper.twin.records import Book, Holding, Instrument, Leg
 from keeper.twin.world import World
 
@@ -128,16 +129,27 @@ class Market:
 
 @pytest.fixture(scope="module")
 def market() -> Iterator[Market]:
-    """A maker, a rich taker, and victims just above IM: long the perpetual, short and long options around it."""
+    """A maker, a rich taker, and victims just above IM: long the perpetual, short and long options around it.
+
+    MM's rates and haircuts are on their way, halfway up, all the time.
+    """
     with start_anvil(gas_limit=4_000_000_000) as anvil:
         world = ReferenceWorld(Rpc(anvil.url, timeout_s=60.0))
         renewed(world, world.start + 60, 1_000)
-        renewed(world, world.start + 13 * 60, 1_000)
+        for u in (0, 1):
+            world.write_margin(
+                u, mm_scalar=9_600, concentration_rate=900, concentration_from=WAD, confidence_factor=15_000
+            )
+            world.write_haircut(u, 2_000)
+        halfway = world.now + GRACE * 3 // 2
+        world.pass_until(halfway)
+        renewed(world, halfway, 1_000)
+        renewed(world, halfway + 12 * 60, 1_000)
         opened = Market(world)
         for name in ("maker", "taker"):
             opened.deposit(trader(name).account, 0, 10**9 * USDC)
         opened.deposit(1, 0, FUND)
-        opened.say(AUCTIONS, opened.contracts.auctions, "setBonus", BONUS)
+        opened.say(AUCTIONS, opened.contracts.auctions, "setBonus", BONUS, sender=world.steward)
         rng = random.Random(17)
         for n in range(VICTIMS):
             enter(opened, rng, trader(f"victim {n}"))
@@ -236,6 +248,7 @@ def compare(market: Market, account: int, scenarios: int, most: int, seen: dict[
         return
     started = market.auction(account)[1]
     event, at = market.take(account, taker, most, scenarios)
+    picture = market.world.world(at)
     share = discount(at - started, limits.auction_discount, limits.auction_growth)
     ours = take(
         book, picture, scenarios, discount_bps=share, buffer=limits.auction_buffer, most=most, fund=fund,

@@ -8,7 +8,16 @@ from typing import Final
 from keeper.abi import keccak256
 from keeper.chain import Call, Receipt
 from keeper.demo.transactions import Batch, receipts
-from keeper.plans import EndAuction, Liquidate, Plan, PublishArrays, SetParameters, StartAuction, TakeAuction
+from keeper.plans import (
+    EndAuction,
+    Liquidate,
+    Plan,
+    PublishArrays,
+    RelayReports,
+    SetParameters,
+    StartAuction,
+    TakeAuction,
+)
 from keeper.reverts import revert
 from keeper.rpc import Rpc, RpcRefusal
 from keeper.venues.base import ForeignPlan
@@ -27,6 +36,7 @@ EVERY_KIND: Final[tuple[Plan, ...]] = (
     EndAuction("any", NOBODY, 0, 0, 0, 0.0, 0, 0),
     TakeAuction("any", NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0),
     PublishArrays("any", 0, 0, NO_ID, NO_ID, 0, NO_ID, "0x", "", 0),
+    RelayReports("any", NOBODY, "", "0x", 0),
 )
 
 
@@ -89,6 +99,8 @@ def another(trial: Trial, plan: Plan) -> Plan:
         return replace(plan, new=plan.new + 1)
     if isinstance(plan, PublishArrays):
         return replace(plan, expiry=plan.expiry + 1)
+    if isinstance(plan, RelayReports):
+        return replace(plan, newest=plan.newest + "0")
     return replace(plan, account=next(a for a in trial.world.accounts if a != plan.account))
 
 

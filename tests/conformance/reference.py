@@ -17,6 +17,9 @@ from keeper.plans import EndAuction, Plan, PublishArrays, StartAuction, TakeAuct
 from keeper.portfolios import PortfolioLine, PortfolioPolicy
 from keeper.publish import PPM, Publishing
 from keeper.reference.board import DEMO, Board, Collateral, Token
+from keeper.reference.inbox import Signed
+from keeper.reference.relaying import plan_of
+from keeper.reference.reports import PRICE_RELAY, Observation, signature
 from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.twin.records import Book, Check, Holding, Instrument, Leg
 from keeper.twin.words import ROWS
@@ -25,6 +28,7 @@ from tests.chain.reference_market import (
     KEEPER,
     MAKER,
     OWNER,
+    REPORTERS,
     TRADERS,
     USDC,
     WAD,
@@ -74,7 +78,8 @@ class ReferenceWorld:
 
     @property
     def targets(self) -> frozenset[str]:
-        return frozenset({self.market.manifest.contracts.auctions, self.market.manifest.contracts.risk_arrays})
+        c = self.market.manifest.contracts
+        return frozenset({c.auctions, c.risk_arrays, c.prices, c.surface})
 
     def asked(self, block: Block, accounts: Sequence[str]) -> Mapping[str, Statement]:
         said = self._said(block, [("byArrays", book) for book in self._books(block, accounts)])
@@ -181,6 +186,7 @@ class ReferenceWorld:
         yield Act(self._plans(StartAuction)[0], KEEPER.address)
         self.rpc.call("evm_mine")
         yield Act(self._plans(TakeAuction)[0], MAKER.address)
+        yield Act(self._signed_report(991), KEEPER.address)
 
     def _plans(self, kind: type[Plan]) -> list[Plan]:
         """Return what the keeper would do now, of this kind."""
@@ -204,6 +210,15 @@ class ReferenceWorld:
         first = [u.price for u in self.market.board.underlyings]
         self.market.report([*(price * per_mille // 1_000 for price in first[:2]), *first[2:]], fit=True)
         self.market.mine()
+
+    def _signed_report(self, per_mille: int) -> Plan:
+        """Mine a block; return the plan that brings a report of its time."""
+        self.market.next_block(2)
+        self.rpc.call("evm_mine")
+        c, price = self.market.manifest, self.market.board.underlyings[0].price * per_mille // 1_000
+        signed = Signed(Observation(0, self.market.at, price, price // 2_000), c.chain_id, c.contracts.prices, ())
+        by = tuple("0x" + signature(signed.digest, key).hex() for key in REPORTERS.keys)
+        return plan_of("reference", PRICE_RELAY, [replace(signed, signatures=by)], 0)
 
     def _anew(self) -> None:
         """Forget nonces of a chain that may have been rolled back."""

@@ -124,7 +124,7 @@ def groups(world: World) -> list[Ints]:
 
 def _asked(at: ArraysAt, world: World) -> tuple[Floats, Floats]:
     report = at(world.book)
-    return report.equity, report.contingencies["scan or short IM"]
+    return report.equity, report.contingencies["IM scan or short"]
 
 
 def _sizes(world: World, at: ArraysAt, held: Floats) -> dict[str, Floats]:

@@ -132,9 +132,9 @@ def test_contingencies_by_hand():
     terms = replace(NO_MINIMUM, concentration_rate=0.05, concentration_from=1.5, confidence_factor=2.0)
     doubt = replace(MARKET, spot_confidence=np.array([0.996, 1.0]))
     found = margin(replace(BARE, other=UnderlyingTerms(margin=terms)), book({"PERP": -5.0, "TOKEN": 3.0}), doubt)
-    assert found.contingencies["confidence"][0] == pytest.approx(200.0 * 0.004 * 2.0)
-    assert found.contingencies["concentration"][0] == pytest.approx(0.05 * 100.0 * 3.5)  # collateral does not count
-    assert found.contingencies["haircuts"][0] == pytest.approx(30.0)
+    assert found.contingencies["IM confidence"][0] == pytest.approx(200.0 * 0.004 * 2.0)
+    assert found.contingencies["IM concentration"][0] == pytest.approx(0.05 * 100.0 * 3.5)  # collateral does not count
+    assert found.contingencies["IM haircuts"][0] == pytest.approx(30.0)
     assert found.contingencies["array units"][0] == 0.0
     assert found.equity[0] == pytest.approx(-200.0)
     assert found.im[0] == pytest.approx(1.6 + 17.5 + 30.0 + 200.0 * (1.15 * 1.0125 - 1.0))

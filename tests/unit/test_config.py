@@ -48,6 +48,7 @@ WITHOUT_DEFAULT = (
     "gas_token_usd",
     "max_ether_per_block",
     "loss_ether_per_day",
+    "inbox",
 )
 
 
@@ -105,6 +106,12 @@ NO_RELAY = "# urls = []  "
 def test_a_relay_key_lies_beside_the_file(write):
     path = write(changed(NO_RELAY, RELAY + NO_RELAY))
     assert load(path, environ={}).relay.auth_key == path.parent / "relay.key"
+
+
+def test_the_inbox_lies_beside_the_file(write):
+    path = write(changed("# inbox = ", "inbox = "))
+    assert load(path, environ={}).reports.inbox == path.parent / "inbox"
+    assert load(write(TEXT), environ={}).reports.inbox is None
 
 
 @pytest.mark.parametrize(

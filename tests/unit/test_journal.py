@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,14 @@ def intended(journal, number=1, account=ALICE):
 
 
 # --- numbers ---------------------------------------------------------------------------------------
+
+
+def test_a_tick_keeps_how_far_two_computations_were_apart(journal):
+    seen = {"compared": 3, "apart": 1, "largest_usd": None}
+    journal.intend(replace(tick(1), crosscheck=seen), [])
+    assert journal.last_tick().crosscheck == seen
+    journal.intend(tick(2), [])
+    assert journal.last_tick().crosscheck == {}
 
 
 def test_the_largest_and_smallest_integers_survive(journal):

@@ -31,7 +31,10 @@ FAULTS: dict[str, tuple[Callable[[str], str], str]] = {
     "no key": (lambda text: text.replace("[[key]]", "[key]"), "key"),
     "a signature": (lambda text: text.replace("touch(uint256)", "touch(uint257)"), "expected a Solidity type"),
     "a path": (lambda text: text + '[[call.argument]]\npath = "1"\nlow = 1\n', "expected one of"),
-    "deep arrays": (lambda text: text.replace("touch(uint256)", "touch(bytes[][])"), "nested at most 2 deep, found 3"),
+    "deep arrays": (
+        lambda text: text.replace("touch(uint256)", "touch(bytes[][][])"),
+        "nested at most 3 deep, found 4",
+    ),
     "a checksum": (lambda text: text.replace(ADDRESS, ADDRESS.replace("f39F", "F39F")), "a digit is wrong"),
 }
 

@@ -2,56 +2,59 @@
 pragma solidity 0.8.30;
 
 import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
-import {Ramp, Ramps, SLOPE} from "./Ramp.sol";
-import {StewardRules, Terms} from "./StewardRules.sol";
+import {Bonuses} from "../reference/Bonuses.sol";
+import {IProducts} from "../reference/interfaces/IProducts.sol";
+import {VenueRules} from "../reference/VenueRules.sol";
 import {IRiskSteward} from "./interfaces/IRiskSteward.sol";
+import {StewardRules} from "./StewardRules.sol";
+import {VenueRecords} from "./VenueRecords.sol";
 
-/// @title Bounded parameters. The owner lists them and sets their terms, the controller writes within those, the
-/// guardian tightens IM and opening or stops. No write and nothing the guardian does tightens MM within the grace.
-contract RiskSteward is IRiskSteward, Ownable2Step {
-    using Ramps for Ramp;
+/// @title The owner sets terms, the controller writes within them, the guardian tightens IM and opening, holds MM or stops.
+/// No write and nothing the guardian does tightens MM within the grace: the venue's own ramps see to that.
+contract RiskSteward is IRiskSteward, VenueRecords, Ownable2Step {
+    struct Parameter {
+        Terms terms;
+        uint40 writtenAt; // by the controller, or when it first had terms
+        bool guarded;
+        uint128 guard; // the guardian's number
+    }
 
     address public controller;
     address public guardian;
     bool public stopped;
-    mapping(bytes32 key => Parameter) private _parameters;
+    mapping(Field field => mapping(uint8 id => Parameter)) private _parameters;
 
-    constructor(address owner_, address controller_, address guardian_) Ownable(owner_) {
+    constructor(
+        IProducts products,
+        VenueRules venue,
+        Bonuses auctions,
+        address owner_,
+        address controller_,
+        address guardian_
+    ) VenueRecords(products, venue, auctions) Ownable(owner_) {
         _setController(controller_);
         _setGuardian(guardian_);
     }
 
     // ---- owner ----
 
-    /// @notice Add a parameter with the number the venue has now. What it counts for and which way is tighter is fixed.
-    function list(bytes32 key, bool up, Counts counts, Terms calldata terms, uint104 number) external onlyOwner {
-        Parameter storage p = _parameters[key];
-        if (p.listed) revert AlreadyListed(key);
-        _checkTerms(key, terms);
-        StewardRules.requireWithin(terms, number);
-        (p.listed, p.up, p.counts, p.terms) = (true, up, counts, terms);
-        (p.ramp, p.guarded, p.writtenAt) =
-        (Ramps.settled(number, block.timestamp), _loosest(up), uint40(block.timestamp));
-        emit ParameterListed(key, up, counts, terms, number);
+    /// @notice First or new terms, around every number in force: to narrow them further, move the number first.
+    function setTerms(Field field, uint8 id, Terms calldata terms_) external onlyOwner {
+        if (terms_.step == 0 || terms_.delay == 0) revert TermsIncomplete(terms_.step, terms_.delay);
+        (uint256 im, uint256 mm) = inForce(field, id);
+        StewardRules.requireWithin(terms_, number(field, id));
+        StewardRules.requireWithin(terms_, im);
+        StewardRules.requireWithin(terms_, mm);
+        Parameter storage p = _parameters[field][id];
+        if (p.terms.step == 0) p.writtenAt = uint40(block.timestamp);
+        p.terms = terms_;
+        emit TermsSet(field, id, terms_);
     }
 
-    /// @notice New terms, around every number in force: to narrow them further, move the number first.
-    function setTerms(bytes32 key, Terms calldata terms) external onlyOwner {
-        Parameter storage p = _known(key);
-        _checkTerms(key, terms);
-        StewardRules.requireWithin(terms, p.ramp.to);
-        StewardRules.requireWithin(terms, p.ramp.at(block.timestamp));
-        if (p.guarded != _loosest(p.up)) StewardRules.requireWithin(terms, p.guarded);
-        p.terms = terms;
-        emit TermsSet(key, terms);
-    }
-
-    /// @notice End the guardian's tightening of a parameter.
-    function lift(bytes32 key) external onlyOwner {
-        Parameter storage p = _known(key);
-        uint256 previous = _im(p);
-        p.guarded = _loosest(p.up);
-        emit Lifted(key, previous, _im(p));
+    /// @notice End the guardian's hold on a number: the controller may loosen it again. The number stays.
+    function lift(Field field, uint8 id) external onlyOwner {
+        _known(field, id).guarded = false;
+        emit Lifted(field, id);
     }
 
     function setController(address controller_) external onlyOwner {
@@ -73,43 +76,63 @@ contract RiskSteward is IRiskSteward, Ownable2Step {
     function write(Change[] calldata changes) external {
         _requireAllowed(msg.sender == controller);
         if (stopped) revert WritesStopped();
-        for (uint256 i; i < changes.length; ++i) {
-            _write(changes[i]);
+        uint256 next;
+        while (next < changes.length) {
+            next = _writeRecord(changes, next);
         }
     }
 
-    function _write(Change calldata change) private {
-        Parameter storage p = _known(change.key);
-        Ramp memory ramp =
-            StewardRules.next(p.terms, p.ramp, p.writtenAt, change.expected, change.number, p.up, block.timestamp);
-        if (p.counts == Counts.Opening) ramp = Ramps.settled(change.number, block.timestamp);
-        (p.ramp, p.writtenAt) = (ramp, uint40(block.timestamp));
-        uint256 end = ramp.from == ramp.to ? ramp.start : ramp.start + SLOPE;
-        emit NumberWritten(change.key, change.expected, change.number, ramp.from, ramp.start, end);
+    /// @dev From `first` all changes of the same record. Returns the first that is not.
+    function _writeRecord(Change[] calldata changes, uint256 first) private returns (uint256 next) {
+        (Record record, uint8 id) = (_recordOf(changes[first].field), changes[first].id);
+        uint256[] memory numbers = _read(record, id);
+        for (next = first; next < changes.length; ++next) {
+            if (_recordOf(changes[next].field) != record || changes[next].id != id) break;
+            _change(changes[next], numbers);
+        }
+        _write(record, id, numbers);
+    }
+
+    function _change(Change calldata change, uint256[] memory numbers) private {
+        Parameter storage p = _known(change.field, change.id);
+        uint256 place = _placeOf(change.field);
+        StewardRules.check(p.terms, p.writtenAt, numbers[place], change.expected, change.number, block.timestamp);
+        if (p.guarded && _tighter(change.field, p.guard, change.number)) {
+            revert LooserThanGuarded(change.number, p.guard);
+        }
+        (numbers[place], p.writtenAt) = (change.number, uint40(block.timestamp));
+        emit NumberWritten(change.field, change.id, change.expected, change.number);
     }
 
     // ---- guardian ----
 
     /// @inheritdoc IRiskSteward
-    function tighten(bytes32 key, uint104 number) external {
+    function tighten(Field field, uint8 id, uint128 number_) external {
         _requireAllowed(msg.sender == guardian);
-        Parameter storage p = _known(key);
-        if (p.counts == Counts.Ramped) revert NotForGuardian(key, p.counts);
-        StewardRules.requireWithin(p.terms, number);
-        uint256 previous = _im(p);
-        if (!Ramps.tighter(number, previous, p.up)) revert NotTighter(key, number, previous);
-        p.guarded = number;
-        emit Tightened(key, previous, number);
+        if (field != Field.ImScalar && field != Field.ShortImRate && field != Field.Cap && field != Field.LeastNotional)
+        {
+            revert NotForGuardian(field);
+        }
+        Parameter storage p = _known(field, id);
+        StewardRules.requireWithin(p.terms, number_);
+        uint256[] memory numbers = _read(_recordOf(field), id);
+        uint256 previous = numbers[_placeOf(field)];
+        if (!_tighter(field, number_, previous)) revert NotTighter(number_, previous);
+        (numbers[_placeOf(field)], p.guarded, p.guard) = (number_, true, number_);
+        _write(_recordOf(field), id, numbers);
+        emit Tightened(field, id, previous, number_);
     }
 
     /// @inheritdoc IRiskSteward
-    function hold(bytes32 key) external {
+    function holdMargin(uint8 underlying) external {
         _requireAllowed(msg.sender == guardian);
-        Parameter storage p = _known(key);
-        Ramp memory ramp = p.ramp;
-        if (!ramp.running(block.timestamp)) revert NothingRunning(key);
-        p.ramp = ramp.held(block.timestamp);
-        emit RampHeld(key, p.ramp.from, ramp.to);
+        PRODUCTS.holdMargin(underlying);
+    }
+
+    /// @inheritdoc IRiskSteward
+    function holdHaircut(uint8 index) external {
+        _requireAllowed(msg.sender == guardian);
+        PRODUCTS.holdHaircut(index);
     }
 
     /// @inheritdoc IRiskSteward
@@ -122,44 +145,35 @@ contract RiskSteward is IRiskSteward, Ownable2Step {
     // ---- reading ----
 
     /// @inheritdoc IRiskSteward
-    function inForce(bytes32 key) external view returns (uint256 im, uint256 mm) {
-        Parameter storage p = _known(key);
-        mm = p.ramp.at(block.timestamp);
-        im = p.counts == Counts.Ramped ? mm : _im(p);
+    function number(Field field, uint8 id) public view returns (uint256) {
+        return _read(_recordOf(field), id)[_placeOf(field)];
     }
 
     /// @inheritdoc IRiskSteward
-    function rampedAt(bytes32 key, uint256 time) external view returns (uint256) {
-        return _known(key).ramp.at(time);
+    function terms(Field field, uint8 id) external view returns (Terms memory) {
+        return _known(field, id).terms;
     }
 
     /// @inheritdoc IRiskSteward
-    function parameter(bytes32 key) external view returns (Parameter memory) {
-        return _known(key);
-    }
-
-    /// @inheritdoc IRiskSteward
-    function readyAt(bytes32 key) external view returns (uint256) {
-        Parameter storage p = _known(key);
+    function readyAt(Field field, uint8 id) external view returns (uint256) {
+        Parameter storage p = _known(field, id);
         return uint256(p.writtenAt) + p.terms.delay;
     }
 
-    function _im(Parameter storage p) private view returns (uint256) {
-        return Ramps.tightest(p.guarded, p.ramp.to, p.up);
+    /// @inheritdoc IRiskSteward
+    function guarded(Field field, uint8 id) external view returns (bool, uint128) {
+        Parameter storage p = _known(field, id);
+        return (p.guarded, p.guard);
     }
 
-    function _known(bytes32 key) private view returns (Parameter storage p) {
-        p = _parameters[key];
-        if (!p.listed) revert UnknownParameter(key);
+    function _known(Field field, uint8 id) private view returns (Parameter storage p) {
+        p = _parameters[field][id];
+        if (p.terms.step == 0) revert NoTerms(field, id);
     }
 
-    /// @dev A number that nothing is looser than: the guardian has not spoken.
-    function _loosest(bool up) private pure returns (uint104) {
-        return up ? 0 : type(uint104).max;
-    }
-
-    function _checkTerms(bytes32 key, Terms calldata terms) private pure {
-        if (terms.step == 0 || terms.delay == 0) revert TermsIncomplete(key, terms.step, terms.delay);
+    /// @dev Of the guardian's fields.
+    function _tighter(Field field, uint256 left, uint256 right) private pure returns (bool) {
+        return field == Field.Cap ? left < right : left > right;
     }
 
     function _requireAllowed(bool allowed) private view {

@@ -75,6 +75,11 @@ contract Auctions is Bonuses {
         startGas = settings.startGas;
     }
 
+    function _requireSteward() internal view override {
+        address steward = products.steward();
+        if (msg.sender != steward) revert IProducts.NotSteward(msg.sender, steward);
+    }
+
     /// @inheritdoc IAuctions
     function auction(uint256 account) external view returns (Auction memory) {
         return _auctions[account];

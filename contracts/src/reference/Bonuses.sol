@@ -24,8 +24,9 @@ abstract contract Bonuses is IAuctions, Ownable2Step {
         _setBonus(most, period);
     }
 
-    /// @notice Most that a period brings, USD wad: the fund grows and shrinks, and 0 still leaves every account takeable.
-    function setBonus(uint256 most) external onlyOwner {
+    /// @notice Steward: most that a period brings, USD wad: the fund grows and shrinks, and 0 still leaves every account takeable.
+    function setBonus(uint256 most) external {
+        _requireSteward();
         _setBonus(most, bonusPeriod);
     }
 
@@ -48,6 +49,8 @@ abstract contract Bonuses is IAuctions, Ownable2Step {
     function bonusLeft() public view returns (uint256) {
         return _bonus.left(block.timestamp, bonusPeriod);
     }
+
+    function _requireSteward() internal view virtual;
 
     function _countBonus(uint256 account, uint64 auctionId, uint256 amount) internal {
         if (amount == 0) return;

@@ -35,7 +35,7 @@ library BookParts {
             }
         }
         for (uint256 i; i < book.collateral.length; ++i) {
-            (uint8 underlying, uint8 decimals,) = products.collateralTerms(book.collateral[i] >> 128);
+            (uint8 underlying, uint8 decimals,,) = products.collateralTerms(book.collateral[i] >> 128);
             grains[underlying] += 10 ** (18 - decimals);
         }
         parts = new AuctionMath.Concentration[](underlyings);
@@ -44,7 +44,7 @@ library BookParts {
             if (grains[u] == 0) continue;
             (uint128 price,,) = prices.quote(uint8(u));
             grain += GRAIN_PRICES * price * grains[u] / WAD + 1;
-            parts[u] = _concentration(products.marginParameters(uint8(u)), held[u], price);
+            parts[u] = _concentration(products.mmParameters(uint8(u)), held[u], price);
         }
     }
 
@@ -52,7 +52,7 @@ library BookParts {
     function units(Book memory book, IProducts products, IPrices prices) internal view returns (uint256[] memory list) {
         list = new uint256[](book.collateral.length);
         for (uint256 i; i < list.length; ++i) {
-            (uint8 underlying, uint8 decimals,) = products.collateralTerms(book.collateral[i] >> 128);
+            (uint8 underlying, uint8 decimals,,) = products.collateralTerms(book.collateral[i] >> 128);
             (uint128 price,,) = prices.quote(underlying);
             list[i] = price * 10 ** (18 - decimals);
         }

@@ -155,14 +155,14 @@ contract Margin is IMargin {
         uint256 timestamp = _quote(g);
         g.row = ALL_ROWS;
         if (g.expiries == 0) {
-            _setParameters(g, 0);
+            _setParameters(g, 0, timestamp);
             return;
         }
         uint40[] memory expiries = p.expiriesOf(g);
         (uint256 id, IRiskArrays.Basis memory epoch, address[] memory blobs) =
             RISK_ARRAYS.blobs(underlying, source == Source.Settled || source == Source.SettledRegardless, expiries);
         g.epochPrice = epoch.price;
-        _setParameters(g, epoch.version);
+        _setParameters(g, epoch.version, epoch.reportTimestamp);
         g.factors = Scan.prices(g.scan);
         if (source < Source.NewestRegardless) _requireUsable(g, epoch, source);
         _attach(p, g, timestamp, id, blobs);
@@ -211,9 +211,12 @@ contract Margin is IMargin {
         }
         for (uint256 i; i < p.groups.length; ++i) {
             Group memory g = p.groups[i];
-            if (rows) _setParameters(g, 0);
-            if (g.expiries == 0) _quote(g);
-            else _prepareOptions(p, g, rows, prepared);
+            if (g.expiries != 0) {
+                _prepareOptions(p, g, rows, prepared);
+            } else {
+                uint256 timestamp = _quote(g);
+                if (rows) _setParameters(g, 0, timestamp);
+            }
         }
     }
 
@@ -224,7 +227,10 @@ contract Margin is IMargin {
         (Report memory report,,) = PRICES.newest(uint8(g.underlying));
         (g.price, g.confidence, g.epochPrice) = (report.price, report.confidence, report.price);
         _requireFresh(uint8(g.underlying), report.timestamp);
-        if (rows) g.factors = Scan.prices(g.scan);
+        if (rows) {
+            _setParameters(g, 0, report.timestamp);
+            g.factors = Scan.prices(g.scan);
+        }
         if (g.row == LEGS_ALONE) (g.coverUp, g.coverDown) = Scan.deepCovers(g.scan);
         for (uint256 i; i < prepared.length; ++i) {
             uint256 key = p.expiries[i].key;
@@ -287,11 +293,13 @@ contract Margin is IMargin {
 
     function _addCollateral(Portfolio memory p, uint256[] calldata collateral) private view {
         for (uint256 i; i < collateral.length; ++i) {
-            (uint8 underlying, uint8 decimals, uint16 haircut) = PRODUCTS.collateralTerms(collateral[i] >> 128);
+            (uint8 underlying, uint8 decimals, uint16 haircut, uint16 haircutMm) =
+                PRODUCTS.collateralTerms(collateral[i] >> 128);
             uint256 amount = uint128(collateral[i]) * 10 ** (18 - decimals);
             Group memory g = p.groups[p.group(underlying)];
             g.linear += int256(amount);
             g.haircut += haircut * amount;
+            g.haircutMm += haircutMm * amount;
         }
     }
 
@@ -310,9 +318,9 @@ contract Margin is IMargin {
         check.mm = Rounding.cdiv(check.mm, WAD * BPS * BPS);
     }
 
-    /// @dev `version` 0: the one in force.
-    function _setParameters(Group memory g, uint32 version) private view {
-        Portfolios.setParameters(g, PRODUCTS.packedParameters(uint8(g.underlying), version));
+    /// @dev `version` 0: the one in force. `time` is the report's that the rows are for.
+    function _setParameters(Group memory g, uint32 version, uint256 time) private view {
+        Portfolios.setParameters(g, PRODUCTS.packedParameters(uint8(g.underlying), version, time));
     }
 
     /// Price and confidence of the newest report, and the price as its own reference until an epoch says another.

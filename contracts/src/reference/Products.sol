@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
-import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {IProducts} from "./interfaces/IProducts.sol";
+import {Packed} from "./math/Packed.sol";
+import {ParameterRules} from "./ParameterRules.sol";
+import {Parameters} from "./Parameters.sol";
 import {
     ARRAY_BYTES,
     AVERAGING,
-    BPS,
     CollateralType,
     HEADER_BYTES,
     Instruments,
     MarginParameters,
-    ScanParameters,
-    WAD
+    ScanParameters
 } from "./Types.sol";
 
-/// @title The owner's list of what can be traded and posted. Listings are for ever; parameters change by version.
-contract Products is IProducts, Ownable2Step {
+/// @title The owner's list of what can be traded and posted. Listings are for ever; parameters are the steward's.
+contract Products is Parameters {
     struct Underlying {
         bytes32 symbol;
         bool perpetual;
-        uint32 version;
         uint40[] expiries; // ascending, past ones included
         mapping(uint40 expiry => uint128[]) options;
         mapping(uint40 expiry => bytes32) rolled; // hash of the options in row order
@@ -36,26 +35,20 @@ contract Products is IProducts, Ownable2Step {
     uint256 public constant EXPIRY_STEP = 60;
 
     address public immutable SETTLEMENT_TOKEN;
-    /// The auctions' largest discount, BPS: bounds every haircut from below.
-    uint16 public immutable MOST_INCENTIVE;
 
     Underlying[] private _underlyings;
-    CollateralType[] private _collaterals;
-    // Apart from the list, whose every index reads its length too.
-    mapping(uint8 underlying => mapping(uint32 version => ScanParameters)) private _scans;
-    mapping(uint8 underlying => mapping(uint32 version => bytes32)) private _scanHashes;
-    mapping(uint8 underlying => MarginParameters) private _margins;
     mapping(uint128 idWithoutIndex => uint256 rowPlusOne) private _rows;
 
     error ExpiryTooClose(uint40 expiry, uint256 neighbour, uint256 leastGap);
     error UnknownExpiry(uint8 underlying, uint40 expiry);
     error AlreadyListed(uint128 id);
     error AlreadyAccepted(address token, uint256 index);
-    error CollateralFixed(uint256 index);
 
-    constructor(address settlementToken, uint16 mostIncentive, address owner_) Ownable(owner_) {
+    constructor(address settlementToken, uint16 mostIncentive, address owner_)
+        Ownable(owner_)
+        Parameters(mostIncentive)
+    {
         SETTLEMENT_TOKEN = settlementToken;
-        MOST_INCENTIVE = mostIncentive;
     }
 
     /// @notice Add an underlying; a stablecoin is one too, without perpetual or expiries.
@@ -65,22 +58,24 @@ contract Products is IProducts, Ownable2Step {
         ScanParameters calldata scan,
         MarginParameters calldata margin
     ) external onlyOwner returns (uint8 underlying) {
-        _within("underlyings", _underlyings.length, 0, MAX_UNDERLYINGS - 1);
+        ParameterRules.within("underlyings", _underlyings.length, 0, MAX_UNDERLYINGS - 1);
         underlying = uint8(_underlyings.length);
         Underlying storage added = _underlyings.push();
         added.symbol = symbol;
         added.perpetual = perpetual;
         emit UnderlyingAdded(underlying, symbol, perpetual);
         if (perpetual) emit InstrumentListed(underlying, 0, Instruments.pack(underlying, 0, 0, false, 0));
-        _setScan(underlying, scan);
-        _setMargin(underlying, margin);
+        _setScan(underlying, scan, scan, 0);
+        _setRates(underlying, Packed.rates(margin), margin, 0);
     }
 
     /// @notice List an expiry: a whole minute, at least an hour ahead and an hour from every other.
     function listExpiry(uint8 underlying, uint40 expiry) external onlyOwner {
         uint40[] storage expiries = _known(underlying).expiries;
-        _within("expiryStep", expiry % EXPIRY_STEP, 0, 0);
-        _within("liveExpiries", expiries.length - _place(expiries, uint40(block.timestamp)), 0, MAX_LIVE_EXPIRIES - 1);
+        ParameterRules.within("expiryStep", expiry % EXPIRY_STEP, 0, 0);
+        ParameterRules.within(
+            "liveExpiries", expiries.length - _place(expiries, uint40(block.timestamp)), 0, MAX_LIVE_EXPIRIES - 1
+        );
         uint256 place = _place(expiries, expiry);
         _checkGap(expiry, block.timestamp, expiry);
         if (place > 0) _checkGap(expiry, expiries[place - 1], expiry);
@@ -104,12 +99,12 @@ contract Products is IProducts, Ownable2Step {
         Underlying storage known = _known(underlying);
         if (expiry == 0 || _next(known.expiries, expiry - 1) != expiry) revert UnknownExpiry(underlying, expiry);
         if (block.timestamp + AVERAGING >= expiry) revert ExpiryTooClose(expiry, block.timestamp, AVERAGING);
-        _within("calls", calls.length, strikes.length, strikes.length);
+        ParameterRules.within("calls", calls.length, strikes.length, strikes.length);
         uint128[] storage options = known.options[expiry];
-        _within("options", options.length + strikes.length, 1, MAX_OPTIONS);
+        ParameterRules.within("options", options.length + strikes.length, 1, MAX_OPTIONS);
         bytes32 rolled = known.rolled[expiry];
         for (uint256 i; i < strikes.length; ++i) {
-            _within("strike", strikes[i], 1, MAX_STRIKE);
+            ParameterRules.within("strike", strikes[i], 1, MAX_STRIKE);
             uint256 row = options.length;
             uint128 id = Instruments.pack(underlying, expiry, strikes[i], calls[i], uint16(row));
             if (_rows[_withoutIndex(id)] != 0) revert AlreadyListed(id);
@@ -121,37 +116,17 @@ contract Products is IProducts, Ownable2Step {
         known.rolled[expiry] = rolled;
     }
 
-    /// @notice A new version of the scan; epochs opened before keep theirs.
-    function setScanParameters(uint8 underlying, ScanParameters calldata scan) external onlyOwner {
-        _setScan(underlying, scan);
-    }
-
-    /// @notice Margin parameters count at once.
-    function setMarginParameters(uint8 underlying, MarginParameters calldata margin) external onlyOwner {
-        _setMargin(underlying, margin);
-    }
-
     /// @notice Accept a token.
     function addCollateral(CollateralType calldata added) external onlyOwner returns (uint256 index) {
         index = _collaterals.length;
-        _within("collaterals", index, 0, MAX_COLLATERAL_TYPES - 1);
+        ParameterRules.within("collaterals", index, 0, MAX_COLLATERAL_TYPES - 1);
         _checkCollateral(added);
         if (added.token == SETTLEMENT_TOKEN) revert AlreadyAccepted(added.token, type(uint256).max);
         for (uint256 i; i < index; ++i) {
             if (_collaterals[i].token == added.token) revert AlreadyAccepted(added.token, i);
         }
-        _collaterals.push(added);
-        emit CollateralSet(index, added);
-    }
-
-    /// @notice Change haircut and cap of an accepted token; everything else is fixed.
-    function setCollateral(uint256 index, CollateralType calldata changed) external onlyOwner {
-        if (index >= _collaterals.length) revert UnknownCollateral(index);
-        CollateralType storage old = _collaterals[index];
-        if (old.token != changed.token || old.underlying != changed.underlying) revert CollateralFixed(index);
-        _checkCollateral(changed);
-        _collaterals[index] = changed;
-        emit CollateralSet(index, changed);
+        _collaterals.push();
+        _setCollateral(index, added, added.haircut, 0);
     }
 
     /// @notice Ticker and whether there is a perpetual.
@@ -219,101 +194,6 @@ contract Products is IProducts, Ownable2Step {
         return (known.options[expiry].length, keccak256(abi.encode(known.rolled[expiry], scan)));
     }
 
-    /// @inheritdoc IProducts
-    function scanVersion(uint8 underlying) external view returns (uint32) {
-        return _known(underlying).version;
-    }
-
-    /// @inheritdoc IProducts
-    function scanParameters(uint8 underlying, uint32 version) external view returns (ScanParameters memory) {
-        Underlying storage known = _known(underlying);
-        if (version == 0 || version > known.version) revert UnknownVersion(underlying, version);
-        return _scans[underlying][version];
-    }
-
-    /// @inheritdoc IProducts
-    function marginParameters(uint8 underlying) external view returns (MarginParameters memory) {
-        _known(underlying);
-        return _margins[underlying];
-    }
-
-    /// @inheritdoc IProducts
-    function packedParameters(uint8 underlying, uint32 version) external view returns (uint256[4] memory packed) {
-        if (version == 0) version = _known(underlying).version;
-        ScanParameters storage scan = _scans[underlying][version];
-        MarginParameters storage margin = _margins[underlying];
-        assembly ("memory-safe") {
-            mstore(packed, sload(scan.slot))
-            mstore(add(packed, 32), sload(add(scan.slot, 1)))
-            mstore(add(packed, 64), sload(add(scan.slot, 2)))
-            mstore(add(packed, 96), sload(margin.slot))
-        }
-        if (packed[0] == 0) revert UnknownVersion(underlying, version); // no scan is 0 (_checkScan)
-    }
-
-    /// @inheritdoc IProducts
-    function collateral(uint256 index) external view returns (CollateralType memory) {
-        if (index >= _collaterals.length) revert UnknownCollateral(index);
-        return _collaterals[index];
-    }
-
-    /// @inheritdoc IProducts
-    function collateralTerms(uint256 index) external view returns (uint8 underlying, uint8 decimals, uint16 haircut) {
-        if (index >= _collaterals.length) revert UnknownCollateral(index);
-        CollateralType storage kind = _collaterals[index];
-        return (kind.underlying, kind.decimals, kind.haircut);
-    }
-
-    /// @inheritdoc IProducts
-    function collaterals() external view returns (uint256) {
-        return _collaterals.length;
-    }
-
-    function _setScan(uint8 underlying, ScanParameters calldata scan) private {
-        Underlying storage known = _known(underlying);
-        _checkScan(scan);
-        _scans[underlying][++known.version] = scan;
-        _scanHashes[underlying][known.version] = keccak256(abi.encode(scan));
-        emit ScanParametersSet(underlying, known.version, scan);
-    }
-
-    function _setMargin(uint8 underlying, MarginParameters calldata margin) private {
-        _known(underlying);
-        _within("imScalar", margin.imScalar, BPS, type(uint16).max);
-        _within("mmScalar", margin.mmScalar, 1, BPS);
-        _within("shortImRate", margin.shortImRate, 0, BPS);
-        _within("shortMmRate", margin.shortMmRate, 0, margin.shortImRate);
-        _within("concentrationRate", margin.concentrationRate, 0, BPS);
-        _margins[underlying] = margin;
-        emit MarginParametersSet(underlying, margin);
-    }
-
-    /// @dev Strictly ordered price rows, all above zero after widening by the move limit (spec, Scenarios).
-    function _checkScan(ScanParameters calldata scan) private pure {
-        _within("scan", scan.scan, 12, WAD / 2 - 1);
-        _within("extreme", scan.extreme, scan.scan + 1, WAD - 1);
-        _within("deepUp", scan.deepUp, scan.extreme + 1, 10 * WAD);
-        _within("deepDown", scan.deepDown, scan.extreme + 1, WAD - 2); // −2: (W − deepDown)(W − move) / W >= 1
-        _within("volUp", scan.volUp, 0, 10 * WAD);
-        _within("volDown", scan.volDown, 0, WAD - 1);
-        _within("shortPower", scan.shortPower, 0, WAD);
-        _within("longPower", scan.longPower, 0, WAD);
-        _within("extremeCover", scan.extremeCover, 0, BPS);
-        _within("deepUpCover", scan.deepUpCover, 0, BPS);
-        _within("deepDownCover", scan.deepDownCover, 0, BPS);
-    }
-
-    /// @dev A liquidator paid the largest discount still leaves more than the collateral counted for.
-    function _checkCollateral(CollateralType calldata accepted) private view {
-        _known(accepted.underlying);
-        _within("haircut", accepted.haircut, 0, BPS - 1);
-        uint256 lent = (BPS + MOST_INCENTIVE) * (BPS - accepted.haircut);
-        _within("incentive", lent, 0, BPS * BPS - 1);
-        uint256 decimals = IERC20Metadata(accepted.token).decimals();
-        _within("decimals", accepted.decimals, decimals, decimals);
-        _within("decimals", decimals, 6, 18);
-    }
-
     function _known(uint8 underlying) private view returns (Underlying storage) {
         if (underlying >= _underlyings.length) revert UnknownUnderlying(underlying);
         return _underlyings[underlying];
@@ -340,9 +220,5 @@ contract Products is IProducts, Ownable2Step {
 
     function _checkGap(uint40 expiry, uint256 from, uint256 to) private pure {
         if (to < from + MIN_GAP) revert ExpiryTooClose(expiry, from == expiry ? to : from, MIN_GAP);
-    }
-
-    function _within(bytes32 field, uint256 found, uint256 low, uint256 high) private pure {
-        if (found < low || found > high) revert ParameterOutOfRange(field, found, low, high);
     }
 }

@@ -297,7 +297,7 @@ contract RiskArrays is Epochs {
             report.underlying != underlying || slice.underlying != underlying
                 || slice.expiry != Instruments.expiryOf(instrument)
         ) revert NotOfOneExpiry(reportId, sliceId, instrument);
-        scan = PRODUCTS.scanParameters(underlying, version);
+        scan = PRODUCTS.scanParameters(underlying, version, report.timestamp);
     }
 
     function _arrayAt(address pointer, uint256 index) private view returns (bytes memory) {

@@ -10,7 +10,7 @@ import {IPrices} from "./interfaces/IPrices.sol";
 import {IProducts} from "./interfaces/IProducts.sol";
 import {IRiskArrays} from "./interfaces/IRiskArrays.sol";
 
-/// @title Who the venue works with, and the little its owner and guardian may change, each within a hard bound.
+/// @title Who the venue works with, and the little its owner, guardian and steward may change, each within a hard bound.
 abstract contract VenueRules is IMarginVenue, Ownable2Step {
     /// The contracts the venue asks.
     struct Peers {
@@ -76,7 +76,9 @@ abstract contract VenueRules is IMarginVenue, Ownable2Step {
         emit SwapperSet(swapper, allowed);
     }
 
-    function setLimits(Limits calldata limits_) external onlyOwner {
+    /// @notice Steward.
+    function setLimits(Limits calldata limits_) external {
+        _requireCaller(PRODUCTS.steward());
         _setLimits(limits_);
     }
 

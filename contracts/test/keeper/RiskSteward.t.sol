@@ -2,299 +2,309 @@
 pragma solidity 0.8.30;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
-import {HELD} from "../../src/keeper/Ramp.sol";
 import {RiskSteward} from "../../src/keeper/RiskSteward.sol";
-import {StewardRules, Terms} from "../../src/keeper/StewardRules.sol";
 import {IRiskSteward} from "../../src/keeper/interfaces/IRiskSteward.sol";
-import {Test} from "../Vm.sol";
+import {IProducts} from "../../src/reference/interfaces/IProducts.sol";
+import {ScanParameters} from "../../src/reference/Types.sol";
+import {StewardBase} from "./StewardBase.sol";
 
-contract RiskStewardTest is Test {
-    address private constant CONTROLLER = address(0xC0);
-    address private constant GUARDIAN = address(0x60);
-    bytes32 private constant HAIRCUT = "haircut";
-    bytes32 private constant DEPOSIT_CAP = "depositCap";
-    bytes32 private constant SCAN = "scan";
-    uint256 private constant T0 = 1_583_971_200;
-
-    RiskSteward private steward;
-
-    function setUp() public {
-        vm.warp(T0);
-        steward = new RiskSteward(address(this), CONTROLLER, GUARDIAN);
-        steward.list(HAIRCUT, true, IRiskSteward.Counts.Both, Terms(500, 4_000, 200, 1 hours), 1_000);
-        steward.list(DEPOSIT_CAP, false, IRiskSteward.Counts.Opening, Terms(0, 1e24, 1e23, 1 hours), 5e23);
-        steward.list(SCAN, true, IRiskSteward.Counts.Ramped, Terms(0.05e18, 0.4e18, 0.05e18, 1 days), 0.15e18);
-        vm.warp(T0 + 1 days);
+contract RiskStewardTest is StewardBase {
+    function setUp() public override {
+        super.setUp();
+        _skip(DAY);
     }
 
     // ---- what a write does ----
 
     function test_a_rise_counts_for_im_at_once_and_for_mm_late() public {
-        _write(HAIRCUT, 1_000, 1_200);
-        _expect(HAIRCUT, 1_200, 1_000);
-        vm.warp(T0 + 2 days);
-        _expect(HAIRCUT, 1_200, 1_000);
-        vm.warp(T0 + 2 days + 12 hours);
-        _expect(HAIRCUT, 1_200, 1_100);
-        vm.warp(T0 + 3 days);
-        _expect(HAIRCUT, 1_200, 1_200);
+        vm.expectEmit();
+        emit IRiskSteward.NumberWritten(IRiskSteward.Field.Haircut, 0, 1_000, 1_200);
+        _write(IRiskSteward.Field.Haircut, 1_200);
+        _expect(IRiskSteward.Field.Haircut, 1_200, 1_000);
+        _skip(DAY + DAY / 2);
+        _expect(IRiskSteward.Field.Haircut, 1_200, 1_100);
+        _skip(DAY / 2);
+        _expect(IRiskSteward.Field.Haircut, 1_200, 1_200);
+        _write(IRiskSteward.Field.Haircut, 1_100);
+        _expect(IRiskSteward.Field.Haircut, 1_100, 1_100);
     }
 
-    function test_a_reduction_counts_for_both_at_once() public {
-        _write(HAIRCUT, 1_000, 800);
-        _expect(HAIRCUT, 800, 800);
+    function test_a_scan_range_has_one_number_late_either_way() public {
+        _write(IRiskSteward.Field.Scan, 0.1e18);
+        assertEq(steward.number(IRiskSteward.Field.Scan, 0), 0.1e18);
+        _expect(IRiskSteward.Field.Scan, 0.15e18, 0.15e18);
+        _skip(DAY + DAY / 2);
+        _expect(IRiskSteward.Field.Scan, 0.125e18, 0.125e18);
     }
 
-    function test_a_cap_of_opening_counts_at_once_both_ways() public {
-        _write(DEPOSIT_CAP, 5e23, 4e23);
-        _expect(DEPOSIT_CAP, 4e23, 4e23);
-        vm.warp(T0 + 2 days);
-        _write(DEPOSIT_CAP, 4e23, 5e23);
-        _expect(DEPOSIT_CAP, 5e23, 5e23);
+    function test_fields_of_the_whole_venue_count_at_once() public {
+        _write(IRiskSteward.Field.Cap, 950_000e18);
+        _write(IRiskSteward.Field.Band, 450);
+        _write(IRiskSteward.Field.LeastNotional, 5e18);
+        _write(IRiskSteward.Field.Bonus, 4_000e18);
+        (uint16 band, uint16 floorBand, uint128 least) = venue.limits();
+        assertEq(uint256(band), 450);
+        assertEq(uint256(floorBand), 25);
+        assertEq(uint256(least), 5e18);
+        assertEq(products.collateral(0).cap, 950_000e18);
+        (uint256 most,,) = auctions.bonusAllowance();
+        assertEq(most, 4_000e18);
+        _expect(IRiskSteward.Field.Band, 450, 450);
     }
 
-    /// One number for IM and MM, read at a report's timestamp.
-    function test_a_scan_range_has_one_number_at_every_time() public {
-        _write(SCAN, 0.15e18, 0.2e18);
-        _expect(SCAN, 0.15e18, 0.15e18);
-        assertEq(steward.rampedAt(SCAN, T0 + 1 days - 30), 0.15e18); // a report before the write
-        assertEq(steward.rampedAt(SCAN, T0 + 2 days + 6 hours), 0.1625e18);
-        vm.warp(T0 + 2 days + 12 hours);
-        _expect(SCAN, 0.175e18, 0.175e18);
+    /// Each field is written where it is read: no two alike, and every other number of the venue stays.
+    function test_each_field_is_the_venues_own() public {
+        bytes memory others = _everything();
+        for (uint8 f; f <= uint8(type(IRiskSteward.Field).max); ++f) {
+            IRiskSteward.Field field = IRiskSteward.Field(f);
+            uint256 number = steward.number(field, 0);
+            steward.setTerms(field, 0, IRiskSteward.Terms(0, type(uint128).max, 1, 1));
+            _skip(1);
+            uint256 up = field == IRiskSteward.Field.MmScalar ? number - 1 : number + 1;
+            _write(field, up);
+            assertEq(steward.number(field, 0), up);
+            assertTrue(keccak256(_everything()) != keccak256(others), "written");
+            _skip(1);
+            _write(field, number);
+            assertEq(_everything(), others);
+        }
+    }
+
+    function _everything() private view returns (bytes memory) {
+        (uint16 band, uint16 floorBand, uint128 least) = venue.limits();
+        (uint256 most,,) = auctions.bonusAllowance();
+        (, ScanParameters memory scan,) = products.scanRamp(ETH, products.scanVersion(ETH));
+        return abi.encode(scan, products.marginParameters(ETH), products.collateral(0), band, floorBand, least, most);
+    }
+
+    function test_changes_of_one_record_are_one_write_of_it() public {
+        IRiskSteward.Change[] memory changes = new IRiskSteward.Change[](4);
+        changes[0] = _change(IRiskSteward.Field.Scan, 0.15e18, 0.2e18);
+        changes[1] = _change(IRiskSteward.Field.Extreme, 0.45e18, 0.5e18);
+        changes[2] = _change(IRiskSteward.Field.ImScalar, 12_500, 13_000);
+        changes[3] = _change(IRiskSteward.Field.MmScalar, 9_000, 9_500);
+        vm.prank(CONTROLLER);
+        steward.write(changes);
+        assertEq(products.scanVersion(ETH), 2);
+        assertEq(products.marginParameters(ETH).mmScalar, 9_500);
+        assertEq(products.marginParameters(ETH).imScalar, 13_000);
+        (,, uint256 start) = products.scanRamp(ETH, 2);
+        assertEq(start, block.timestamp + DAY);
     }
 
     function test_changes_are_written_all_or_none() public {
         IRiskSteward.Change[] memory changes = new IRiskSteward.Change[](2);
-        changes[0] = IRiskSteward.Change(HAIRCUT, 1_000, 1_100);
-        changes[1] = IRiskSteward.Change(SCAN, 0.15e18, 0.3e18);
+        changes[0] = _change(IRiskSteward.Field.Haircut, 1_000, 1_100);
+        changes[1] = _change(IRiskSteward.Field.Scan, 0.15e18, 0.3e18);
         vm.prank(CONTROLLER);
-        vm.expectRevert(abi.encodeWithSelector(StewardRules.StepTooLarge.selector, 0.15e18, 0.05e18));
+        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.StepTooLarge.selector, 0.15e18, 0.05e18));
         steward.write(changes);
-        _expect(HAIRCUT, 1_000, 1_000);
-        // The same parameter twice in one call is two writes without the delay.
-        changes[1] = IRiskSteward.Change(HAIRCUT, 1_100, 1_200);
+        _expect(IRiskSteward.Field.Haircut, 1_000, 1_000);
+        changes[1] = changes[0]; // the same once more
         vm.prank(CONTROLLER);
-        vm.expectPartialRevert(StewardRules.TooEarly.selector);
+        vm.expectPartialRevert(IRiskSteward.NumberChanged.selector);
         steward.write(changes);
-        changes[1] = IRiskSteward.Change(SCAN, 0.15e18, 0.2e18);
-        vm.prank(CONTROLLER);
-        steward.write(changes);
-        assertEq(steward.parameter(SCAN).ramp.to, 0.2e18);
-        assertEq(steward.parameter(HAIRCUT).ramp.to, 1_100);
     }
 
-    function test_events_name_old_and_new_and_when() public {
-        uint256 time = block.timestamp;
-        vm.expectEmit();
-        emit IRiskSteward.NumberWritten(HAIRCUT, 1_000, 1_200, 1_000, time + 24 hours, time + 48 hours);
-        _write(HAIRCUT, 1_000, 1_200);
-        vm.warp(time + 36 hours);
-        vm.expectEmit();
-        emit IRiskSteward.NumberWritten(HAIRCUT, 1_200, 1_050, 1_050, time + 36 hours, time + 36 hours);
-        _write(HAIRCUT, 1_200, 1_050);
-        vm.expectEmit();
-        emit IRiskSteward.Tightened(HAIRCUT, 1_050, 3_000);
-        vm.prank(GUARDIAN);
-        steward.tighten(HAIRCUT, 3_000);
-        vm.expectEmit();
-        emit IRiskSteward.Lifted(HAIRCUT, 3_000, 1_050);
-        steward.lift(HAIRCUT);
-    }
-
-    // ---- what is refused ----
-
-    function test_a_write_names_the_number_it_found() public {
-        _refused(HAIRCUT, 999, 1_100, abi.encodeWithSelector(StewardRules.NumberChanged.selector, 1_000, 999));
-    }
-
-    function test_steps_bounds_and_delay() public {
-        _refused(HAIRCUT, 1_000, 1_201, abi.encodeWithSelector(StewardRules.StepTooLarge.selector, 201, 200));
-        _refused(HAIRCUT, 1_000, 799, abi.encodeWithSelector(StewardRules.StepTooLarge.selector, 201, 200));
-        _refused(HAIRCUT, 1_000, 4_001, abi.encodeWithSelector(StewardRules.OutOfBounds.selector, 4_001, 500, 4_000));
-        _refused(HAIRCUT, 1_000, 499, abi.encodeWithSelector(StewardRules.OutOfBounds.selector, 499, 500, 4_000));
-        _refused(HAIRCUT, 1_000, 1_000, abi.encodeWithSelector(StewardRules.SameNumber.selector, 1_000));
-        _write(HAIRCUT, 1_000, 1_200);
-        uint256 earliest = block.timestamp + 1 hours;
-        assertEq(steward.readyAt(HAIRCUT), earliest);
-        vm.warp(earliest - 1);
-        _refused(HAIRCUT, 1_200, 1_400, abi.encodeWithSelector(StewardRules.TooEarly.selector, earliest - 1, earliest));
-        vm.warp(earliest);
-        _write(HAIRCUT, 1_200, 1_400);
-    }
-
-    function test_a_first_write_waits_from_the_listing() public {
-        steward.list("new", true, IRiskSteward.Counts.Both, Terms(0, 10, 1, 1 hours), 5);
+    function test_a_write_keeps_to_its_terms() public {
+        IRiskSteward.Field haircut = IRiskSteward.Field.Haircut;
+        _refused(_change(haircut, 999, 1_100), abi.encodeWithSelector(IRiskSteward.NumberChanged.selector, 1_000, 999));
+        _refused(_change(haircut, 1_000, 1_000), abi.encodeWithSelector(IRiskSteward.SameNumber.selector, 1_000));
+        _refused(_change(haircut, 1_000, 1_201), abi.encodeWithSelector(IRiskSteward.StepTooLarge.selector, 201, 200));
+        _refused(_change(haircut, 1_000, 799), abi.encodeWithSelector(IRiskSteward.StepTooLarge.selector, 201, 200));
         _refused(
-            "new",
-            5,
-            6,
-            abi.encodeWithSelector(StewardRules.TooEarly.selector, block.timestamp, block.timestamp + 1 hours)
+            _change(haircut, 1_000, 499), abi.encodeWithSelector(IRiskSteward.OutOfBounds.selector, 499, 500, 4_000)
         );
+        _write(haircut, 1_200);
+        _skip(1 hours - 1);
+        _refused(
+            _change(haircut, 1_200, 1_100),
+            abi.encodeWithSelector(IRiskSteward.TooEarly.selector, block.timestamp, block.timestamp + 1)
+        );
+        assertEq(steward.readyAt(haircut, 0), block.timestamp + 1);
+        _skip(1);
+        _write(haircut, 1_100);
     }
+
+    /// What the venue refuses the steward cannot write: a haircut below what the largest incentive needs.
+    function test_the_venues_own_bounds_hold_beneath_the_terms() public {
+        steward.setTerms(IRiskSteward.Field.Haircut, 0, IRiskSteward.Terms(0, 10_000, 10_000, 1));
+        IRiskSteward.Change[] memory one = _one(_change(IRiskSteward.Field.Haircut, 1_000, 476));
+        vm.prank(CONTROLLER);
+        vm.expectPartialRevert(IProducts.ParameterOutOfRange.selector);
+        steward.write(one);
+        steward.setTerms(IRiskSteward.Field.ImScalar, 0, IRiskSteward.Terms(0, type(uint128).max, 1e30, 1));
+        one = _one(_change(IRiskSteward.Field.ImScalar, 12_500, 65_536)); // wider than its field
+        vm.prank(CONTROLLER);
+        vm.expectRevert();
+        steward.write(one);
+        assertEq(steward.number(IRiskSteward.Field.ImScalar, 0), 12_500);
+    }
+
+    // ---- terms ----
 
     function test_terms_stay_around_what_is_in_force() public {
-        _write(HAIRCUT, 1_000, 1_200);
-        vm.expectRevert(abi.encodeWithSelector(StewardRules.OutOfBounds.selector, 1_000, 1_100, 4_000)); // MM still
-        steward.setTerms(HAIRCUT, Terms(1_100, 4_000, 200, 1 hours));
-        vm.expectRevert(abi.encodeWithSelector(StewardRules.OutOfBounds.selector, 1_200, 500, 1_100));
-        steward.setTerms(HAIRCUT, Terms(500, 1_100, 200, 1 hours));
-        vm.prank(GUARDIAN);
-        steward.tighten(HAIRCUT, 3_000);
-        vm.expectRevert(abi.encodeWithSelector(StewardRules.OutOfBounds.selector, 3_000, 500, 2_000));
-        steward.setTerms(HAIRCUT, Terms(500, 2_000, 200, 1 hours));
-        steward.lift(HAIRCUT);
-        steward.setTerms(HAIRCUT, Terms(500, 2_000, 200, 1 hours));
-        vm.warp(T0 + 3 days);
-        steward.setTerms(HAIRCUT, Terms(1_100, 2_000, 200, 1 hours));
-        vm.expectPartialRevert(IRiskSteward.TermsIncomplete.selector);
-        steward.setTerms(HAIRCUT, Terms(1_100, 2_000, 0, 1 hours));
-        vm.expectPartialRevert(IRiskSteward.TermsIncomplete.selector);
-        steward.setTerms(HAIRCUT, Terms(1_100, 2_000, 200, 0));
+        IRiskSteward.Field haircut = IRiskSteward.Field.Haircut;
+        _write(haircut, 1_200);
+        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.OutOfBounds.selector, 1_000, 1_100, 4_000)); // MM still
+        steward.setTerms(haircut, 0, IRiskSteward.Terms(1_100, 4_000, 200, 1 hours));
+        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.OutOfBounds.selector, 1_200, 500, 1_100));
+        steward.setTerms(haircut, 0, IRiskSteward.Terms(500, 1_100, 200, 1 hours));
+        _skip(2 * DAY);
+        steward.setTerms(haircut, 0, IRiskSteward.Terms(1_100, 2_000, 200, 1 hours));
+        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.TermsIncomplete.selector, 0, 1 hours));
+        steward.setTerms(haircut, 0, IRiskSteward.Terms(1_100, 2_000, 0, 1 hours));
+        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.TermsIncomplete.selector, 200, 0));
+        steward.setTerms(haircut, 0, IRiskSteward.Terms(1_100, 2_000, 200, 0));
     }
 
-    function test_listing_is_once_and_within_bounds() public {
-        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.AlreadyListed.selector, HAIRCUT));
-        steward.list(HAIRCUT, true, IRiskSteward.Counts.Both, Terms(0, 10, 1, 1), 5);
-        vm.expectRevert(abi.encodeWithSelector(StewardRules.OutOfBounds.selector, 11, 0, 10));
-        steward.list("new", true, IRiskSteward.Counts.Both, Terms(0, 10, 1, 1), 11);
-        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.UnknownParameter.selector, bytes32("new")));
-        steward.inForce("new");
+    function test_new_terms_do_not_begin_the_delay_again() public {
+        _write(IRiskSteward.Field.Haircut, 1_100);
+        _skip(30 minutes);
+        steward.setTerms(IRiskSteward.Field.Haircut, 0, IRiskSteward.Terms(500, 4_000, 200, 31 minutes));
+        assertEq(steward.readyAt(IRiskSteward.Field.Haircut, 0), block.timestamp + 1 minutes);
+    }
+
+    function test_without_terms_nothing_is_written() public {
+        IRiskSteward.Change memory change = IRiskSteward.Change(IRiskSteward.Field.Haircut, 1, 1_000, 1_100);
+        bytes memory reason = abi.encodeWithSelector(IRiskSteward.NoTerms.selector, IRiskSteward.Field.Haircut, 1);
+        _refused(change, reason);
+        vm.expectRevert(reason);
+        steward.terms(IRiskSteward.Field.Haircut, 1);
+        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.NoTerms.selector, IRiskSteward.Field.Bonus, 1));
+        steward.setTerms(IRiskSteward.Field.Bonus, 1, IRiskSteward.Terms(0, 1e22, 1, 1)); // the venue has one
+        vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 9));
+        steward.setTerms(IRiskSteward.Field.Scan, 9, IRiskSteward.Terms(0, 1e18, 1, 1));
     }
 
     // ---- guardian ----
 
-    function test_the_guardian_tightens_im_alone_and_the_controller_goes_on_beneath() public {
+    function test_the_guardian_tightens_im_alone_and_the_controller_cannot_take_it_back() public {
+        vm.expectEmit();
+        emit IRiskSteward.Tightened(IRiskSteward.Field.ImScalar, 0, 12_500, 16_000);
         vm.prank(GUARDIAN);
-        steward.tighten(HAIRCUT, 2_500); // more than a step
-        _expect(HAIRCUT, 2_500, 1_000);
-        vm.warp(T0 + 10 days);
-        _expect(HAIRCUT, 2_500, 1_000);
-        _write(HAIRCUT, 1_000, 900); // number and step are the controller's
-        _expect(HAIRCUT, 2_500, 900);
-        steward.lift(HAIRCUT);
-        _expect(HAIRCUT, 900, 900);
+        steward.tighten(IRiskSteward.Field.ImScalar, 0, 16_000); // more than a step
+        assertEq(products.marginParameters(ETH).imScalar, 16_000);
+        (bool guarded, uint128 guard) = steward.guarded(IRiskSteward.Field.ImScalar, 0);
+        assertTrue(guarded && guard == 16_000, "guarded");
+        _refused(
+            _change(IRiskSteward.Field.ImScalar, 16_000, 15_999),
+            abi.encodeWithSelector(IRiskSteward.LooserThanGuarded.selector, 15_999, 16_000)
+        );
+        _write(IRiskSteward.Field.ImScalar, 17_000);
+        _skip(1 hours);
+        _write(IRiskSteward.Field.ImScalar, 16_000); // as far as his
+        _skip(1 hours);
+        steward.lift(IRiskSteward.Field.ImScalar, 0);
+        assertEq(products.marginParameters(ETH).imScalar, 16_000); // the number stays
+        _write(IRiskSteward.Field.ImScalar, 15_000);
+    }
+
+    function test_a_cap_tightens_downward() public {
+        vm.startPrank(GUARDIAN);
+        steward.tighten(IRiskSteward.Field.Cap, 0, 0); // the tightest there is
+        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.NotTighter.selector, 1, 0));
+        steward.tighten(IRiskSteward.Field.Cap, 0, 1);
+        vm.stopPrank();
+        _refused(
+            _change(IRiskSteward.Field.Cap, 0, 1), abi.encodeWithSelector(IRiskSteward.LooserThanGuarded.selector, 1, 0)
+        );
     }
 
     function test_the_guardian_cannot_loosen_nor_leave_the_bounds_nor_touch_mm() public {
         _guardianRefused(
-            HAIRCUT, 1_000, abi.encodeWithSelector(IRiskSteward.NotTighter.selector, HAIRCUT, 1_000, 1_000)
-        );
-        _guardianRefused(HAIRCUT, 900, abi.encodeWithSelector(IRiskSteward.NotTighter.selector, HAIRCUT, 900, 1_000));
-        _guardianRefused(HAIRCUT, 4_001, abi.encodeWithSelector(StewardRules.OutOfBounds.selector, 4_001, 500, 4_000));
-        _guardianRefused(
-            DEPOSIT_CAP, 6e23, abi.encodeWithSelector(IRiskSteward.NotTighter.selector, DEPOSIT_CAP, 6e23, 5e23)
+            IRiskSteward.Field.ImScalar,
+            12_500,
+            abi.encodeWithSelector(IRiskSteward.NotTighter.selector, 12_500, 12_500)
         );
         _guardianRefused(
-            SCAN, 0.2e18, abi.encodeWithSelector(IRiskSteward.NotForGuardian.selector, SCAN, IRiskSteward.Counts.Ramped)
+            IRiskSteward.Field.ImScalar,
+            20_001,
+            abi.encodeWithSelector(IRiskSteward.OutOfBounds.selector, 20_001, 10_000, 20_000)
         );
-        vm.prank(GUARDIAN);
-        steward.tighten(DEPOSIT_CAP, 0); // the tightest there is
-        _expect(DEPOSIT_CAP, 0, 5e23);
+        for (uint8 f; f <= uint8(type(IRiskSteward.Field).max); ++f) {
+            IRiskSteward.Field field = IRiskSteward.Field(f);
+            if (
+                field == IRiskSteward.Field.ImScalar || field == IRiskSteward.Field.ShortImRate
+                    || field == IRiskSteward.Field.Cap || field == IRiskSteward.Field.LeastNotional
+            ) continue;
+            _guardianRefused(field, 1, abi.encodeWithSelector(IRiskSteward.NotForGuardian.selector, field));
+        }
     }
 
-    function test_a_held_ramp_stays_and_goes_on_with_the_next_write() public {
-        _write(HAIRCUT, 1_000, 1_200);
-        vm.warp(T0 + 2 days + 12 hours);
-        vm.expectEmit();
-        emit IRiskSteward.RampHeld(HAIRCUT, 1_100, 1_200);
-        vm.prank(GUARDIAN);
-        steward.hold(HAIRCUT);
-        vm.warp(T0 + 30 days);
-        _expect(HAIRCUT, 1_200, 1_100);
-        vm.prank(GUARDIAN);
-        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.NothingRunning.selector, HAIRCUT));
-        steward.hold(HAIRCUT);
-        assertEq(steward.parameter(HAIRCUT).ramp.start, HELD);
-        _write(HAIRCUT, 1_200, 1_200); // the same number, as nothing else lets it go on
-        vm.warp(T0 + 31 days);
-        _expect(HAIRCUT, 1_200, 1_100);
-        vm.warp(T0 + 32 days);
-        _expect(HAIRCUT, 1_200, 1_200);
+    function test_the_guardian_holds_what_is_on_its_way() public {
+        _write(IRiskSteward.Field.Haircut, 1_200);
+        _write(IRiskSteward.Field.MmScalar, 9_500);
+        _skip(DAY + DAY / 2);
+        vm.startPrank(GUARDIAN);
+        steward.holdHaircut(0);
+        steward.holdMargin(ETH);
+        vm.stopPrank();
+        _skip(30 * DAY);
+        _expect(IRiskSteward.Field.Haircut, 1_200, 1_100);
+        _expect(IRiskSteward.Field.MmScalar, 9_500, 9_250);
     }
 
     function test_stopped_writes_wait_for_the_owner() public {
         vm.prank(GUARDIAN);
         steward.stop();
-        _refused(HAIRCUT, 1_000, 1_100, abi.encodeWithSelector(IRiskSteward.WritesStopped.selector));
+        _refused(
+            _change(IRiskSteward.Field.Haircut, 1_000, 1_100),
+            abi.encodeWithSelector(IRiskSteward.WritesStopped.selector)
+        );
         vm.prank(GUARDIAN);
         vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, GUARDIAN));
         steward.resume();
+        vm.prank(GUARDIAN);
+        steward.tighten(IRiskSteward.Field.ImScalar, 0, 13_000); // he goes on
         steward.resume();
-        _write(HAIRCUT, 1_000, 1_100);
+        _write(IRiskSteward.Field.Haircut, 1_100);
     }
 
-    function test_nobody_else_does_anything() public {
+    // ---- who ----
+
+    function testFuzz_nobody_else_does_anything(address who) public {
+        vm.assume(who != address(this) && who != CONTROLLER && who != GUARDIAN);
+        _expectRoles(who);
+        _expectRoles(address(this));
+        _expectRoles(CONTROLLER);
+        _expectRoles(GUARDIAN);
+    }
+
+    function _expectRoles(address who) private {
         IRiskSteward.Change[] memory none = new IRiskSteward.Change[](0);
-        address[3] memory others = [address(0xBAD), GUARDIAN, address(this)];
-        for (uint256 i; i < 3; ++i) {
-            vm.prank(others[i]);
-            _expectNotAuthorised(others[i], IRiskSteward.write.selector);
-            steward.write(none);
+        IRiskSteward.Field field = IRiskSteward.Field.ImScalar;
+        if (who != CONTROLLER) _notAuthorised(who, abi.encodeCall(IRiskSteward.write, (none)));
+        if (who != GUARDIAN) {
+            _notAuthorised(who, abi.encodeCall(IRiskSteward.tighten, (field, 0, 13_000)));
+            _notAuthorised(who, abi.encodeCall(IRiskSteward.holdMargin, (ETH)));
+            _notAuthorised(who, abi.encodeCall(IRiskSteward.holdHaircut, (0)));
+            if (who != address(this)) _notAuthorised(who, abi.encodeCall(IRiskSteward.stop, ()));
         }
-        others[1] = CONTROLLER;
-        for (uint256 i; i < 3; ++i) {
-            vm.prank(others[i]);
-            _expectNotAuthorised(others[i], IRiskSteward.tighten.selector);
-            steward.tighten(HAIRCUT, 2_000);
-            vm.prank(others[i]);
-            _expectNotAuthorised(others[i], IRiskSteward.hold.selector);
-            steward.hold(HAIRCUT);
-        }
-        vm.prank(CONTROLLER);
-        _expectNotAuthorised(CONTROLLER, IRiskSteward.stop.selector);
-        steward.stop();
-        _ownerOnly(abi.encodeCall(RiskSteward.lift, HAIRCUT));
-        _ownerOnly(abi.encodeCall(RiskSteward.setController, CONTROLLER));
-        _ownerOnly(abi.encodeCall(RiskSteward.setGuardian, CONTROLLER));
-        _ownerOnly(abi.encodeCall(RiskSteward.setTerms, (HAIRCUT, Terms(0, 1e4, 1e4, 1))));
-        _ownerOnly(abi.encodeCall(RiskSteward.resume, ()));
-        _ownerOnly(
-            abi.encodeCall(RiskSteward.list, ("new", true, IRiskSteward.Counts.Both, Terms(0, 10, 1, 1), uint104(5)))
-        );
+        if (who == address(this)) return;
+        bytes memory notOwner = abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, who);
+        _callRefused(who, abi.encodeCall(RiskSteward.lift, (field, 0)), notOwner);
+        _callRefused(who, abi.encodeCall(RiskSteward.setController, (who)), notOwner);
+        _callRefused(who, abi.encodeCall(RiskSteward.setGuardian, (who)), notOwner);
+        _callRefused(who, abi.encodeCall(RiskSteward.resume, ()), notOwner);
+        IRiskSteward.Terms memory wide = IRiskSteward.Terms(0, 1e30, 1e30, 1);
+        _callRefused(who, abi.encodeCall(RiskSteward.setTerms, (field, 0, wide)), notOwner);
     }
 
-    // ---- helpers ----
-
-    function _write(bytes32 key, uint104 expected, uint104 number) private {
-        vm.prank(CONTROLLER);
-        steward.write(_one(key, expected, number));
+    function _notAuthorised(address who, bytes memory call_) private {
+        _callRefused(who, call_, abi.encodeWithSelector(IRiskSteward.NotAuthorised.selector, who, bytes4(call_)));
     }
 
-    function _refused(bytes32 key, uint104 expected, uint104 number, bytes memory reason) private {
-        vm.prank(CONTROLLER);
-        vm.expectRevert(reason);
-        steward.write(_one(key, expected, number));
+    function _callRefused(address who, bytes memory call_, bytes memory reason) private {
+        vm.prank(who);
+        (bool done, bytes memory answer) = address(steward).call(call_);
+        assertTrue(!done, "refused");
+        assertEq(answer, reason);
     }
 
-    function _guardianRefused(bytes32 key, uint104 number, bytes memory reason) private {
+    function _guardianRefused(IRiskSteward.Field field, uint128 number, bytes memory reason) private {
         vm.prank(GUARDIAN);
         vm.expectRevert(reason);
-        steward.tighten(key, number);
-    }
-
-    function _one(bytes32 key, uint104 expected, uint104 number)
-        private
-        pure
-        returns (IRiskSteward.Change[] memory one)
-    {
-        one = new IRiskSteward.Change[](1);
-        one[0] = IRiskSteward.Change(key, expected, number);
-    }
-
-    function _expect(bytes32 key, uint256 im, uint256 mm) private view {
-        (uint256 foundIm, uint256 foundMm) = steward.inForce(key);
-        assertEq(foundIm, im);
-        assertEq(foundMm, mm);
-    }
-
-    function _expectNotAuthorised(address who, bytes4 selector) private {
-        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.NotAuthorised.selector, who, selector));
-    }
-
-    function _ownerOnly(bytes memory call_) private {
-        vm.prank(CONTROLLER);
-        (bool done, bytes memory reason) = address(steward).call(call_);
-        assertTrue(!done, "only the owner");
-        assertEq(reason, abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, CONTROLLER));
+        steward.tighten(field, 0, number);
     }
 }

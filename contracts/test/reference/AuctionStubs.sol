@@ -93,11 +93,13 @@ contract PlainProducts {
         return 1;
     }
 
-    function collateralTerms(uint256) external pure returns (uint8, uint8, uint16) {
-        return (0, 18, 0);
+    address public steward = msg.sender;
+
+    function collateralTerms(uint256) external pure returns (uint8, uint8, uint16, uint16) {
+        return (0, 18, 0, 0);
     }
 
-    function marginParameters(uint8) external view returns (MarginParameters memory) {
+    function mmParameters(uint8) external view returns (MarginParameters memory) {
         return _parameters;
     }
 

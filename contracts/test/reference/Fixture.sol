@@ -78,6 +78,7 @@ abstract contract Fixture is Test {
         _listBoards();
         riskArrays = new RiskArrays(prices, products, usdc, _terms(), MAX_REPORT_AGE, MAX_SLICE_AGE, address(this));
         _deployVenue();
+        _wireSteward();
         _bond(PUBLISHER, MINIMUM_BOND + 10_000e6);
         _publishAll(ETH);
         _publishAll(BTC);
@@ -91,6 +92,11 @@ abstract contract Fixture is Test {
         auctions = new Auctions(venue, margin, prices, products, settings, address(this));
         venue.wireAuctions(auctions);
         riskArrays.wireVenue(venue);
+    }
+
+    /// @dev The test changes parameters itself where they are not what it is about.
+    function _wireSteward() internal virtual {
+        products.wireSteward(address(this));
     }
 
     function _terms() internal pure returns (Bonds.Terms memory) {

@@ -17,6 +17,7 @@ import {IProducts} from "../../src/reference/interfaces/IProducts.sol";
 import {IRiskArrays} from "../../src/reference/interfaces/IRiskArrays.sol";
 import {Margin} from "../../src/reference/Margin.sol";
 import {Option} from "../../src/reference/math/Option.sol";
+import {Packed} from "../../src/reference/math/Packed.sol";
 import {Words} from "../../src/reference/math/Words.sol";
 import {Test} from "../Vm.sol";
 
@@ -66,42 +67,49 @@ contract ProductsPeer {
     mapping(uint8 => uint32) public scanVersion;
     mapping(uint8 => mapping(uint32 => ScanParameters)) private _scans;
     mapping(uint8 => MarginParameters) private _margins;
+    mapping(uint8 => MarginParameters) private _mms;
     CollateralType[] private _collaterals;
+    mapping(uint256 => uint16) private _haircutsMm;
 
     function setScan(uint8 underlying, ScanParameters calldata p) external {
         _scans[underlying][++scanVersion[underlying]] = p;
     }
 
     function setMargin(uint8 underlying, MarginParameters calldata p) external {
-        _margins[underlying] = p;
+        (_margins[underlying], _mms[underlying]) = (p, p);
+    }
+
+    /// MM's record while a tightening is on its way.
+    function setMm(uint8 underlying, MarginParameters calldata p) external {
+        _mms[underlying] = p;
+    }
+
+    function setHaircutMm(uint256 index, uint16 haircut) external {
+        _haircutsMm[index] = haircut;
     }
 
     function addCollateral(CollateralType calldata kind) external {
         _collaterals.push(kind);
     }
 
-    function scanParameters(uint8 underlying, uint32 version) external view returns (ScanParameters memory) {
-        return _scans[underlying][version];
+    function mmParameters(uint8 underlying) external view returns (MarginParameters memory) {
+        return _mms[underlying];
     }
 
-    function marginParameters(uint8 underlying) external view returns (MarginParameters memory) {
-        return _margins[underlying];
+    function packedParameters(uint8 underlying, uint32 version, uint256)
+        external
+        view
+        returns (uint256[5] memory packed)
+    {
+        uint256[3] memory scan = Packed.scan(_scans[underlying][version == 0 ? scanVersion[underlying] : version]);
+        (packed[0], packed[1], packed[2]) = (scan[0], scan[1], scan[2]);
+        (packed[3], packed[4]) = (Packed.rates(_margins[underlying]), Packed.rates(_mms[underlying]));
     }
 
-    function packedParameters(uint8 underlying, uint32 version) external view returns (uint256[4] memory packed) {
-        ScanParameters storage scan = _scans[underlying][version == 0 ? scanVersion[underlying] : version];
-        MarginParameters storage rates = _margins[underlying];
-        assembly {
-            mstore(packed, sload(scan.slot))
-            mstore(add(packed, 32), sload(add(scan.slot, 1)))
-            mstore(add(packed, 64), sload(add(scan.slot, 2)))
-            mstore(add(packed, 96), sload(rates.slot))
-        }
-    }
-
-    function collateralTerms(uint256 index) external view returns (uint8, uint8, uint16) {
+    function collateralTerms(uint256 index) external view returns (uint8, uint8, uint16, uint16) {
         CollateralType storage kind = _collaterals[index];
-        return (kind.underlying, kind.decimals, kind.haircut);
+        uint16 mm = _haircutsMm[index];
+        return (kind.underlying, kind.decimals, kind.haircut, mm == 0 ? kind.haircut : mm);
     }
 }
 

@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {Bonds} from "../../src/reference/Bonds.sol";
-import {Bonuses} from "../../src/reference/Bonuses.sol";
+import {Parameters} from "../../src/reference/Parameters.sol";
 import {Prices} from "../../src/reference/Prices.sol";
 import {Products} from "../../src/reference/Products.sol";
 import {ReportStore} from "../../src/reference/ReportStore.sol";
@@ -47,12 +47,9 @@ contract OwnershipTest is Fixture {
 
     function _listVenueAndArrays(address any, uint256 seed) private {
         bool yes = seed % 2 == 0;
-        VenueRules.Limits memory limits = VenueRules.Limits(uint16(seed), uint16(seed >> 16), uint128(seed >> 32));
         _add(address(venue), abi.encodeCall(VenueRules.setGuardian, (any)));
         _add(address(venue), abi.encodeCall(VenueRules.setSwapper, (any, yes)));
-        _add(address(venue), abi.encodeCall(VenueRules.setLimits, (limits)));
         _add(address(venue), abi.encodeWithSelector(VenueRules.wireAuctions.selector, any));
-        _add(address(auctions), abi.encodeCall(Bonuses.setBonus, (seed)));
         _add(address(riskArrays), abi.encodeCall(Bonds.setPublisher, (any, yes)));
         _add(address(riskArrays), abi.encodeWithSelector(Bonds.wireVenue.selector, any));
         Ownable2Step[5] memory owned = _owned();
@@ -88,10 +85,8 @@ contract OwnershipTest is Fixture {
             address(products),
             abi.encodeCall(Products.listOptions, (u, uint40(seed), new uint64[](seed % 3), new bool[](seed % 3)))
         );
-        _add(address(products), abi.encodeCall(Products.setScanParameters, (u, _scan(u))));
-        _add(address(products), abi.encodeCall(Products.setMarginParameters, (u, _margin(u))));
+        _add(address(products), abi.encodeCall(Parameters.wireSteward, (any)));
         _add(address(products), abi.encodeCall(Products.addCollateral, (kind)));
-        _add(address(products), abi.encodeCall(Products.setCollateral, (seed, kind)));
     }
 
     function _add(address target, bytes memory data) private {

@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {MintableToken} from "../../src/demo/MintableToken.sol";
+import {Parameters} from "../../src/reference/Parameters.sol";
 import {Products} from "../../src/reference/Products.sol";
 import {IProducts} from "../../src/reference/interfaces/IProducts.sol";
 import {CollateralType, Instruments, MarginParameters, ScanParameters} from "../../src/reference/Types.sol";
@@ -126,14 +127,15 @@ contract ProductsTest is Fixture {
         scan.scan = 0.2e18;
         products.setScanParameters(ETH, scan);
         assertEq(products.scanVersion(ETH), 2);
-        assertEq(products.scanParameters(ETH, 1).scan, 0.15e18);
-        assertEq(products.scanParameters(ETH, 2).scan, 0.2e18);
+        uint256 later = START + 2 days;
+        assertEq(products.scanParameters(ETH, 1, later).scan, 0.15e18);
+        assertEq(products.scanParameters(ETH, 2, later).scan, 0.2e18);
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownVersion.selector, ETH, 3));
-        products.scanParameters(ETH, 3);
+        products.scanParameters(ETH, 3, later);
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownVersion.selector, ETH, 0));
-        products.scanParameters(ETH, 0);
+        products.scanParameters(ETH, 0, later);
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 3));
-        products.scanParameters(3, 1);
+        products.scanParameters(3, 1, later);
     }
 
     /// Eighteen fields, no two alike: what margin unpacks is what was set.
@@ -143,26 +145,30 @@ contract ProductsTest is Fixture {
         MarginParameters memory rates = MarginParameters(13_000, 8_000, 120, 60, 210, 11_000, 900e18);
         products.setScanParameters(ETH, scan);
         products.setMarginParameters(ETH, rates);
+        uint256 later = START + 2 days;
+        vm.warp(later);
         Group memory g;
-        Portfolios.setParameters(g, products.packedParameters(ETH, 2));
+        Portfolios.setParameters(g, products.packedParameters(ETH, 2, later));
         assertEq(abi.encode(g.scan), abi.encode(scan));
         assertEq(abi.encode(g.rates), abi.encode(rates));
-        assertEq(products.packedParameters(ETH, 0)[0], products.packedParameters(ETH, 2)[0]);
-        Portfolios.setParameters(g, products.packedParameters(ETH, 1));
-        assertEq(abi.encode(g.scan), abi.encode(products.scanParameters(ETH, 1)));
+        assertEq(abi.encode(g.ratesMm), abi.encode(rates));
+        assertEq(products.packedParameters(ETH, 0, later)[0], products.packedParameters(ETH, 2, later)[0]);
+        Portfolios.setParameters(g, products.packedParameters(ETH, 1, later));
+        assertEq(abi.encode(g.scan), abi.encode(_scan(ETH)));
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownVersion.selector, ETH, 3));
-        products.packedParameters(ETH, 3);
+        products.packedParameters(ETH, 3, later);
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 3));
-        products.packedParameters(3, 0);
+        products.packedParameters(3, 0, later);
     }
 
     function test_collateral_terms_are_those_of_the_type() public {
         for (uint256 i; i < products.collaterals(); ++i) {
-            (uint8 underlying, uint8 decimals, uint16 haircut) = products.collateralTerms(i);
+            (uint8 underlying, uint8 decimals, uint16 haircut, uint16 haircutMm) = products.collateralTerms(i);
             CollateralType memory kind = products.collateral(i);
             assertEq(underlying, kind.underlying);
             assertEq(decimals, kind.decimals);
             assertEq(haircut, kind.haircut);
+            assertEq(haircutMm, kind.haircut);
         }
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownCollateral.selector, 3));
         products.collateralTerms(3);
@@ -287,11 +293,11 @@ contract ProductsTest is Fixture {
     function test_collateral_keeps_its_token_and_underlying() public {
         CollateralType memory changed = products.collateral(WETH_COLLATERAL);
         changed.underlying = BTC;
-        vm.expectRevert(abi.encodeWithSelector(Products.CollateralFixed.selector, WETH_COLLATERAL));
+        vm.expectRevert(abi.encodeWithSelector(Parameters.CollateralFixed.selector, WETH_COLLATERAL));
         products.setCollateral(WETH_COLLATERAL, changed);
         changed = products.collateral(WETH_COLLATERAL);
         changed.token = address(dai);
-        vm.expectRevert(abi.encodeWithSelector(Products.CollateralFixed.selector, WETH_COLLATERAL));
+        vm.expectRevert(abi.encodeWithSelector(Parameters.CollateralFixed.selector, WETH_COLLATERAL));
         products.setCollateral(WETH_COLLATERAL, changed);
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownCollateral.selector, 3));
         products.setCollateral(3, changed);
@@ -323,13 +329,9 @@ contract ProductsTest is Fixture {
         vm.expectRevert(refused);
         products.listOptions(ETH, expiry, strikes, calls);
         vm.expectRevert(refused);
-        products.setScanParameters(ETH, _scan(ETH));
-        vm.expectRevert(refused);
-        products.setMarginParameters(ETH, _margin(ETH));
-        vm.expectRevert(refused);
         products.addCollateral(kind);
         vm.expectRevert(refused);
-        products.setCollateral(DAI_COLLATERAL, kind);
+        products.wireSteward(address(1));
         vm.stopPrank();
     }
 

@@ -47,10 +47,20 @@ contract RiskArraysListingTest is RiskArraysBase {
         uint64[] memory strikes = new uint64[](1);
         strikes[0] = 2_000e8;
         _list(ETH, FIRST, strikes);
-        products.setScanParameters(ETH, _scan(ETH)); // the same content
         assertTrue(_listingId(ETH, FIRST, 1) != before, "longer");
-        assertEq(_listingId(ETH, FIRST, 2), _listingId(ETH, FIRST, 1));
-        assertEq(_listingId(ETH, SECOND, 2), second);
+        assertEq(_listingId(ETH, SECOND, 1), second);
+    }
+
+    /// The same numbers written a second later are on their way a second later.
+    function test_another_start_of_the_same_parameters_is_another_listing() public {
+        uint256 fork = vm.snapshotState();
+        products.setScanParameters(ETH, _scan(ETH));
+        bytes32 read = _listingId(ETH, FIRST, 2);
+        assertTrue(read != _listingId(ETH, FIRST, 1), "another start");
+        vm.revertToState(fork);
+        _skip(1);
+        products.setScanParameters(ETH, _scan(ETH));
+        assertTrue(_listingId(ETH, FIRST, 2) != read, "a second later");
     }
 
     function test_a_listing_needs_a_known_version() public {
@@ -71,7 +81,7 @@ contract RiskArraysListingTest is RiskArraysBase {
         }
         (uint256 count, bytes32 id) = products.listing(ETH, FIRST, 1);
         assertEq(count, rows.length);
-        assertEq(id, keccak256(bytes.concat(rolled, keccak256(abi.encode(products.scanParameters(ETH, 1))))));
+        assertEq(id, keccak256(bytes.concat(rolled, keccak256(abi.encode(_scan(ETH), _scan(ETH), uint256(0))))));
     }
 
     function _readForFirst() private returns (bytes32 reportId, bytes32 listingId, bytes memory arrays) {

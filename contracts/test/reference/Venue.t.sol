@@ -220,7 +220,9 @@ contract VenueTest is VenueBase {
         desk.setGuardian(caller);
         vm.expectRevert(why);
         desk.setSwapper(caller, true);
-        vm.expectRevert(why);
+        vm.expectRevert(
+            abi.encodeWithSelector(IMarginVenue.NotAuthorised.selector, 0, caller, VenueRules.setLimits.selector)
+        );
         desk.setLimits(VenueRules.Limits(0, 0, 0));
         vm.expectRevert(why);
         desk.wireAuctions(IAuctions(caller));

@@ -1,31 +1,27 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {GRACE, HELD, Ramp, Ramps, SLOPE} from "../../src/keeper/Ramp.sol";
-import {StewardRules, Terms} from "../../src/keeper/StewardRules.sol";
+import {IRiskSteward} from "../../src/keeper/interfaces/IRiskSteward.sol";
+import {StewardRules} from "../../src/keeper/StewardRules.sol";
+import {GRACE, Ramps} from "../../src/reference/math/Ramps.sol";
 import {Test} from "../Vm.sol";
 
 /// @title A write of the steward keeps to bounds and step, and tightens nothing for MM within its grace.
-/// A ramp is any that writes can leave behind: `from` not tighter than `to`, a start no later than a grace from now, or
-/// held.
 contract StewardChecks is Test {
     struct Step {
-        uint104 from;
-        uint104 to;
-        uint40 start;
-        uint104 low;
-        uint104 high;
-        uint104 step;
+        uint128 found;
+        uint128 low;
+        uint128 high;
+        uint128 step;
         uint40 delay;
         uint40 writtenAt;
-        uint104 expected;
-        uint104 number;
-        bool up;
+        uint128 expected;
+        uint128 number;
         uint40 time;
     }
 
     function check_write_stays_within_bounds_and_step(Step memory s) public pure {
-        _bounded(s, StewardRules.next);
+        _bounded(s, StewardRules.check);
     }
 
     function broken_write_stays_within_bounds_and_step_if_the_step_is_one_sided(Step memory s) public pure {
@@ -36,60 +32,65 @@ contract StewardChecks is Test {
         _bounded(s, _withoutDelay);
     }
 
+    function broken_write_stays_within_bounds_and_step_if_the_number_in_place_is_not_compared(Step memory s)
+        public
+        pure
+    {
+        _bounded(s, _withoutCompare);
+    }
+
     function _bounded(
         Step memory s,
-        function(Terms memory, Ramp memory, uint256, uint256, uint104, bool, uint256)
-            internal
-            pure returns (Ramp memory) next
+        function(IRiskSteward.Terms memory, uint256, uint256, uint256, uint256, uint256) internal pure check
     ) private pure {
-        // At the two ends of a ramp, where its number is from or to; between them it is neither's business.
-        vm.assume(s.time < HELD - GRACE && (s.time <= s.start || s.time >= s.start + SLOPE));
-        Ramp memory r = next(
-            Terms(s.low, s.high, s.step, s.delay),
-            Ramp(s.from, s.to, s.start),
-            s.writtenAt,
-            s.expected,
-            s.number,
-            s.up,
-            s.time
-        );
-        assert(r.to == s.number && s.low <= r.to && r.to <= s.high);
-        assert(s.expected == s.to);
-        assert(r.to <= uint256(s.to) + s.step && s.to <= uint256(r.to) + s.step);
+        check(_terms(s), s.writtenAt, s.found, s.expected, s.number, s.time);
+        assert(s.expected == s.found);
+        assert(s.low <= s.number && s.number <= s.high);
+        assert(s.number <= uint256(s.found) + s.step && s.found <= uint256(s.number) + s.step);
         assert(s.time >= uint256(s.writtenAt) + s.delay);
     }
 
+    function _terms(Step memory s) private pure returns (IRiskSteward.Terms memory) {
+        return IRiskSteward.Terms(s.low, s.high, s.step, s.delay);
+    }
+
     function _oneSided(
-        Terms memory terms,
-        Ramp memory ramp,
+        IRiskSteward.Terms memory terms,
         uint256 writtenAt,
+        uint256 found,
         uint256 expected,
-        uint104 number,
-        bool up,
+        uint256 number,
         uint256 time
-    ) private pure returns (Ramp memory) {
-        if (number > expected) {
-            return StewardRules.next(terms, ramp, writtenAt, expected, number, up, time);
-        }
-        StewardRules.requireWithin(terms, number);
-        vm.assume(ramp.to == expected && time >= writtenAt + terms.delay);
-        return Ramps.written(ramp, number, up, time);
+    ) private pure {
+        if (number < expected) terms.step = type(uint128).max;
+        StewardRules.check(terms, writtenAt, found, expected, number, time);
     }
 
     function _withoutDelay(
-        Terms memory terms,
-        Ramp memory ramp,
+        IRiskSteward.Terms memory terms,
         uint256,
+        uint256 found,
         uint256 expected,
-        uint104 number,
-        bool up,
+        uint256 number,
         uint256 time
-    ) private pure returns (Ramp memory) {
+    ) private pure {
         terms.delay = 0;
-        return StewardRules.next(terms, ramp, 0, expected, number, up, time);
+        StewardRules.check(terms, 0, found, expected, number, time);
     }
 
-    /// Times from 0 to 2¹⁸ seconds, three days, around a start; numbers of 16 bits, as the shares of the venue.
+    function _withoutCompare(
+        IRiskSteward.Terms memory terms,
+        uint256 writtenAt,
+        uint256,
+        uint256 expected,
+        uint256 number,
+        uint256 time
+    ) private pure {
+        StewardRules.check(terms, writtenAt, expected, expected, number, time);
+    }
+
+    /// Times from 0 to 2²⁴ seconds, half a year; numbers of 16 bits, as the shares of the venue. A way is any that writes
+    /// can leave behind: `from` not tighter than `to`, a start no later than a grace from now.
     struct Moment {
         uint16 from;
         uint16 to;
@@ -114,27 +115,62 @@ contract StewardChecks is Test {
 
     function _graced(
         Moment memory m,
-        function(Ramp memory, uint104, bool, uint256) internal pure returns (Ramp memory) written
+        function(uint256, uint256, uint256, uint256, uint256, bool) internal pure returns (uint256, uint256) written
     ) private pure {
         vm.assume(!Ramps.tighter(m.from, m.to, m.up));
         vm.assume(m.start <= m.time + GRACE && m.later >= m.time && m.later <= m.time + GRACE);
-        Ramp memory before = Ramp(m.from, m.to, m.start);
-        uint256 found = Ramps.at(before, m.time);
-        Ramp memory r = written(before, m.number, m.up, m.time);
-        assert(!Ramps.tighter(Ramps.at(r, m.later), found, m.up));
-        assert(!Ramps.tighter(r.from, r.to, m.up)); // what the next write may assume
+        vm.assume(Ramps.tighter(m.number, m.to, m.up));
+        (uint256 from, uint256 start) = written(m.from, m.to, m.start, m.number, m.time, m.up);
+        uint256 found = Ramps.at(m.from, m.to, Ramps.done(m.start, m.time), m.up);
+        assert(!Ramps.tighter(Ramps.at(from, m.number, Ramps.done(start, m.later), m.up), found, m.up));
+        assert(!Ramps.tighter(from, m.number, m.up)); // what the next write may assume
     }
 
-    function _keepingTheStart(Ramp memory r, uint104 number, bool up, uint256 time)
+    function check_loosening_leaves_mm_no_tighter_than_without(Moment memory m) public pure {
+        _loosened(m, Ramps.written);
+    }
+
+    function broken_loosening_leaves_mm_no_tighter_than_without_if_it_begins_at_the_number(Moment memory m)
+        public
+        pure
+    {
+        _loosened(m, _atTheNumber);
+    }
+
+    function _loosened(
+        Moment memory m,
+        function(uint256, uint256, uint256, uint256, uint256, bool) internal pure returns (uint256, uint256) written
+    ) private pure {
+        vm.assume(!Ramps.tighter(m.from, m.to, m.up) && !Ramps.tighter(m.number, m.to, m.up));
+        vm.assume(m.later >= m.time);
+        (uint256 from, uint256 start) = written(m.from, m.to, m.start, m.number, m.time, m.up);
+        uint256 without = Ramps.at(m.from, m.to, Ramps.done(m.start, m.later), m.up);
+        assert(!Ramps.tighter(Ramps.at(from, m.number, Ramps.done(start, m.later), m.up), without, m.up));
+        assert(!Ramps.tighter(from, m.number, m.up));
+    }
+
+    function _keepingTheStart(uint256 from, uint256 to, uint256 start, uint256 number, uint256 time, bool up)
         private
         pure
-        returns (Ramp memory changed)
+        returns (uint256 begin, uint256)
     {
-        changed = Ramps.written(r, number, up, time);
-        if (time < r.start && changed.from != number) changed.start = r.start;
+        (begin,) = Ramps.written(from, to, start, number, time, up);
+        return (begin, start);
     }
 
-    function _mixedUp(Ramp memory r, uint104 number, bool up, uint256 time) private pure returns (Ramp memory) {
-        return Ramps.written(r, number, !up, time);
+    function _mixedUp(uint256 from, uint256 to, uint256 start, uint256 number, uint256 time, bool up)
+        private
+        pure
+        returns (uint256, uint256)
+    {
+        return Ramps.written(from, to, start, number, time, !up);
+    }
+
+    function _atTheNumber(uint256, uint256, uint256 start, uint256 number, uint256, bool)
+        private
+        pure
+        returns (uint256, uint256)
+    {
+        return (number, start);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {Packed} from "../math/Packed.sol";
 import {Legs, MarginParameters, ROWS, ScanParameters, WORDS} from "../Types.sol";
 
 uint256 constant ALL_ROWS = 256;
@@ -15,6 +16,7 @@ struct Group {
     uint256 epochPrice; // what the arrays are for [S_r]
     int256 linear; // perpetuals and collateral, wad [L]
     uint256 haircut; // Σ haircut × amount, BPS × wad
+    uint256 haircutMm;
     uint256 perpetual; // Σ |size|
     uint256 options; // Σ |size|
     uint256 shorts; // Σ |size|, size < 0
@@ -22,6 +24,7 @@ struct Group {
     int256 drift; // of the mark since the epoch, units × wad [corr]
     ScanParameters scan;
     MarginParameters rates;
+    MarginParameters ratesMm; // the same pointer where nothing is on its way
     uint256[ROWS] factors; // price of each row; set where there are options
     uint256 coverUp; // of the deepest rows, for legs alone
     uint256 coverDown;
@@ -52,7 +55,7 @@ struct Portfolio {
 library Portfolios {
     using Portfolios for Portfolio;
 
-    uint256 private constant GROUP_WORDS = 18; // fields of Group, `words` the last
+    uint256 private constant GROUP_WORDS = 20; // fields of Group, `words` the last
     uint256 private constant CACHE_WORDS = 61; // a prime: expiries are multiples of days and weeks
 
     /// @param spare underlyings that may join later (one a collateral).
@@ -150,31 +153,10 @@ library Portfolios {
     }
 
     /// Parameters as Products packs them.
-    function setParameters(Group memory g, uint256[4] memory packed) internal pure {
-        (uint256 a, uint256 b, uint256 c) = (packed[0], packed[1], packed[2]);
-        g.scan = ScanParameters({
-            scan: uint64(a),
-            volUp: uint64(a >> 64),
-            volDown: uint64(a >> 128),
-            shortPower: uint64(a >> 192),
-            longPower: uint64(b),
-            extreme: uint64(b >> 64),
-            deepUp: uint64(b >> 128),
-            deepDown: uint64(b >> 192),
-            extremeCover: uint16(c),
-            deepUpCover: uint16(c >> 16),
-            deepDownCover: uint16(c >> 32)
-        });
-        a = packed[3];
-        g.rates = MarginParameters({
-            imScalar: uint16(a),
-            mmScalar: uint16(a >> 16),
-            shortImRate: uint16(a >> 32),
-            shortMmRate: uint16(a >> 48),
-            concentrationRate: uint16(a >> 64),
-            confidenceFactor: uint16(a >> 80),
-            concentrationFrom: uint128(a >> 96)
-        });
+    function setParameters(Group memory g, uint256[5] memory packed) internal pure {
+        g.scan = Packed.scan(packed[0], packed[1], packed[2]);
+        g.rates = Packed.rates(packed[3]);
+        g.ratesMm = packed[4] == packed[3] ? g.rates : Packed.rates(packed[4]);
     }
 
     /// Index of an expiry, which is made where there is none.

@@ -37,14 +37,15 @@ library Requirements {
         return worst > 0 ? uint256(worst) : 0;
     }
 
-    /// Requirements of a group, fine × BPS².
+    /// Requirements of a group, fine × BPS²: IM by the numbers written, MM by those in force for it.
     function charge(Group memory g, uint256 worst) internal pure returns (uint256 im, uint256 mm) {
-        MarginParameters memory m = g.rates;
+        (MarginParameters memory m, MarginParameters memory n) = (g.rates, g.ratesMm);
         uint256 shorts = g.shorts * g.price * BPS;
-        uint256 common =
-            (_concentration(g, m) + _confidence(g, m) + g.haircut * g.price) * BPS + g.options * UNIT * BPS * BPS; // one unit a leg for the words
-        im = _max(worst * m.imScalar, shorts * m.shortImRate) + common;
-        mm = _max(worst * m.mmScalar, shorts * m.shortMmRate) + common;
+        uint256 grain = g.options * UNIT * BPS * BPS; // one unit a leg for the words
+        uint256 common = _contingencies(g, m);
+        im = _max(worst * m.imScalar, shorts * m.shortImRate) + (common + g.haircut * g.price) * BPS + grain;
+        if (_differ(m, n)) common = _contingencies(g, n);
+        mm = _max(worst * n.mmScalar, shorts * n.shortMmRate) + (common + g.haircutMm * g.price) * BPS + grain;
     }
 
     /// What the unchecked sums below rest on: a row's price is below 2¹⁰⁰ · 2⁶⁷ / WAD < 2¹⁰⁸, so linear legs are worth less
@@ -118,6 +119,21 @@ library Requirements {
         unchecked {
             return g.linear * int256(g.epochPrice * factor / WAD);
         }
+    }
+
+    /// By pointer: Portfolios.setParameters.
+    function _differ(MarginParameters memory left, MarginParameters memory right)
+        private
+        pure
+        returns (bool different)
+    {
+        assembly ("memory-safe") {
+            different := iszero(eq(left, right))
+        }
+    }
+
+    function _contingencies(Group memory g, MarginParameters memory m) private pure returns (uint256) {
+        return _concentration(g, m) + _confidence(g, m);
     }
 
     function _concentration(Group memory g, MarginParameters memory m) private pure returns (uint256) {

@@ -1,0 +1,208 @@
+"""What of an inbox the relays would take at a block: the newest of each thing that enough signers vouch for.
+
+Signatures are counted here by the signers that the chain names; the rest (time, range, fixing, quorum of a jump) the
+relay itself says, asked by a call at the block. So nothing is sent that it would refuse there.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from eth_abi.abi import encode
+
+from keeper.abi import interface, uint_at
+from keeper.chain import Block, Call
+from keeper.errors import ReadError
+from keeper.plans import Held, RelayReports
+from keeper.reference.inbox import Signed, merged, read_inbox
+from keeper.reference.reports import PRICE_RELAY, SURFACE_RELAY, fitted
+from keeper.reverts import revert
+from keeper.rpc import Rpc, RpcRefusal, answered
+from keeper.venues.portfolio import PortfolioState
+
+PER_PLAN: Final = 6
+"""Records in one transaction: what its gas limit and the length of an effect's name allow."""
+PLAN_BYTES: Final = 8_000
+"""Of one transaction's calldata: what a signer reads where lists nest in lists."""
+Newest = Mapping[tuple[str, int, int], int]
+"""Kind, underlying, expiry → second of the newest record on the chain; what is not there has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one relay asks at a block."""
+
+    relay: str
+    path: str  # of its interface under abis/
+    signers: frozenset[str]  # of those who signed anything in the inbox
+    quorum: int
+    jump_quorum: int
+    max_age: int  # seconds
+
+
+@dataclass(frozen=True)
+class Relaying:
+    """The inbox of one deployment."""
+
+    rpc: Rpc
+    folder: Path
+    chain_id: int
+    prices: str
+    surface: str
+    lifetime_blocks: int
+
+    def __call__(self, state: PortfolioState) -> tuple[tuple[RelayReports, ...], tuple[Held, ...]]:
+        """Return plans that bring what is due, and why files were left out. Raises ReadError when the chain is silent.
+
+        What the chain has already, or newer, is passed over in silence: that is every file's end.
+        """
+        files, holds = read_inbox(self.folder)
+        ours, foreign = self._ours(files)
+        due = [signed for signed in ours if signed.said.timestamp > newest_of(state).get(_key(signed), 0)]
+        if not due:
+            return (), (*holds, *foreign)
+        terms = self._terms(state.block, due)
+        together, refused = vouched(due, terms, state.block.timestamp)
+        chosen, beaten = self._accepted(together, terms, state.block)
+        plans = self._plans(chosen, terms, state)
+        return plans, (*holds, *foreign, *refused, *beaten)
+
+    def _ours(self, files: Iterable[Signed]) -> tuple[list[Signed], list[Held]]:
+        places = {"report": self.prices, "slice": self.surface}
+        ours, foreign = [], []
+        for signed in files:
+            if (signed.chain_id, signed.relay) == (self.chain_id, places[signed.kind]):
+                ours.append(signed)
+            else:
+                expected = f"expected chain {self.chain_id} and relay {places[signed.kind]}"
+                foreign.append(held(signed, f"{expected}, found {signed.chain_id} and {signed.relay}"))
+        return ours, foreign
+
+    def _terms(self, block: Block, due: Sequence[Signed]) -> dict[str, Terms]:
+        """Return each kind's terms."""
+        found = {}
+        for kind, relay, path in (("report", self.prices, PRICE_RELAY), ("slice", self.surface, SURFACE_RELAY)):
+            named = sorted({signer for signed in due if signed.kind == kind for signer in signed.by_signer()})
+            read = interface(path).function
+            calls = [read("MAX_AGE").call(relay), read("thresholds").call(relay)]
+            calls += [read("isSigner").call(relay, signer) for signer in named]
+            try:
+                age, thresholds, *known = answered(self.rpc.eth_calls(calls, block))
+            except ValueError as error:
+                raise ReadError(f"{relay}: terms of the relay at block {block.number} not read: {error}") from error
+            signers = frozenset(signer for signer, word in zip(named, known, strict=True) if uint_at(word))
+            found[kind] = Terms(relay, path, signers, uint_at(thresholds, 1), uint_at(thresholds, 2), uint_at(age))
+        return found
+
+    def _accepted(
+        self, together: Sequence[Signed], terms: Mapping[str, Terms], block: Block
+    ) -> tuple[list[Signed], list[Held]]:
+        """Return the newest of each thing that its relay would take, and what it says of the others that are newer."""
+        answers = self.rpc.eth_calls([_trial(signed, terms[signed.kind]) for signed in together], block)
+        chosen: dict[tuple[str, int, int], Signed] = {}
+        beaten = []
+        for signed, answer in zip(together, answers, strict=True):  # newest first
+            if _key(signed) in chosen:
+                continue
+            if isinstance(answer, RpcRefusal):
+                said = str(revert(answer.revert)) if answer.revert else answer.message
+                beaten.append(held(signed, f"the relay would refuse it: {said}"))
+            else:
+                chosen[_key(signed)] = signed
+        return [chosen[key] for key in sorted(chosen)], beaten
+
+    def _plans(
+        self, chosen: Sequence[Signed], terms: Mapping[str, Terms], state: PortfolioState
+    ) -> tuple[RelayReports, ...]:
+        last = state.block.number + self.lifetime_blocks
+        return tuple(
+            plan_of(state.venue, of_kind.path, part, last)
+            for kind, of_kind in terms.items()
+            for part in parts([signed for signed in chosen if signed.kind == kind])
+        )
+
+
+def newest_of(state: PortfolioState) -> dict[tuple[str, int, int], int]:
+    """Return the second of the newest report and slices that the state knows."""
+    found = {}
+    for underlying, known in state.world.underlyings.items():
+        found["report", underlying, 0] = known.report.timestamp
+        found |= {("slice", underlying, expiry): one.timestamp for expiry, one in known.slices.items()}
+    return found
+
+
+def vouched(due: Sequence[Signed], terms: Mapping[str, Terms], now: int) -> tuple[list[Signed], list[Held]]:
+    """Return what a quorum of signers vouches for at block time `now`, newest first, each with its good signatures."""
+    by_digest: dict[bytes, list[Signed]] = {}
+    for signed in due:
+        by_digest.setdefault(signed.digest, []).append(signed)
+    enough, holds = [], []
+    for several in by_digest.values():
+        signed = merged(several)
+        of_kind = terms[signed.kind]
+        good = [s for signer, s in signed.by_signer().items() if signer in of_kind.signers]
+        why = _unfit(signed, len(good), of_kind, now)
+        if why:
+            holds.append(held(signed, why))
+        else:
+            most = good[: max(of_kind.jump_quorum, of_kind.quorum)]  # more of them change nothing
+            enough.append(replace(signed, signatures=tuple("0x" + s.hex() for s in most)))
+    return sorted(enough, key=lambda signed: -signed.said.timestamp), holds
+
+
+def _unfit(signed: Signed, good: int, terms: Terms, now: int) -> str:
+    """Return why a record is not relayed at block time `now`, or ''."""
+    age = now - signed.said.timestamp
+    if age < 0:
+        return f"expected no time later than the block's, {now}, found {signed.said.timestamp}"
+    if age > terms.max_age:
+        return f"expected an age of at most {terms.max_age} s, found {age}"
+    if terms.quorum == 0:
+        return "the relay has no signers yet"
+    if good < terms.quorum:
+        return f"expected signatures of {terms.quorum} signers at least, found {good}"
+    return ""
+
+
+def plan_of(venue: str, path: str, part: Sequence[Signed], expires_at: int) -> RelayReports:
+    """Return the plan that brings records of one relay, each with its signatures ascending by signer."""
+    rows = [(fitted(signed.said), [bytes.fromhex(s[2:]) for s in signed.signatures]) for signed in part]
+    argument = encode(interface(path).function("relayMany").inputs, [rows])
+    return RelayReports(venue, part[0].relay, ",".join(map(_named, part)), "0x" + argument.hex(), expires_at)
+
+
+def parts(rows: Sequence[Signed]) -> list[list[Signed]]:
+    """Return the records in their order, in as few transactions as both limits allow."""
+    found: list[list[Signed]] = []
+    for signed in rows:
+        last = found[-1] if found else []
+        if last and len(last) < PER_PLAN and sum(map(_bytes_of, (*last, signed))) <= PLAN_BYTES:
+            last.append(signed)
+        else:
+            found.append([signed])
+    return found
+
+
+def _bytes_of(signed: Signed) -> int:
+    """Return what a record takes of the calldata: its words, its pointers and lengths, five words a signature."""
+    return 32 * (len(fitted(signed.said)) + 3 + 5 * len(signed.signatures))
+
+
+def held(signed: Signed, why: str) -> Held:
+    return Held(f"{signed.kind}s", f"{_named(signed)}: {why}")
+
+
+def _key(signed: Signed) -> tuple[str, int, int]:
+    return (signed.kind, *signed.about)
+
+
+def _named(signed: Signed) -> str:
+    """Return what the record is about and when: `1@1700000000`, with the expiry behind the underlying for a slice."""
+    underlying, expiry = signed.about
+    return f"{underlying}{f':{expiry}' if expiry else ''}@{signed.said.timestamp}"
+
+
+def _trial(signed: Signed, terms: Terms) -> Call:
+    signatures = [bytes.fromhex(s[2:]) for s in signed.signatures]
+    return interface(terms.path).function("relay").packed(terms.relay, fitted(signed.said), signatures)

@@ -1,0 +1,258 @@
+"""Signed reports as files: nothing in a folder that others write to is believed, awaited or stumbled over."""
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from eth_account import Account
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keeper.reference.inbox import (
+    HALF_ORDER,
+    MAX_BYTES,
+    MAX_FILES,
+    Malformed,
+    Signed,
+    file_name,
+    load,
+    merged,
+    parse,
+    read_inbox,
+    recovered,
+    store,
+    to_text,
+)
+from keeper.reference.relaying import Terms, vouched
+from keeper.reference.reports import Observation, Reporters, domain_of, signature
+from keeper.twin.records import Slice
+
+RELAY = Account.from_key("0x" + "01" * 32).address
+OTHER = Account.from_key("0x" + "02" * 32).address
+THREE = Reporters.named("files")
+SEEN = Observation(1, 1_700_000_000, 60_000 * 10**18, 30 * 10**18)
+FITTED = Slice(1, 1_700_100_000, 1_700_000_000, 60_300 * 10**18, 60_000 * 10**18, 2, 3, -4, 5, 6)
+ORDER = 2 * HALF_ORDER + 1
+
+
+def signed(said: Observation | Slice = SEEN, by: tuple[int, ...] = (0,), chain_id: int = 10) -> Signed:
+    blank = Signed(said, chain_id, RELAY, ())
+    return replace(blank, signatures=tuple("0x" + signature(blank.digest, THREE.keys[n]).hex() for n in by))
+
+
+def malleated(one: str) -> str:
+    """Return the other signature of the same key and message, which no relay takes."""
+    raw = bytes.fromhex(one[2:])
+    return "0x" + (raw[:32] + (ORDER - int.from_bytes(raw[32:64])).to_bytes(32) + bytes([55 - raw[64]])).hex()
+
+
+@pytest.mark.parametrize("said", [SEEN, FITTED], ids=["report", "slice"])
+def test_what_is_written_is_what_is_read(said: Observation | Slice, tmp_path: Path) -> None:
+    one = signed(said, (0, 2))
+    store(tmp_path / file_name(one, THREE.addresses[0]), one)
+    assert read_inbox(tmp_path) == ([one], [])
+    assert list(one.by_signer()) == [THREE.addresses[0], THREE.addresses[2]]
+
+
+def test_a_signer_replaces_his_own_file_only() -> None:
+    later = signed(replace(SEEN, timestamp=SEEN.timestamp + 60))
+    assert file_name(signed(), OTHER) == file_name(later, OTHER) != file_name(later, RELAY)
+    assert len({file_name(signed(said), OTHER) for said in (SEEN, FITTED, replace(SEEN, underlying=2))}) == 3
+
+
+def test_signatures_of_one_record_come_together_each_once() -> None:
+    both = merged([signed(by=(1,)), signed(by=(0, 1))])
+    assert list(both.by_signer()) == list(THREE.addresses[:2])
+    assert len(both.signatures) == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "names"),
+    [
+        (signed(replace(SEEN, price=SEEN.price + 1)), "price"),
+        (signed(chain_id=11), "chain_id"),
+        (replace(signed(), relay=OTHER), "relay"),
+        (signed(FITTED), "kind"),
+    ],
+    ids=["price", "chain", "relay", "kind"],
+)
+def test_signatures_of_different_records_never_mix(other: Signed, names: str) -> None:
+    with pytest.raises(Malformed, match=f"differ in {names}"):
+        merged([signed(), other])
+
+
+def test_a_changed_record_recovers_to_nobody_known() -> None:
+    dearer = replace(signed(by=(0, 1, 2)), said=replace(SEEN, price=SEEN.price + 1))
+    assert not set(dearer.by_signer()) & set(THREE.addresses)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [malleated(signed().signatures[0]), "0x" + "00" * 65, "0x" + "ff" * 64 + "1b", "0x" + "11" * 64 + "03"],
+    ids=["high s", "zeros", "beyond the order", "no such v"],
+)
+def test_what_a_relay_would_recover_nobody_from_does_not_sink_the_others(broken: str) -> None:
+    assert recovered(signed().digest, broken) == ""
+    one = signed()
+    with_it = replace(one, signatures=(broken, *one.signatures))
+    assert list(with_it.by_signer()) == [THREE.addresses[0]]
+
+
+@pytest.mark.parametrize("change", [{"spot": "0"}, {"forward": "-1"}, {"a": str(2**127)}, {"expiry": str(2**40)}])
+def test_a_slice_that_no_contract_holds_is_refused_by_field(change: dict[str, str]) -> None:
+    with pytest.raises(Malformed, match=next(iter(change))):
+        parse(json.dumps(json.loads(to_text(signed(FITTED))) | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"kind": "order"}, "kind"),
+        ({"kind": []}, "more of them"),
+        ({"price": 60_000.5}, "price"),
+        ({"price": "6e4"}, "price"),
+        ({"price": "١"}, "price"),
+        ({"price": "-"}, "price"),
+        ({"price": str(2**128)}, "fit their types"),
+        ({"price": "9" * 5_000}, "price"),
+        ({"underlying": "-1"}, "fit their types"),
+        ({"relay": "0x12"}, "relay"),
+        ({"relay": 5}, "relay"),
+        ({"signatures": "0x"}, "signatures"),
+        ({"signatures": None}, "signatures"),
+        ({"signatures": ["0x12"]}, "signatures"),
+        ({"signatures": [signed().signatures[0]] * 32}, "signatures"),
+        ({"note": "extra"}, "keys"),
+    ],
+)
+def test_what_is_wrong_is_said_by_key(change: dict[str, object], says: str) -> None:
+    with pytest.raises(Malformed, match=says):
+        parse(json.dumps(json.loads(to_text(signed())) | change))
+
+
+TEXT = st.text("0123456789-xab{}[]", max_size=12)
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=8,
+)
+NUMBERS = st.integers(-(2**130), 2**130).map(str)
+RECORDS = st.sampled_from([SEEN, FITTED])
+
+
+@given(RECORDS, st.data())
+def test_any_file_is_read_or_refused_by_name(said: Observation | Slice, data: st.DataObject) -> None:
+    names = st.sampled_from(["kind", "chain_id", "relay", "signatures", *asdict(said)])
+    change = data.draw(st.dictionaries(names, NUMBERS | ANY, max_size=3))
+    text = json.dumps(json.loads(to_text(signed(said))) | change)
+    try:
+        again = parse(text)
+    except Malformed:
+        return
+    assert parse(to_text(again)) == again
+
+
+@given(TEXT)
+def test_any_text_is_refused_by_name(text: str) -> None:
+    with pytest.raises(Malformed):
+        parse(text)
+
+
+def test_nesting_without_end_is_refused() -> None:
+    with pytest.raises(Malformed, match="JSON"):
+        parse("[" * MAX_BYTES)
+
+
+def test_nothing_in_the_folder_stops_the_reader(tmp_path: Path) -> None:
+    good = tmp_path / "good.json"
+    store(good, signed())
+    os.mkfifo(tmp_path / "fifo.json")  # nobody ever writes to it
+    (tmp_path / "link.json").symlink_to(good)
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "long.json").write_text(" " * (MAX_BYTES + 1))
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
+    (tmp_path / ".half.json").write_text("{")
+    (tmp_path / "note.txt").write_text("{")
+    found, holds = read_inbox(tmp_path)
+    assert found == [signed()]
+    assert sorted(hold.reason.split(":")[0] for hold in holds) == [
+        "bytes.json", "fifo.json", "folder.json", "link.json", "long.json"
+    ]  # fmt: skip
+
+
+def test_a_flood_is_cut_off_and_said(tmp_path: Path) -> None:
+    for number in range(MAX_FILES + 3):
+        (tmp_path / f"{number:04}.json").write_text("{}")
+    found, holds = read_inbox(tmp_path)
+    assert not found
+    assert len(holds) == MAX_FILES + 1
+    assert f"found {MAX_FILES + 3}" in holds[-1].reason
+
+
+def test_a_folder_that_is_not_there_is_a_hold(tmp_path: Path) -> None:
+    found, (hold,) = read_inbox(tmp_path / "none")
+    assert not found
+    assert "inbox not read" in hold.reason
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Malformed, match=r"gone\.json"):
+        load(tmp_path / "gone.json")
+
+
+# --- who vouches -----------------------------------------------------------------------------------------
+
+NOW = SEEN.timestamp + 100
+
+
+def terms(quorum: int = 2, jump: int = 3, max_age: int = 600) -> dict[str, Terms]:
+    known = frozenset(THREE.addresses)
+    return {kind: Terms(RELAY, "keeper/PriceRelay", known, quorum, jump, max_age) for kind in ("report", "slice")}
+
+
+def test_files_of_several_signers_make_a_quorum_between_them() -> None:
+    enough, holds = vouched([signed(by=(2,)), signed(by=(0,))], terms(), NOW)
+    assert [list(one.by_signer()) for one in enough] == [[THREE.addresses[0], THREE.addresses[2]]]
+    assert not holds
+
+
+def test_a_stranger_counts_for_nothing_and_spoils_nothing() -> None:
+    stranger = Reporters.named("stranger").keys[0]
+    extra = "0x" + signature(signed().digest, stranger).hex()
+    (one,), _ = vouched([replace(signed(by=(0, 1)), signatures=(extra, *signed(by=(0, 1)).signatures))], terms(), NOW)
+    assert list(one.by_signer()) == list(THREE.addresses[:2])
+    assert vouched([replace(signed(), signatures=(extra, *signed().signatures))], terms(), NOW)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("quorum", "now", "says"),
+    [
+        (3, NOW, "signatures of 3"),
+        (0, NOW, "no signers yet"),
+        (2, SEEN.timestamp + 601, "age of at most 600"),
+        (2, SEEN.timestamp - 1, "no time later"),
+    ],
+)
+def test_what_is_not_relayed_has_its_reason(quorum: int, now: int, says: str) -> None:
+    enough, (hold,) = vouched([signed(by=(0, 1))], terms(quorum), now)
+    assert not enough
+    assert says in hold.reason
+    assert "1@1700000000" in hold.reason
+
+
+@pytest.mark.parametrize("now", [SEEN.timestamp, SEEN.timestamp + 600])
+def test_the_edges_of_time_are_inside(now: int) -> None:
+    assert vouched([signed(by=(0, 1))], terms(), now)[0]
+
+
+def test_no_more_signatures_are_sent_than_a_jump_needs() -> None:
+    (one,), _ = vouched([signed(by=(0, 1, 2))], terms(1, 2), NOW)
+    assert len(one.signatures) == 2
+
+
+def test_the_domain_tells_relays_and_chains_apart() -> None:
+    said: tuple[Observation | Slice, ...] = (SEEN, FITTED)
+    found = {domain_of(s, relay, chain) for s in said for relay in (RELAY, OTHER) for chain in (1, 10)}
+    assert len(found) == 8
