@@ -153,9 +153,15 @@ class Recorded(FaultyRpc):
     """Reads what is on record of an account, not what time has made of it."""
 
     def batch(self, items: Sequence[tuple[str, Sequence[object]]]) -> list[Any | RpcRefusal]:
-        return self._behind.batch([self._asked(item) for item in items])
+        asked = [self._asked(item) for item in items]
+        answers = self._behind.batch(asked)
+        return [
+            answer if new is old or isinstance(answer, RpcRefusal) else f"0x{32:064x}{answer[2 + 128 :]}"
+            for old, new, answer in zip(items, asked, answers, strict=True)
+        ]
 
     def _asked(self, item: tuple[str, Sequence[Any]]) -> tuple[str, Sequence[Any]]:
+        """Return the item, with `recorded` for `book`: its answer has the last activity before the same words."""
         venue = interface("reference/MarginVenue")
         book, recorded = (venue.function(name).selector.hex() for name in ("book", "recorded"))
         method, params = item
