@@ -2,14 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from keeper.abi import address_at
 from keeper.chain import Call
 from keeper.config import Config
 from keeper.decide import Policy
 from keeper.errors import ConfigError
-from keeper.plans import EndAuction, Liquidate, PublishArrays, RelayReports, SetParameters, StartAuction, TakeAuction
+from keeper.plans import (
+    EndAuction,
+    Liquidate,
+    PublishArrays,
+    RelayReports,
+    SetParameters,
+    StartAuction,
+    TakeAuction,
+    WriteParameters,
+)
 from keeper.venues.base import PerpetualVenue
+from keeper.venues.executor_jobs import Kind
 from keeper.venues.portfolio import PortfolioVenue
 
 NOBODY = "0x" + "0" * 40
@@ -34,7 +45,24 @@ class Named:
     address: str
 
 
-Bound = Bounded | Named
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One argument that is a list of structs of numbers: each must fit one row, (low, high) of every field; no more
+    elements than rows."""
+
+    argument: str
+    rows: tuple[tuple[tuple[int, int], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One argument that is an array: most elements."""
+
+    argument: str
+    most: int
+
+
+Bound = Bounded | Named | Rows | Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +76,23 @@ class AllowedCall:
 
 def allowed_calls(config: Config, venue: PerpetualVenue | PortfolioVenue, policy: Policy) -> tuple[AllowedCall, ...]:
     """Return every call the keeper can need with this configuration, each once."""
-    found = _perpetual(venue, policy) if venue.kind == "perpetual" else _portfolio(config, venue)
+    found = _perpetual(venue, policy) if venue.kind == "perpetual" else _portfolio(config, venue, policy)
     return tuple(dict.fromkeys(found))
 
 
-def _portfolio(config: Config, venue: PortfolioVenue) -> Iterator[AllowedCall]:
+def _portfolio(config: Config, venue: PortfolioVenue, policy: Policy) -> Iterator[AllowedCall]:
     """Yield a call of every kind. Nothing in their structs is bounded here: the venue moves a taker's money only for
-    the taker's owner or his delegate."""
+    the taker's owner or his delegate. An executor's jobs are, to the one step that the keeper has it make."""
     name = venue.name
     start = StartAuction(name, NOBODY, 0, False, 0, 0, 0.0, 0, 0)
+    take = TakeAuction(name, NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0)
+    plain = _plain if config.portfolio.executor is None else partial(_job, config)
     if config.policy.liquidate:
-        yield _plain(venue.encode(start))
+        yield plain(venue.encode(start))
         for sending in venue.sendings([start, start], config.signer.max_gas, {}):
-            yield _plain(sending.call)
+            yield plain(sending.call)
     if config.portfolio.take:
-        yield _plain(venue.encode(TakeAuction(name, NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0)))
+        yield plain(venue.encode(take))
     if config.portfolio.end:
         yield _plain(venue.encode(EndAuction(name, NOBODY, 0, 0, 0, 0.0, 0, 0)))
     if config.portfolio.publish:
@@ -70,6 +100,34 @@ def _portfolio(config: Config, venue: PortfolioVenue) -> Iterator[AllowedCall]:
     if config.reports.inbox is not None:
         for relay in venue.relays:
             yield _plain(venue.encode(RelayReports(name, relay, "", "0x", 0)))
+    if policy.set_parameters and policy.rules and venue.steward is not None:
+        yield _written(venue, policy)
+
+
+def _written(venue: PortfolioVenue, policy: Policy) -> AllowedCall:
+    """Return a write of the steward: each of its changes is of one configured parameter, within its bounds."""
+    rows = []
+    for rule in policy.rules:
+        low, high = sorted((rule.calm, rule.stressed))
+        call = venue.encode(WriteParameters(venue.name, "", f"{rule.parameter}={low}>{low}", "", 0))
+        count, field, of = (int.from_bytes(call.data[at : at + WORD]) for at in (36, 68, 100))
+        if count != 1:
+            raise ConfigError(f"{rule.parameter}: expected a call of one list of changes, found {call.function}")
+        rows.append(((field, field), (of, of), (low, high), (low, high)))
+    return AllowedCall(call.to, call.function, (Rows("changes", tuple(rows)),))
+
+
+def _job(config: Config, call: Call) -> AllowedCall:
+    """Return a job of one step, a start or a take as far as they are on, without a loan and below the gas limit."""
+    kinds = [kind for kind, on in ((Kind.START, config.policy.liquidate), (Kind.TAKE, config.portfolio.take)) if on]
+    bounds = (
+        Bounded("job.loan.amount", 0, 0),
+        Counted("job.tokens", 1),
+        Counted("job.steps", 1),
+        Bounded("job.steps[*].kind", min(kinds), max(kinds)),
+        Bounded("job.steps[*].gas", 0, config.signer.max_gas),
+    )
+    return AllowedCall(call.to, call.function, bounds)
 
 
 def _plain(call: Call) -> AllowedCall:

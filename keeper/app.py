@@ -1,7 +1,7 @@
 """The only wiring: from a configuration to a world that can tick, with every check a start-up owes its user."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from keeper.auctions import AuctionPolicy
 from keeper.chain import Block
 from keeper.config import Config, load
 from keeper.decide import Known, Policy, Rule
+from keeper.errors import ConfigError, ReadError
 from keeper.executors import NOBODY, SignerWish
 from keeper.heads import Heads
 from keeper.isolation import Isolation
@@ -27,15 +28,17 @@ from keeper.memory import Memory
 from keeper.oracles import ORACLES
 from keeper.oracles.base import Feed
 from keeper.perpetuals import PerpetualLine
-from keeper.plans import SetParameters
-from keeper.portfolios import PortfolioLine, PortfolioPolicy
+from keeper.plans import Held, SetParameters, WriteParameters
+from keeper.portfolios import PortfolioLine, PortfolioPolicy, Writing
 from keeper.publish import PPM, Publishing
 from keeper.reference.relaying import Relaying
 from keeper.rpc import Rpc
+from keeper.steering import Found, SteeringPolicy, writes
 from keeper.units import to_float
 from keeper.venues import VENUES
 from keeper.venues.base import PerpetualVenue, VenueState
-from keeper.venues.portfolio import PortfolioVenue
+from keeper.venues.portfolio import PortfolioState, PortfolioVenue
+from keeper.venues.reference import Reference
 
 REFUSED_BLOCKS = 5
 """How long a refusal puts an account behind the others, and a miss lets the next try expect any sequence."""
@@ -74,7 +77,7 @@ def open_app(config: Config, *, signing: bool = True) -> App:
     Raises a KeeperError that says what was expected, what was found and what to do.
     """
     rpc = open_chain(config)
-    venue = VENUES[config.venue.name](rpc, config.venue.clearing_house)
+    venue = open_venue(config, rpc)
     policy = policy_of(config)
     wish = executors.wish(config, signing=signing)
     stop = threading.Event()
@@ -108,11 +111,44 @@ def _line(config: Config, rpc: Rpc, venue: PerpetualVenue | PortfolioVenue, jour
     isolation = Isolation(journal)
     if venue.kind == "perpetual":
         return PerpetualLine(venue, _known(config, venue, journal, isolation, policy), policy)
-    line = PortfolioLine(venue, portfolio_policy_of(config), lambda s: _remembered(journal, isolation, s.block))
+    line = PortfolioLine(
+        venue,
+        portfolio_policy_of(config),
+        lambda s: _remembered(journal, isolation, s.block),
+        writing=_writing(config, rpc, venue, journal, policy),
+    )
     if config.reports.inbox is None:
         return line
     chain_id, lifetime = config.chain.chain_id, policy.plan_lifetime_blocks
     return replace(line, relaying=Relaying(rpc, config.reports.inbox, chain_id, *venue.relays, lifetime))
+
+
+def _writing(config: Config, rpc: Rpc, venue: PortfolioVenue, journal: Journal, policy: Policy) -> Writing:
+    """Return what moves the configured parameters. Raises ConfigError for one the venue does not know."""
+    names = [rule.parameter for rule in policy.rules]
+    own = SteeringPolicy(policy.set_parameters, policy.rules, policy.own_account, policy.plan_lifetime_blocks)
+    if names:
+        venue.steering(rpc.block(), names)
+
+    def writing(state: PortfolioState, memory: Memory) -> tuple[Sequence[WriteParameters], Sequence[Held]]:
+        if not names:
+            return (), ()
+        volatility = _volatilities(config, journal, policy, state.block)
+        try:
+            found = Found(venue.steering(state.block, names), volatility)
+        except ReadError as error:
+            found = Found(None, volatility, str(error))
+        return writes(state.venue, state.block, found, own, memory)
+
+    return writing
+
+
+def _volatilities(config: Config, journal: Journal, policy: Policy, block: Block) -> dict[str, float]:
+    """Return symbol → annualised volatility of the feeds that rules follow, where one was measured in the window."""
+    feed_of = {o.symbol: o.address for o in config.oracle}
+    measured = {s: journal.latest_volatility(feed_of[s]) for s in {rule.symbol for rule in policy.rules}}
+    oldest = block.timestamp - int(config.jobs.volatility_window_hours * 3600)
+    return {s: v.annualised for s, v in measured.items() if v is not None and v.computed_at >= oldest}
 
 
 def portfolio_policy_of(config: Config) -> PortfolioPolicy:
@@ -155,7 +191,7 @@ def signer_answer(config: Config) -> str:
     """Return what the configured signer says of itself, without disturbing a keeper that runs meanwhile."""
     if config.signer.mode != "live":
         return f"mode {config.signer.mode}, {config.signer.address or NOBODY}"
-    venue = VENUES[config.venue.name](open_chain(config), config.venue.clearing_house)
+    venue = open_venue(config, open_chain(config))
     return executors.rehearsed(config, venue, policy_of(config))
 
 
@@ -173,6 +209,17 @@ def open_chain(config: Config) -> Rpc:
     for oracle in config.oracle:
         rpc.require_code(oracle.address, f"[[oracle]] {oracle.symbol}.address")
     return rpc
+
+
+def open_venue(config: Config, rpc: Rpc) -> PerpetualVenue | PortfolioVenue:
+    """Return the configured venue's adapter. Raises ConfigError for an executor of a venue that knows none."""
+    venue = VENUES[config.venue.name](rpc, config.venue.clearing_house)
+    executor = config.portfolio.executor
+    if executor is None:
+        return venue
+    if not isinstance(venue, Reference):
+        raise ConfigError(f"portfolio.executor: expected none at venue {venue.name}, found {executor}; leave it out")
+    return venue.through(executor)
 
 
 def open_journal(config: Config) -> Journal:
@@ -232,16 +279,12 @@ def refresh_volatility(app: App) -> None:
 def _known(
     config: Config, venue: PerpetualVenue, journal: Journal, isolation: Isolation, policy: Policy
 ) -> Callable[[VenueState], Known]:
-    feed_of = {o.symbol: o.address for o in config.oracle}
-
     def known(state: VenueState) -> Known:
-        measured = {s: journal.latest_volatility(feed_of[s]) for s in {rule.symbol for rule in policy.rules}}
         present = {r.parameter: venue.parameter(state, r.parameter) for r in policy.rules}
         effects = {r.parameter: SetParameters(venue.name, r.parameter, 0, 0, "", 0).effect for r in policy.rules}
         changed = {name: journal.last_achieved(effect) for name, effect in effects.items()}
-        oldest = state.block.timestamp - int(config.jobs.volatility_window_hours * 3600)
         return Known(
-            volatility={s: v.annualised for s, v in measured.items() if v is not None and v.computed_at >= oldest},
+            volatility=_volatilities(config, journal, policy, state.block),
             parameters={name: number for name, number in present.items() if number is not None},
             changed_at={name: at for name, at in changed.items() if at is not None},
             under_way=journal.effects_under_way(),

@@ -21,17 +21,18 @@ from pydantic import (
 
 from keeper.config_faults import fault
 from keeper.config_fields import (
+    PPM,
     Address,
     JournalUrl,
     NotNegative,
     NotNegativeFloat,
+    Number,
     ParameterName,
     Positive,
     PositiveFloat,
-    Ppm,
-    PpmStep,
     RpcUrl,
     Section,
+    Step,
     Text,
 )
 from keeper.config_portfolio import PortfolioConfig, ReportsConfig
@@ -116,22 +117,28 @@ class PolicyConfig(Section):
 
 
 class ParameterConfig(Section):
-    """How one parameter follows a feed's volatility. Whether stressed is above or below calm says what tighter is."""
+    """How one parameter follows a feed's volatility. Whether stressed is above or below calm says what tighter is.
+
+    Numbers are parts per million, and as the venue holds them where the name ends in a number (docs/parameters.md).
+    """
 
     name: ParameterName
     symbol: Text  # the [[oracle]] whose volatility drives it
-    calm: Ppm
-    stressed: Ppm
+    calm: Number
+    stressed: Number
     volatility_calm: NotNegativeFloat  # annualised: 0.8 is 80 % a year
     volatility_stressed: PositiveFloat
-    max_step_tighten: PpmStep
-    max_step_loosen: PpmStep
+    max_step_tighten: Step
+    max_step_loosen: Step
     min_interval_tighten_seconds: NotNegative
     min_interval_loosen_seconds: NotNegative
-    deadband: Ppm = 0  # a smaller move is not worth a transaction
+    deadband: Number = 0  # a smaller move is not worth a transaction
 
     @model_validator(mode="after")
     def _can_move(self) -> Self:
+        most = max(self.calm, self.stressed, self.max_step_tighten, self.max_step_loosen)
+        if most > PPM and not self.name.rpartition(":")[2].isdecimal():
+            raise ValueError(f"expected numbers of at most {PPM} parts per million, found {most}")
         if self.volatility_calm >= self.volatility_stressed:
             raise ValueError(
                 "expected volatility_calm < volatility_stressed, "

@@ -39,10 +39,12 @@ def _journal_url(url: str) -> str:
 
 
 def _parameter_name(name: str) -> str:
-    kind, colon, token = name.partition(":")
+    kind, colon, of = name.partition(":")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", kind):
-        raise ValueError("expected a parameter such as mm_ratio_buffer or collateral_ratio:0x… (a token's address)")
-    return f"{kind}:{checksummed(token)}" if colon else name
+        raise ValueError("expected a parameter such as mm_ratio_buffer, collateral_ratio:0x… or im_scalar:0")
+    if re.fullmatch(r"0|[1-9][0-9]{0,2}", of):
+        return name
+    return f"{kind}:{checksummed(of)}" if colon else name
 
 
 def _account_name(name: str) -> str:
@@ -61,8 +63,8 @@ Positive = Annotated[int, Field(gt=0, lt=2**63)]
 NotNegative = Annotated[int, Field(ge=0, lt=2**63)]
 PositiveFloat = Annotated[float, Field(gt=0.0, le=1e18)]
 NotNegativeFloat = Annotated[float, Field(ge=0.0, le=1e18)]
-Ppm = Annotated[int, Field(ge=0, le=PPM)]
-PpmStep = Annotated[int, Field(gt=0, le=PPM)]
+Number = Annotated[int, Field(ge=0, lt=2**128)]
+Step = Annotated[int, Field(gt=0, lt=2**128)]
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 ParameterName = Annotated[Text, AfterValidator(_parameter_name)]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from keeper.config_fields import AccountName, NotNegativeFloat, Positive, Section
+from keeper.config_fields import AccountName, Address, NotNegativeFloat, Positive, Section
 
 
 class ReportsConfig(Section):
@@ -23,6 +23,7 @@ class PortfolioConfig(Section):
     takers: Annotated[
         tuple[AccountName, ...], Field(strict=False)
     ] = ()  # accounts that buy, each one auction at a time
+    executor: Address | None = None  # a KeeperExecutor that makes starts and takes; the signer's keys operate it
     min_profit_usd: NotNegativeFloat = 0.0  # a take that promises less is left to others
     end: bool = True  # auctions of accounts that have recovered
     end_excess: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01  # of equity over MM before that, as a share of MM

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from keeper.config_fields import Positive, RpcUrl, Section
 
-Kind = Literal["liquidate", "start_auction", "end_auction", "take_auction", "set_parameters"]
+Kind = Literal["liquidate", "start_auction", "end_auction", "take_auction", "set_parameters", "write_parameters"]
 """Plans that may be private. Arrays never are: what waits for them would have to wait for the relay."""
 
 

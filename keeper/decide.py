@@ -186,22 +186,22 @@ def _parameter_moves(state: VenueState, known: Known, policy: Policy) -> tuple[l
     plans: list[Plan] = []
     holds: list[Held] = []
     for rule in policy.rules:
-        move = _move(rule, state.block.timestamp, known)
-        if isinstance(move, str):
-            holds.append(Held(rule.parameter, move))
+        moved = move(rule, state.block.timestamp, known)
+        if isinstance(moved, str):
+            holds.append(Held(rule.parameter, moved))
         elif not policy.set_parameters:
             holds.append(Held(rule.parameter, "policy.set_parameters is off"))
         elif rule.parameter in known.barred:
             holds.append(Held(rule.parameter, known.barred[rule.parameter]))
         else:
-            old, new = move
+            old, new = moved
             why = f"{rule.symbol} volatility {known.volatility[rule.symbol]:.1%} a year"
             expires = state.block.number + policy.plan_lifetime_blocks
             plans.append(SetParameters(state.venue, rule.parameter, old, new, why, expires))
     return plans, holds
 
 
-def _move(rule: Rule, now: int, known: Known) -> tuple[int, int] | str:
+def move(rule: Rule, now: int, known: Known) -> tuple[int, int] | str:
     """Return (old, new) for one bounded step, or why there is none."""
     volatility = known.volatility.get(rule.symbol)
     old = known.parameters.get(rule.parameter)

@@ -254,7 +254,46 @@ class RelayReports:
         return found
 
 
-Plan = Liquidate | SetParameters | StartAuction | EndAuction | TakeAuction | PublishArrays | RelayReports
+@dataclass(frozen=True, slots=True)
+class WriteParameters:
+    """Have the venue's steward write the numbers of one underlying, of one collateral, or of the venue: all or none."""
+
+    venue: str
+    record: str  # "underlying:0", "collateral:2", "venue"
+    changes: (
+        str  # "im_scalar:0=12500>13000" by commas: the number as read at the block of the decision, and the new one
+    )
+    reason: str
+    expires_at: int  # last block it is meant for; still open later, it is warned about
+
+    kind: Literal["write_parameters"] = "write_parameters"
+
+    @property
+    def effect(self) -> str:
+        return f"{self.venue}:write_parameters:{self.record}"
+
+    @property
+    def subject(self) -> str:
+        return f"parameters:{self.record}"
+
+    @property
+    def why(self) -> str:
+        return f"{self.changes}: {self.reason}"
+
+    @property
+    def numbers(self) -> dict[str, tuple[int, int]]:
+        """Parameter → number read, number written; as the venue holds them."""
+        found = {}
+        for change in self.changes.split(",") if self.changes else ():
+            name, _, numbers = change.partition("=")
+            old, _, new = numbers.partition(">")
+            found[name] = int(old), int(new)
+        return found
+
+
+Plan = (
+    Liquidate | SetParameters | StartAuction | EndAuction | TakeAuction | PublishArrays | RelayReports | WriteParameters
+)
 
 
 def opens_the_way(plan: Plan) -> bool:

@@ -16,7 +16,7 @@ from keeper.chain import Block
 from keeper.crosscheck import NEWEST, PROOF, SETTLED, Crosscheck, crosschecked
 from keeper.memory import Memory
 from keeper.oracles.base import Quote
-from keeper.plans import Held, Plan, RelayReports
+from keeper.plans import Held, Plan, RelayReports, WriteParameters
 from keeper.publish import Publishing, arrays_of, publications
 from keeper.recoveries import recoveries
 from keeper.snapshot import MarginStatus, Part, Verdict
@@ -44,6 +44,8 @@ class PortfolioPolicy:
     plan_lifetime_blocks: int
 
 
+Writing = Callable[[PortfolioState, Memory], tuple[Sequence[WriteParameters], Sequence[Held]]]
+"""What should be written to the venue's steward, and why other parameters stay."""
 Relaying = Callable[[PortfolioState], tuple[tuple[RelayReports, ...], tuple[Held, ...]]]
 """What signed reports there are to bring to the venue's relays at its block, and why others are left out."""
 
@@ -56,6 +58,7 @@ class PortfolioLine:
     policy: PortfolioPolicy
     memory: Callable[[PortfolioState], Memory]
     relaying: Relaying = lambda _: ((), ())
+    writing: Writing = lambda *_: ((), ())
 
     def read(self, block: Block, accounts: Sequence[str], quotes: tuple[Quote, ...]) -> "PortfolioSight":  # noqa: ARG002 - prices are the venue's own
         state = self.adapter.read(block, accounts, self.policy.publisher)
@@ -126,8 +129,10 @@ class PortfolioSight:
         new = [p for p in due if p.effect not in memory.under_way and p.subject not in memory.barred]
         out = {plan.subject: memory.barred[plan.subject] for plan in due if plan.subject in memory.barred}
         ended, left = recoveries(self.state, self.standings, policy.auctions, memory, lifetime)
+        moves, stay = self.line.writing(self.state, memory)
         unknown = [Held(v.account, f"unknown: {v.reason}") for v in verdicts if v.status == "unknown"]
-        return (*plans, *new, *ended), (*unknown, *holds, *kept, *left, *self.unrelayed, *starmap(Held, out.items()))
+        held = (*unknown, *holds, *kept, *left, *self.unrelayed, *stay, *starmap(Held, out.items()))
+        return (*plans, *new, *ended, *moves), held
 
     def faults(self) -> tuple[str, ...]:
         world = self.state.world

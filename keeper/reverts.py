@@ -12,6 +12,8 @@ from keeper.abi import ABIS, CustomError, decoded, interface
 
 RevertKind = Literal["error", "message", "panic", "empty", "unknown"]
 LONGEST: Final = 200
+WORD: Final = 32
+SELECTOR: Final = 4
 MESSAGE: Final = bytes.fromhex("08c379a0")  # Error(string)
 PANIC: Final = bytes.fromhex("4e487b71")  # Panic(uint256)
 PANICS: Final = {
@@ -67,10 +69,17 @@ def _named(error: CustomError, arguments: bytes) -> str:
 
 def _shown(value: object) -> str:
     if isinstance(value, bytes):
-        return _hex(value)
+        return revert(value).text if _is_passed_on(value) else _hex(value)
     if isinstance(value, tuple | list):
         return f"({', '.join(_shown(one) for one in value)})"
     return str(value)
+
+
+def _is_passed_on(value: bytes) -> bool:
+    """Say whether an argument is the payload of another revert, as StepFailed and LoanRefused carry one."""
+    return len(value) % WORD == SELECTOR and (
+        value[:SELECTOR] in (MESSAGE, PANIC) or value[:SELECTOR] in _known_errors()
+    )
 
 
 def _hex(raw: bytes) -> str:

@@ -23,13 +23,15 @@ FORGE = NODE_MODULES / "@foundry-rs/forge-linux-amd64/bin/forge"
 
 OWN = {
     "demo": ("src/demo/SettableAggregator.sol", "src/demo/MintableToken.sol"),
-    "demo_test": ("src/demo/HostileCollateral.sol",),
+    "demo_test": ("src/demo/HostileCollateral.sol", "src/demo/FlashMintToken.sol", "src/demo/PoolFunder.sol"),
     "isolated": ("src/demo/IsolatedPerpetual.sol",),
     "reference": tuple(
-        f"src/reference/{name}.sol"
-        for name in ("Products", "Prices", "RiskArrays", "Margin", "MarginVenue", "Auctions")
+        f"src/reference/{name}.sol" for name in ("Products", "RiskArrays", "Margin", "MarginVenue", "Auctions")
     ),
-    "keeper": tuple(f"src/keeper/{name}.sol" for name in ("PriceRelay", "SurfaceRelay", "RelayFeed", "RiskSteward")),
+    "keeper": tuple(
+        f"src/keeper/{name}.sol"
+        for name in ("PriceRelay", "SurfaceRelay", "RelayFeed", "RiskSteward", "KeeperExecutor")
+    ),
     "reference_test": ("src/reference/harness/MathHarness.sol", "src/reference/harness/AuctionHarness.sol"),
 }
 """Folder under abis/ → our sources, each holding one contract of the file's name."""

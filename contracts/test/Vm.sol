@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 /// @notice The few forge cheat codes the tests use.
 interface Vm {
     function warp(uint256 timestamp) external;
+    function chainId(uint256 id) external;
     function roll(uint256 number) external;
     function txGasPrice(uint256 price) external;
     function prank(address sender) external;

@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "demo": "keeper.cli.demo:demo",
     "chaos": "keeper.cli.chaos:chaos",
     "signer": "keeper.cli.signer:app",
+    "deploy": "keeper.cli.deploy:deploy",
+    "fund": "keeper.cli.fund:fund",
     "sign-report": "keeper.cli.sign:sign_report",
     "sign-slice": "keeper.cli.sign:sign_slice",
     "co-sign": "keeper.cli.sign:co_sign",

@@ -48,6 +48,13 @@ class Transaction:
         return found if self.to is None else found | {"to": self.to}
 
 
+@dataclass(frozen=True, slots=True)
+class Mined:
+    what: str
+    block_number: int
+    gas_used: int
+
+
 def role(name: str) -> str:
     """Return the demo's address for a role, the same in every process. Nobody holds its key."""
     return to_checksum_address(keccak(text=f"keeper demo: {name}")[12:])
@@ -90,6 +97,7 @@ class Batch:
         self._modest = modest
         self._nonces: dict[str, int] = {}
         self._waiting: list[Transaction] = []
+        self.mined: list[Mined] = []  # everything so far, in order
 
     def add(self, sender: str, message: Call, what: str, *, gas: int = CALL_GAS, optional: bool = False) -> None:
         """Queue a call. `what` names it in errors, `gas` is its limit."""
@@ -112,9 +120,19 @@ class Batch:
         self._rpc.call("evm_setAutomine", False)
         try:
             waiting, self._waiting = self._waiting, []
-            return [receipt for part in self._in_blocks(waiting) for receipt in self._mine(part)]
+            found = [receipt for part in self._in_blocks(waiting) for receipt in self._mine(part)]
+            self._keep(waiting, found)
+            return found
         finally:
             self._rpc.call("evm_setAutomine", automine)
+
+    def _keep(self, waiting: list[Transaction], found: list[Receipt]) -> None:
+        self.mined += [Mined(t.what, r.block_number, r.gas_used) for t, r in zip(waiting, found, strict=True)]
+
+    @property
+    def queued(self) -> int:
+        """How many transactions were queued so far, mined ones included: the place of the next one in `mined`."""
+        return len(self.mined) + len(self._waiting)
 
     def send(self) -> list[tuple[Transaction, str]]:
         """Send everything without mining; returns each transaction with its hash."""

@@ -13,6 +13,7 @@ from keeper.plans import (
     SetParameters,
     StartAuction,
     TakeAuction,
+    WriteParameters,
 )
 
 
@@ -53,4 +54,5 @@ _KINDS: dict[str, type[Plan]] = {
     "take_auction": TakeAuction,
     "publish_arrays": PublishArrays,
     "relay_reports": RelayReports,
+    "write_parameters": WriteParameters,
 }

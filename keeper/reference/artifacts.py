@@ -20,7 +20,16 @@ def creation_code(path: str, *arguments: Any) -> bytes:
 
     Raises eth_abi's EncodingError when the arguments do not fit its constructor.
     """
-    document = _document(path)
-    inputs: list[dict[str, Any]] = next((e["inputs"] for e in document["abi"] if e["type"] == "constructor"), [])
-    types = Interface.types(inputs)
-    return bytes.fromhex(document["bytecode"][2:]) + encode(types, arguments)
+    return bare_code(path) + constructor_words(path, *arguments)
+
+
+def bare_code(path: str) -> bytes:
+    """Return the creation code without arguments."""
+    return bytes.fromhex(_document(path)["bytecode"][2:])
+
+
+def constructor_words(path: str, *arguments: Any) -> bytes:
+    """Return the constructor's arguments as the ABI encodes them. Raises eth_abi's EncodingError."""
+    entries = _document(path)["abi"]
+    inputs: list[dict[str, Any]] = next((e["inputs"] for e in entries if e["type"] == "constructor"), [])
+    return encode(Interface.types(inputs), arguments)

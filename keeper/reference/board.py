@@ -5,6 +5,7 @@ Amounts are integers as the contracts take them; the defaults are a board for de
 
 from dataclasses import dataclass, field
 
+from keeper.reference.reports import Signers
 from keeper.twin.records import MarginParameters, ScanParameters
 
 WAD = 10**18
@@ -93,12 +94,24 @@ class Relays:
 
 
 @dataclass(frozen=True, slots=True)
+class Executor:
+    """A KeeperExecutor; its admin is the deployment's owner, at once."""
+
+    operator: str  # the key that chooses what is done
+    receiver: str  # who is paid, for ever
+    factory: str  # of the Uniswap v3 pools it may sell at
+    lender: str  # ERC-3156
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     settlement: Token
     underlyings: tuple[Underlying, ...]
     collaterals: tuple[Collateral, ...]
     limits: Limits = field(default_factory=Limits)
     relays: Relays = field(default_factory=Relays)
+    executor: Executor | None = None
+    signers: Signers | None = None  # of both relays; None: the deployer's key alone, as only a test chain should have
 
 
 def scan_of(scan_pct: int, *, stable: bool = False) -> ScanParameters:

@@ -4,6 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+OWNED = ("venue", "auctions", "risk_arrays", "products", "prices", "surface")
+"""Contracts with an owner, as Contracts calls them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
@@ -17,6 +20,27 @@ class Contracts:
     prices: str  # a price relay
     surface: str  # the surface relay it names
     settlement_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """One contract that the deployment created."""
+
+    name: str
+    artifact: str  # of its interface and creation code under abis/
+    address: str
+    arguments: str  # of its constructor, as the ABI encodes them: 0x and hexadecimal digits
+    code_hash: str  # keccak-256 of what runs there
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a contract answered when the deployment was over; `keeper deploy --check` asks again."""
+
+    contract: str  # as Deployed.name
+    call: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +59,14 @@ class Manifest:
 
     chain_id: int
     start_block: int  # no log of this venue is older
-    owner: str
+    owner: str  # of everything; until he accepts it is only offered to him
     contracts: Contracts
     signers: tuple[str, ...]  # of both relays, ascending
     underlyings: tuple[Listed, ...]
     collaterals: tuple[str, ...]  # tokens, by collateral index
+    feeds: tuple[str, ...]  # Chainlink views of the price relay, by underlying
+    deployed: tuple[Deployed, ...]  # in the order of their creation
+    facts: tuple[Fact, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -52,5 +79,8 @@ class Manifest:
             Listed(u["symbol"], u["perpetual"], tuple(u["expiries"]), tuple(u["strikes"])) for u in found["underlyings"]
         )
         contracts = Contracts(**found["contracts"])
-        lists = {name: tuple(found[name]) for name in ("signers", "collaterals")}
-        return cls(**found | lists | {"contracts": contracts, "underlyings": listed})
+        lists = {name: tuple(found[name]) for name in ("signers", "collaterals", "feeds")}
+        deployed = tuple(Deployed(**one) for one in found["deployed"])
+        facts = tuple(Fact(**one) for one in found["facts"])
+        records = {"contracts": contracts, "underlyings": listed, "deployed": deployed, "facts": facts}
+        return cls(**found | lists | records)

@@ -47,6 +47,20 @@ Said = Observation | Slice
 
 
 @dataclass(frozen=True, slots=True)
+class Signers:
+    """Whose signatures the relays count; their keys are elsewhere."""
+
+    addresses: tuple[str, ...]  # ascending, as the relays want them
+    quorum: int
+    jump_quorum: int
+
+    def set_signers(self, relay: str) -> Call:
+        """Return the owner's call that names them; both relays take the same."""
+        terms = interface(PRICE_RELAY).function("setSigners")
+        return terms.packed(relay, self.addresses, self.quorum, self.jump_quorum)
+
+
+@dataclass(frozen=True, slots=True)
 class Reporters:
     """Keys that sign: for tests, the demo, and whoever runs all signers himself."""
 
@@ -68,9 +82,7 @@ class Reporters:
         return tuple(key.address for key in self.keys)
 
     def set_signers(self, relay: str) -> Call:
-        """Return the owner's call that names them; both relays take the same."""
-        terms = interface(PRICE_RELAY).function("setSigners")
-        return terms.packed(relay, self.addresses, self.quorum, self.jump_quorum)
+        return Signers(self.addresses, self.quorum, self.jump_quorum).set_signers(relay)
 
     def reports(self, relay: str, chain_id: int, observations: Iterable[Observation]) -> Call:
         """Return the call that records several signed reports at the price relay."""

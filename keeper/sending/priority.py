@@ -31,6 +31,7 @@ RANKS: Final[Mapping[str, Rank]] = {
     "publish_arrays": Rank.REPORT,
     "relay_reports": Rank.REPORT,
     "set_parameters": Rank.PARAMETER,
+    "write_parameters": Rank.PARAMETER,
 }
 """By a plan's kind; one that is missing here is an error, not the last in line."""
 

@@ -6,11 +6,14 @@ from typing import Any
 from keeper.signer.signature import Function, Node, Step, resolve, values
 
 Literal = int | str | bool
+Row = tuple[tuple[int, int], ...]
+"""Lowest and highest, both included, of each field of a struct of numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """`low` and `high` are both included; `max_items` counts an array's elements or a byte string's bytes."""
+    """`low` and `high` are both included; `max_items` counts an array's elements or a byte string's bytes; a struct
+    must fit one of `rows` in every field."""
 
     path: str
     steps: tuple[Step, ...]
@@ -18,6 +21,7 @@ class Bound:
     low: int | None = None
     high: int | None = None
     max_items: int | None = None
+    rows: tuple[Row, ...] | None = None
 
     def fault(self, arguments: tuple[Any, ...]) -> str:
         """Return '' when every value the path leads to is inside, else what was expected and found."""
@@ -36,6 +40,8 @@ class Bound:
             return f"{self.path}: expected at least {self.low}, found {value}"
         if self.high is not None and value > self.high:
             return f"{self.path}: expected at most {self.high}, found {value}"
+        if self.rows is not None and not any(_fits(value, row) for row in self.rows):
+            return f"{self.path}: expected one of {len(self.rows)} rows of bounds, found {_shown(value)}"
         return ""
 
 
@@ -47,11 +53,12 @@ def bound(
     low: int | None = None,
     high: int | None = None,
     max_items: int | None = None,
+    rows: tuple[Row, ...] | None = None,
 ) -> Bound:
     """Return a bound that fits the argument it names. Raises ValueError when it does not, or bounds nothing."""
     steps, node = resolve(function, path)
-    if one_of is None and low is None and high is None and max_items is None:
-        raise ValueError(f"path {path!r}: expected one_of, low, high or max_items, found none")
+    if all(given is None for given in (one_of, low, high, max_items, rows)):
+        raise ValueError(f"path {path!r}: expected one_of, low, high, max_items or rows, found none")
     if low is not None and high is not None and low > high:
         raise ValueError(f"path {path!r}: expected low <= high, found {low} and {high}")
     whole = node.element is not None or bool(node.fields)
@@ -61,8 +68,22 @@ def bound(
         raise ValueError(f"path {path!r}: expected low and high on a number, found {node.type}")
     if max_items is not None and node.element is None and node.type not in ("bytes", "string"):
         raise ValueError(f"path {path!r}: expected max_items on an array or bytes, found {node.type}")
+    if rows is not None:
+        _check_rows(path, node, rows)
     chosen = None if one_of is None else frozenset(_fitting(path, node, value) for value in one_of)
-    return Bound(path, steps, chosen, low, high, max_items)
+    return Bound(path, steps, chosen, low, high, max_items, rows)
+
+
+def _check_rows(path: str, node: Node, rows: tuple[Row, ...]) -> None:
+    if not node.fields or not all("int" in field.type and field.element is None for field in node.fields):
+        raise ValueError(f"path {path!r}: expected rows on a struct of numbers, found {node.type or 'the call'}")
+    for row in rows:
+        if len(row) != len(node.fields) or any(low > high for low, high in row):
+            raise ValueError(f"path {path!r}: expected rows of {len(node.fields)} pairs low <= high, found {row}")
+
+
+def _fits(value: Any, row: Row) -> bool:
+    return all(low <= found <= high for found, (low, high) in zip(value, row, strict=True))
 
 
 def _fitting(path: str, node: Node, value: Literal) -> Literal:

@@ -24,6 +24,10 @@ FilePath = Annotated[Path, Field(strict=False)]
 Limit = Annotated[int, Field(ge=-(2**255), lt=2**256)]
 
 
+Pair = Annotated[tuple[Limit, Limit], Field(strict=False)]
+Row = Annotated[tuple[Pair, ...], Field(strict=False)]
+
+
 class ProcessConfig(Section):
     mode: Literal["observe", "shadow", "live"] = "observe"
     chain_id: Positive
@@ -73,6 +77,7 @@ class ArgumentConfig(Section):
     low: Limit | None = None
     high: Limit | None = None
     max_items: Annotated[int, Field(ge=0)] | None = None
+    rows: Annotated[tuple[Row, ...], Field(strict=False, min_length=1)] | None = None  # a pair low, high a field
 
 
 class CallConfig(Section):

@@ -59,6 +59,31 @@ class AuctionRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Steered:
+    """What the steward says of one parameter at one block. Numbers as the venue holds them; seconds."""
+
+    number: int  # last written: what a write must name
+    low: int  # bounds of a write, both included
+    high: int
+    step: int  # most of one write, either way
+    delay: int  # between two writes of the controller
+    ready_at: int  # earliest time of the next
+    guarded: int | None  # the guardian's number, which nothing looser may replace
+    record: str  # what is written together with it: "underlying:0", "collateral:2", "venue"
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """The venue's steward at one block."""
+
+    steward: str
+    controller: str  # who may write
+    stopped: bool
+    parameters: Mapping[str, Steered]  # by name
+    unknown: Mapping[str, str]  # name → why it could not be read
+
+
+@dataclass(frozen=True, slots=True)
 class PortfolioAccount:
     """One account, funding accrued and expiries settled as the margin rules see it."""
 
@@ -90,11 +115,18 @@ class PortfolioVenue(Venue, Protocol):
 
     kind: Literal["portfolio"]
     relays: tuple[str, str]  # addresses of the price relay and of the surface relay
+    steward: str | None  # who alone changes parameters; None: nobody yet
 
     def read(self, block: Block, accounts: Sequence[str], publisher: str) -> PortfolioState:
         """Read every account and all that margin needs exactly at `block`, and how far `publisher` is.
 
         Raises ReadError when the venue itself cannot be read.
+        """
+
+    def steering(self, block: Block, names: Sequence[str]) -> Steering | None:
+        """Return what the steward says of these parameters at `block`, None where there is none.
+
+        Raises ReadError, and ConfigError for a name that stands for nothing.
         """
 
 

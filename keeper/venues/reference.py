@@ -5,17 +5,29 @@ margin rules see it (`book`), with its number of changes and its auction; what m
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from keeper.abi import WORD, checksummed, int_at, interface, uint_at
 from keeper.chain import Block, Call, Log, Receipt
-from keeper.plans import ANY_SEQUENCE, EndAuction, Plan, PublishArrays, RelayReports, StartAuction, TakeAuction
+from keeper.plans import (
+    ANY_SEQUENCE,
+    EndAuction,
+    Plan,
+    PublishArrays,
+    RelayReports,
+    StartAuction,
+    TakeAuction,
+    WriteParameters,
+)
 from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.twin.auction import Allowance
 from keeper.twin.records import Book, Holding, Leg
+from keeper.venues import reference_steward
 from keeper.venues.base import Effect, ForeignPlan, Sending, each_alone
-from keeper.venues.portfolio import PortfolioAccount, PortfolioState, account_id, account_name
+from keeper.venues.executor_jobs import Executor, Kind, executor_of
+from keeper.venues.portfolio import PortfolioAccount, PortfolioState, Steering, account_id, account_name
 from keeper.venues.reference_batches import StartBatch, batches
 from keeper.venues.reference_facts import AUCTIONS, MARGIN, PRICES, RISK_ARRAYS, SURFACE, VENUE, Facts, contracts_of
 
@@ -47,8 +59,19 @@ class Reference:
         self._rpc = rpc
         self.contracts = contracts_of(rpc, venue)
         self.relays = (self.contracts.prices, self.contracts.surface)
+        self.steward = reference_steward.steward_of(rpc, self.contracts.products, rpc.block())
         self._facts = Facts(rpc, self.contracts)
         self._rules = self._facts.rules()
+        self._executor: Executor | None = None
+
+    def through(self, address: str) -> Self:
+        """Return the adapter whose starts and takes a KeeperExecutor makes.
+
+        Raises MissingContract when there is no code at its address, ReadError when it is no executor of this venue.
+        """
+        same = copy(self)
+        same._executor = executor_of(self._rpc, address, self.contracts.venue)
+        return same
 
     # --- discover ----------------------------------------------------------------------------------
 
@@ -79,6 +102,11 @@ class Reference:
             unknown=unknown,
         )
 
+    def steering(self, block: Block, names: Sequence[str]) -> Steering | None:
+        if self.steward is None:
+            return None
+        return reference_steward.steering(self._rpc, self.steward, names, block)
+
     def _fund(self, block: Block) -> tuple[int, Allowance]:
         """Return the insurance fund's cash and what of it may be added to discounts."""
         allowance = interface(AUCTIONS).function("bonusAllowance")
@@ -88,8 +116,19 @@ class Reference:
         return int.from_bytes(held, signed=True), Allowance(most, spent, at, self._rules.auctions.bonus_period)
 
     def _accounts(self, block: Block, accounts: Sequence[str], unknown: dict[str, str]) -> tuple[PortfolioAccount, ...]:
+        answers = self._rpc.eth_calls(self.account_calls(accounts), block)
+        found = []
+        for row, name in enumerate(accounts):
+            try:
+                found.append(_account(name, answers[3 * row : 3 * row + 3]))
+            except ValueError as e:
+                unknown[name] = f"not read: {e}"
+        return tuple(found)
+
+    def account_calls(self, accounts: Sequence[str]) -> list[Call]:
+        """Return what is asked of each account, three calls one behind the other."""
         venue, auctions, c = interface(VENUE), interface(AUCTIONS), self.contracts
-        calls = [
+        return [
             call
             for number in map(account_id, accounts)
             for call in (
@@ -98,14 +137,6 @@ class Reference:
                 auctions.function("auction").call(c.auctions, number),
             )
         ]
-        answers = self._rpc.eth_calls(calls, block)
-        found = []
-        for row, name in enumerate(accounts):
-            try:
-                found.append(_account(name, answers[3 * row : 3 * row + 3]))
-            except ValueError as e:
-                unknown[name] = f"not read: {e}"
-        return tuple(found)
 
     # --- act ---------------------------------------------------------------------------------------
 
@@ -120,11 +151,18 @@ class Reference:
             return self._publish(plan)
         if isinstance(plan, RelayReports):
             return self._relay(plan)
+        if isinstance(plan, WriteParameters) and self.steward is not None:
+            return reference_steward.write(self.steward, plan)
         raise ForeignPlan(self.name, plan)
 
     def sendings(self, plans: Sequence[Plan], gas: int, limits: Mapping[int, int]) -> tuple[Sending, ...]:
-        """Return the transactions for all plans: starts together where they fit, everything else alone."""
+        """Return the transactions for all plans: starts together where they fit, everything else alone.
+
+        An executor's starts stay alone: one without its gas would undo all others of its job.
+        """
         alone = each_alone(self, plans)
+        if self._executor is not None:
+            return alone
         found = batches(plans, gas, self._rules.start_gas, [sending.call.gas or gas for sending in alone], limits)
         batched = {row for batch in found for row in batch.rows}
         left = [sending for sending in alone if sending.rows[0] not in batched]
@@ -133,7 +171,7 @@ class Reference:
 
     def _start(self, plan: StartAuction) -> Call:
         encoded = interface(AUCTIONS).function("startAuction").packed(self.contracts.auctions, _start_call(plan))
-        return _with_gas(encoded, "start", plan.legs)
+        return self._made(Kind.START, _with_gas(encoded, "start", plan.legs), plan.deadline)
 
     def _starts(self, plans: Sequence[Plan], batch: StartBatch) -> Call:
         calls = [_start_call(plan) for plan in (plans[row] for row in batch.rows) if isinstance(plan, StartAuction)]
@@ -151,7 +189,11 @@ class Reference:
             plan.max_fraction, plan.max_price, plan.deadline, plan.by_arrays, plan.scenarios, plan.taker_by_legs,
         )  # fmt: skip
         encoded = interface(AUCTIONS).function("take").packed(self.contracts.auctions, call)
-        return _with_gas(encoded, "take", plan.legs)
+        return self._made(Kind.TAKE, _with_gas(encoded, "take", plan.legs), plan.deadline)
+
+    def _made(self, kind: Kind, call: Call, deadline: int) -> Call:
+        """Return the call, or the executor's that makes it."""
+        return call if self._executor is None else self._executor.alone(kind, call, deadline)
 
     def _publish(self, plan: PublishArrays) -> Call:
         arrays = bytes.fromhex(plan.arrays[2:])
@@ -186,11 +228,15 @@ class Reference:
             return self._published(plan, receipt)
         if isinstance(plan, RelayReports):
             return self._relayed(plan, receipt)
+        if isinstance(plan, WriteParameters) and self.steward is not None:
+            return reference_steward.written(self.steward, plan, receipt)
         raise ForeignPlan(self.name, plan)
 
     def done(self, plan: Plan, first: int, last: int) -> bool:
         if isinstance(plan, RelayReports):
             return self._all_kept(plan, first, last)
+        if isinstance(plan, WriteParameters):
+            return self.steward is not None and reference_steward.done(self._rpc, self.steward, plan, first, last)
         if plan.kind not in TOLD_BY:
             return False
         topic = interface(AUCTIONS).event(TOLD_BY[plan.kind]).topic

@@ -105,6 +105,14 @@ class Market:
         self.batch.mine()
         return self.rpc.block()
 
+    def steward(self) -> str:
+        """Return who may change parameters: the owner, where the deployment has named nobody."""
+        if self.venue.steward is not None:
+            return self.venue.steward
+        wire = interface("reference/Products").function("wireSteward")
+        self.batch.add(OWNER, wire.packed(self.manifest.contracts.products, OWNER), "wire steward")
+        return OWNER
+
     # --- what its publisher and traders do -------------------------------------------------------------
 
     def publish(self) -> None:

@@ -12,14 +12,14 @@ from typing import Any
 
 from eth_utils.crypto import keccak
 
-from keeper.abi import address_at, interface
+from keeper.abi import interface
 from keeper.demo.transactions import Batch, role
 from keeper.reference.board import USDC, WAD, WBTC, WETH, Board, Collateral, Token
 from keeper.reference.board import Limits as Terms
 from keeper.reference.board import Underlying as Listing
 from keeper.reference.deploy import deploy, enlist
 from keeper.reference.reports import Observation, Reporters, observation
-from keeper.rpc import Rpc, RpcRefusal, answered
+from keeper.rpc import Rpc, RpcRefusal
 from keeper.twin.ramps import HaircutRamp, MarginRamp, ScanRamp, settled
 from keeper.twin.records import (
     Book,
@@ -33,6 +33,7 @@ from keeper.twin.records import (
 )
 from keeper.twin.words import expiry_words, packed, terms
 from keeper.twin.world import Epoch, Limits, Underlying, World
+from keeper.venues.reference_steward import steward_of
 from tests.twin_worlds import MARGIN, SCAN, STABLE
 
 HOUR, DAY = 3_600, 86_400
@@ -204,10 +205,8 @@ class ReferenceWorld:
 
     def _steward(self) -> str:
         """Return who may change parameters; the owner, where the deployment has named nobody."""
-        products = self.manifest.contracts.products
-        asked = interface("reference/Products").function("steward").call(products)
-        named = address_at(answered(self.rpc.eth_calls([asked], self.rpc.block()))[0])
-        if int(named, 16):
+        named = steward_of(self.rpc, self.manifest.contracts.products, self.rpc.block())
+        if named is not None:
             return named
         self._say("products", "Products", "wireSteward", OWNER)
         self.batch.mine()
@@ -216,9 +215,9 @@ class ReferenceWorld:
     # ---- time ----
 
     def pass_until(self, at: int) -> None:
-        """Settle every expiry before `at`, each at its time."""
-        for expiry in sorted({e for known in self.known.values() for e in known.board if self.now < e < at}):
-            self.report({u: known.report.price for u, known in self.known.items()}, expiry)
+        """Let time pass, and settle every expiry on the way at its time."""
+        for when in sorted({e for known in self.known.values() for e in known.board if self.now < e < at} | {at}):
+            self.report({u: known.report.price for u, known in self.known.items()}, when)
 
     def live(self, u: int) -> list[int]:
         """Expiries with options later than the newest report, ascending."""

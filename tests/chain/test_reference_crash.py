@@ -37,6 +37,7 @@ from keeper.loop import tick
 from keeper.plans import ANY_SEQUENCE, StartAuction
 from keeper.portfolios import PortfolioLine, PortfolioSight
 from keeper.reference.board import DEMO
+from keeper.reference.fund import Books, read_books
 from keeper.rpc import Rpc, RpcRefusal
 from keeper.twin.margin import pack_scenarios
 from keeper.twin.records import Instrument
@@ -123,6 +124,7 @@ class Run:
     refusals: Counter[str]  # why the chain would not start the others
     ticks_without_arrays: int
     sent: Counter[str]  # the keeper's transactions by function
+    books: Books  # of the insurance fund, since the deployment
 
     @property
     def starts(self) -> int:
@@ -195,7 +197,9 @@ def fall(market: Market, app: App, outage: range) -> Run:
     found = events(market, first)
     faults = tuple(differences(market, app, found))
     walked = tuple(due), tuple(blocks), legs, found, faults
-    return Run(*walked, frozenset(startable), refusals, without, sent(market, first))
+    c, head = market.manifest, market.rpc.block()
+    books = read_books(market.rpc, c.contracts.venue, c.start_block, head)
+    return Run(*walked, frozenset(startable), refusals, without, sent(market, first), books)
 
 
 def step(app: App, *, publishes: bool) -> PortfolioSight:
@@ -257,3 +261,16 @@ def test_bad_debt_is_the_twins_and_hardly_more_than_with_the_publisher_up(run: C
     assert (up.faults, outage.faults) == ((), ())
     assert up.bad_debt > 0
     assert outage.bad_debt <= up.bad_debt * 11 // 10 + WAD
+
+
+def test_the_funds_events_are_its_cash_to_the_last_digit(run: Callable[[range], Run]) -> None:
+    """Drawn on and refilled, and where it was empty bad debt: every unit of both has its event."""
+    for found in (run(range(0)), run(OUTAGE)):
+        books, takes = found.books, [e.body for e in found.events if e.name == "Taken"]
+        assert books.faults() == []
+        assert -books.total("fund", "fund") == sum(body["fromFund"] for body in takes) > 0
+        assert -books.total("bad debt", "shared loss") == sum(body["shared"] for body in takes)
+        assert books.total("fund") == books.fund
+        assert books.total("fund", "deposit") == 500_000 * WAD
+        missing = replace(books, entries=books.entries[1:])
+        assert missing.faults() != []

@@ -9,12 +9,13 @@ import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
+from typer.testing import CliRunner
 
 from keeper.abi import interface
+from keeper.cli import app
 from keeper.demo.anvil import Anvil, start_anvil
 from keeper.demo.transactions import FUNDS
-from keeper.errors import ExitCode, MissingContract, ReadError
-from keeper.reference.command import main
+from keeper.errors import KeystoreError, MissingContract, ReadError
 from keeper.reference.manifest import Manifest
 from keeper.reference.reports import Observation, Said, digest, domain_of, fitted
 from keeper.rpc import Rpc
@@ -44,7 +45,8 @@ def manifest(anvil: Anvil, folder: Path) -> Manifest:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEPER_KEYSTORE_PASSWORD", PASSWORD)
         arguments = ["--rpc", anvil.url, "--keystore", str(folder / "key.json"), "--address", OWNER.address]
-        assert main([*arguments, "--out", str(folder / "manifest.json")]) == 0
+        done = CliRunner().invoke(app, ["deploy", *arguments, "--out", str(folder / "manifest.json")])
+        assert done.exit_code == 0, done.output
     return Manifest.from_json((folder / "manifest.json").read_text())
 
 
@@ -115,13 +117,12 @@ def test_listings_are_what_the_records_hash_to(manifest: Manifest, rpc: Rpc) -> 
     state = Reference(rpc, manifest.contracts.venue).read(rpc.block(), [], OWNER.address)
     listing = interface("reference/Products").function("listing")
     for line in state.lines:
-        scan = state.world.underlyings[line.underlying].scan
         for series in line.series:
             call = listing.call(manifest.contracts.products, line.underlying, series.expiry, line.version)
             (answer,) = rpc.eth_calls([call], rpc.block())
             assert listing.values(bytes(answer)) == (
                 len(series.instruments),
-                listing_id(series.instruments, scan, keccak),
+                listing_id(series.instruments, line.scan.words, keccak),
             )
 
 
@@ -133,13 +134,14 @@ def test_an_address_without_a_venue_is_refused_with_what_to_do(manifest: Manifes
 
 
 def test_a_wrong_password_deploys_nothing(
-    anvil: Anvil, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    anvil: Anvil, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEEPER_KEYSTORE_PASSWORD", "wrong")
     arguments = ["--rpc", anvil.url, "--keystore", str(folder / "key.json"), "--address", OWNER.address]
     before = Rpc(anvil.url).block().number
-    assert main(arguments) == ExitCode.KEY
-    assert "could not be decrypted" in capsys.readouterr().err
+    done = CliRunner().invoke(app, ["deploy", *arguments, "--out", str(tmp_path / "manifest.json")])
+    assert isinstance(done.exception, KeystoreError)
+    assert "could not be decrypted" in str(done.exception)
     assert Rpc(anvil.url).block().number == before
 
 

@@ -296,7 +296,7 @@ def test_new_parameters_in_mid_epoch_start_it_anew(market: Market) -> None:
     setting = interface("reference/Products").function("setScanParameters")
     scan = replace(market.board.underlyings[0].scan, scan=market.board.underlyings[0].scan.scan + WAD // 100)
     call = setting.packed(market.manifest.contracts.products, 0, astuple(scan))
-    market.batch.add(OWNER, call, "scan", gas=1_000_000)
+    market.batch.add(market.steward(), call, "scan", gas=1_000_000)
     market.batch.mine()
     plans = [plan for plan in published(look(market)) if plan.underlying == 0]
     assert [(p.version, p.expiry) for p in plans] == [(2, e) for e in market.manifest.underlyings[0].expiries]
@@ -524,6 +524,9 @@ def test_the_commands_know_the_venue(anvil: Anvil, market: Market, names: tuple[
     assert keeper(tmp_path, "check-config", str(path))["ok"]
     listed = keeper(tmp_path, "accounts", "--config", str(path))["accounts"]
     assert {row["account"]: row["status"] for row in listed} == dict.fromkeys(names, "healthy")
+    fund = keeper(tmp_path, "fund", "--config", str(path), "--events")
+    assert (fund["faults"], fund["bad_debt"]) == ([], "0")
+    assert sum(int(event["wad"]) for event in fund["events"]) == int(fund["fund"])
     sub = next(name for name in names if "/" in name)
     explained = keeper(tmp_path, "explain", sub, "--config", str(path))
     assert sum(p["value"] for p in explained["positions"]) == pytest.approx(explained["equity"], abs=1e-6)

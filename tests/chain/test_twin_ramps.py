@@ -39,14 +39,15 @@ SCANS = {"scan": 18 * WAD // 100, "vol_up": 41 * WAD // 100, "vol_down": 20 * WA
 def world() -> Iterator[ReferenceWorld]:
     with start_anvil(gas_limit=4_000_000_000) as anvil:
         world = ReferenceWorld(Rpc(anvil.url, timeout_s=60.0))
-        fresh(world, world.start + 60)
+        renewed(world, world.start + 60, EVEN)
+        renewed(world, world.start + 60 + WINDOW, EVEN)
         yield world
 
 
 def fresh(world: ReferenceWorld, at: int) -> None:
     """Two epochs, the first of them settled."""
     world.pass_until(at)
-    renewed(world, at, EVEN)
+    renewed(world, at + 1, EVEN)
     renewed(world, at + WINDOW, EVEN)
 
 

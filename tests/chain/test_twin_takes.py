@@ -136,14 +136,15 @@ def market() -> Iterator[Market]:
     with start_anvil(gas_limit=4_000_000_000) as anvil:
         world = ReferenceWorld(Rpc(anvil.url, timeout_s=60.0))
         renewed(world, world.start + 60, 1_000)
+        for u, free in ((0, 5 * WAD), (1, WAD // 4)):
+            world.write_margin(u, concentration_from=free)
+        world.pass_until(world.now + 3 * GRACE)
         for u in (0, 1):
-            world.write_margin(
-                u, mm_scalar=9_600, concentration_rate=900, concentration_from=WAD, confidence_factor=15_000
-            )
+            world.write_margin(u, mm_scalar=9_600, concentration_rate=800, confidence_factor=15_000)
             world.write_haircut(u, 2_000)
-        halfway = world.now + GRACE * 3 // 2
+        halfway = world.rpc.block().timestamp + GRACE * 3 // 2
         world.pass_until(halfway)
-        renewed(world, halfway, 1_000)
+        renewed(world, halfway + 1, 1_000)
         renewed(world, halfway + 12 * 60, 1_000)
         opened = Market(world)
         for name in ("maker", "taker"):
@@ -204,7 +205,7 @@ def sorted_book(book: Book) -> Book:
     return replace(book, legs=tuple(legs), collateral=tuple(held))
 
 
-@pytest.mark.parametrize(("per_mille", "insolvent"), [(860, False), (760, True)])
+@pytest.mark.parametrize(("per_mille", "insolvent"), [(860, False), (700, True)])
 def test_every_take_is_the_twins(market, per_mille, insolvent):
     """One fall, auctions of all who are below MM, three rounds of takes at 0, a third and all of the discount."""
     world, rng, limits = market.world, random.Random(per_mille), BOARD.limits

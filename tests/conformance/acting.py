@@ -17,6 +17,7 @@ from keeper.plans import (
     SetParameters,
     StartAuction,
     TakeAuction,
+    WriteParameters,
 )
 from keeper.reverts import revert
 from keeper.rpc import Rpc, RpcRefusal
@@ -37,6 +38,7 @@ EVERY_KIND: Final[tuple[Plan, ...]] = (
     TakeAuction("any", NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0),
     PublishArrays("any", 0, 0, NO_ID, NO_ID, 0, NO_ID, "0x", "", 0),
     RelayReports("any", NOBODY, "", "0x", 0),
+    WriteParameters("any", "venue", "", "", 0),
 )
 
 

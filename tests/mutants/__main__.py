@@ -23,7 +23,8 @@ from pathlib import Path
 
 import orjson
 
-from tests.mutants.bugs import BUGS, Bug
+from tests.mutants.bugs import Bug
+from tests.mutants.executor_bugs import ALL_BUGS as BUGS
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "contracts"
@@ -109,7 +110,7 @@ def try_one(bug: Bug) -> Finding:
         source.write_text(text.replace(bug.line, bug.wrong))
     if forge(folder, "build").returncode != 0:
         return finding("not compiled")
-    tested = forge(folder, "test", "--fail-fast")
+    tested = forge(folder, "test", "--fail-fast", "--match-path", bug.tests)
     if tested.returncode == 0:
         return finding("survived")
     by = tuple(dict.fromkeys(first or second for first, second in FAILED_TEST.findall(tested.stdout)))

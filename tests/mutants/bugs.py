@@ -22,6 +22,7 @@ class Bug:
     source: str  # under contracts/src/reference
     line: str  # occurs exactly once
     wrong: str
+    tests: str = "test/**"  # run against it
 
 
 BUGS: tuple[Bug, ...] = (
@@ -220,5 +221,138 @@ BUGS: tuple[Bug, ...] = (
         "Settlement.sol",
         "        _setPaidIndex(account, underlying, due.index);\n",
         "        if (due.fine > 0) _setPaidIndex(account, underlying, due.index);\n",
+    ),
+    Bug(
+        "a signer counts as often as he signs",
+        "equality",
+        "../keeper/Quorum.sol",
+        "if (signer <= before) revert NotAscending(signer, before);",
+        "if (signer < before) revert NotAscending(signer, before);",
+    ),
+    Bug(
+        "anybody's signature counts",
+        "missing check",
+        "../keeper/Quorum.sol",
+        "if (!isSigner(signer)) revert NotASigner(signer);",
+        "if (signer == address(0)) revert NotASigner(signer);",
+    ),
+    Bug(
+        "former signers count",
+        "stale accepted",
+        "../keeper/Quorum.sol",
+        "return set != 0 && set == _thresholds.set;",
+        "return set != 0;",
+    ),
+    Bug(
+        "one less than a quorum is enough",
+        "equality",
+        "../keeper/Quorum.sol",
+        "if (signed < needed || t.set == 0)",
+        "if (signed + 1 < needed || t.set == 0)",
+    ),
+    Bug(
+        "a quorum may jump",
+        "missing check",
+        "../keeper/Quorum.sol",
+        "uint256 needed = jump ? t.jumpQuorum : t.quorum;",
+        "uint256 needed = jump && t.set == 0 ? t.jumpQuorum : t.quorum;",
+    ),
+    Bug(
+        "a quorum counts again",
+        "equality",
+        "StoreTime.sol",
+        "if (found <= last) revert",
+        "if (found < last) revert",
+    ),
+    Bug(
+        "an observation comes before the last",
+        "missing check",
+        "StoreTime.sol",
+        "if (found <= last) revert",
+        "if (found == last) revert",
+    ),
+    Bug(
+        "an observation of the future",
+        "missing check",
+        "StoreTime.sol",
+        "if (found > nowTime) revert",
+        "if (found > nowTime + 1 minutes) revert",
+    ),
+    Bug(
+        "an old observation is relayed",
+        "stale accepted",
+        "../keeper/RelayTime.sol",
+        "if (nowTime - found > maxAge) revert",
+        "if (last != 0 && nowTime - found > 2 * maxAge) revert",
+    ),
+    Bug(
+        "the limit counts from the last price",
+        "missing check",
+        "../keeper/PriceRelay.sol",
+        "if (over) from = Anchor(last.price, seen.timestamp);",
+        "if (over || from.since != 0) from = Anchor(last.price, seen.timestamp);",
+    ),
+    Bug(
+        "a settlement average may jump",
+        "missing check",
+        "../keeper/PriceRelay.sol",
+        "return seen.fixedShare != 0 && _fixesJump(seen, last, from, most);",
+        "return seen.fixedShare == 1 && _fixesJump(seen, last, from, most);",
+    ),
+    Bug(
+        "a round is the one before",
+        "wrong epoch or id",
+        "../keeper/PriceRelay.sol",
+        "idAt[seen.underlying][last.sequence + 1] = id;",
+        "idAt[seen.underlying][last.sequence] = id;",
+    ),
+    Bug(
+        "carry may jump",
+        "missing check",
+        "../keeper/SurfaceRelay.sol",
+        "if (Jumps.beyond(uint256(fitted.forward) * old.spot, carried, limit.carry)) return true;",
+        "if (carried == 0) return true;",
+    ),
+    Bug(
+        "the upper wing may jump",
+        "equality",
+        "../keeper/SurfaceRelay.sol",
+        "for (uint256 i; i < _POINTS; ++i) {",
+        "for (uint256 i; i < _POINTS - 1; ++i) {",
+    ),
+    Bug(
+        "a slice brought twice sinks its batch",
+        "equality",
+        "../keeper/SurfaceRelay.sol",
+        "if (fitted.timestamp > last.timestamp) ids[i]",
+        "if (fitted.timestamp >= last.timestamp) ids[i]",
+    ),
+    Bug(
+        "a feed says zero",
+        "missing check",
+        "../keeper/RelayFeed.sol",
+        "if (answer == 0) revert PriceTooSmall",
+        "if (r.price == 0) revert PriceTooSmall",
+    ),
+    Bug(
+        "reports are swept away",
+        "wrong epoch or id",
+        "ReportStore.sol",
+        "(last.before, last.id) = (last.id, id);",
+        "delete _reports[last.before]; (last.before, last.id) = (last.id, id);",
+    ),
+    Bug(
+        "slices are swept away",
+        "wrong epoch or id",
+        "SliceStore.sol",
+        "(last.before, last.id) = (last.id, id);",
+        "delete _slices[last.before]; (last.before, last.id) = (last.id, id);",
+    ),
+    Bug(
+        "each slice is read at its own forward",
+        "missing check",
+        "../keeper/SurfaceRelay.sol",
+        "_volatility(fitted, strike), _volatility(old",
+        "_volatility(fitted, _strike(fitted.forward, i)), _volatility(old",
     ),
 )

@@ -184,6 +184,29 @@ def test_bounds_on_addresses_bytes_and_fixed_elements() -> None:
     assert bound(function, "note", max_items=2).fault(given_) != ""
 
 
+def test_a_struct_must_fit_one_row_in_every_field() -> None:
+    function = parse("write((uint8 field, uint8 id, uint128 number)[] changes)")
+    rows = (((11, 11), (0, 0), (100, 200)), ((0, 0), (1, 1), (7, 9)))
+    both = bound(function, "changes[*]", rows=rows)
+    for changes, ok in (
+        ([(11, 0, 100), (0, 1, 9)], True),
+        ([(11, 0, 200)], True),
+        ([(11, 0, 201)], False),
+        ([(0, 1, 150)], False),  # the other's bounds
+        ([(11, 1, 150)], False),  # one's field, the other's id
+        ([(11, 0, 100), (5, 0, 100)], False),
+    ):
+        assert (both.fault((changes,)) == "") == ok
+    for path, wrong, says in (
+        ("changes", rows, "on a struct of numbers"),
+        ("changes[*].id", rows, "on a struct of numbers"),
+        ("changes[*]", (((1, 1), (0, 0)),), "rows of 3 pairs"),
+        ("changes[*]", (((2, 1), (0, 0), (0, 0)),), "rows of 3 pairs"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            bound(function, path, rows=wrong)
+
+
 def test_overlapping_pointers_are_refused_before_they_blow_up() -> None:
     """An array of arrays whose elements all point at one large one: small as calldata, square when decoded."""
     function = parse("f(uint256[][] rows)")

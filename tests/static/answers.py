@@ -17,7 +17,6 @@ OF_A_KIND = {
 _OURS = "The venue and the margin contract are ours and call no outsider here; the venue's calls hold its own lock."
 _LOCKED = "The venue's lock is held throughout, and balances are written after the outside call on purpose."
 _NAME = "A return value or parameter named after the view beside it; nothing reads the wrong one."
-_POINTER = "Written through a storage pointer in _setReport and _setSlice; slither does not follow it."
 
 OF_A_PLACE: dict[tuple[str, str], str] = {
     **{
@@ -26,6 +25,7 @@ OF_A_PLACE: dict[tuple[str, str], str] = {
         for function in ("startAuction", "endAuction", "take")
     },
     ("reentrancy-events", "Auctions.startAuctions"): "Calls only itself.",
+    ("arbitrary-send-erc20", "ExecutorBond.bond"): "From the caller, who is the admin, and to this contract.",
     ("reentrancy-benign", "Swaps._swap"): _LOCKED,
     ("reentrancy-no-eth", "Swaps._swap"): _LOCKED,
     ("reentrancy-no-eth", "Swaps._exchange"): _LOCKED,
@@ -35,8 +35,6 @@ OF_A_PLACE: dict[tuple[str, str], str] = {
     ("shadowing-local", "IRiskArrays.challenge"): _NAME,
     ("shadowing-local", "IRiskArrays.publish"): _NAME,
     ("shadowing-local", "Ledger._collateralOf"): _NAME,
-    ("uninitialized-state", "ReportStore.newest"): _POINTER,
-    ("uninitialized-state", "SliceStore.newestSlice"): _POINTER,
     ("missing-zero-check", "VenueRules.setGuardian"): "Zero means that there is none.",
     (
         "missing-zero-check",

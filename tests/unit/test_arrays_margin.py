@@ -140,6 +140,29 @@ def test_contingencies_by_hand():
     assert found.im[0] == pytest.approx(1.6 + 17.5 + 30.0 + 200.0 * (1.15 * 1.0125 - 1.0))
 
 
+def test_mm_has_rates_and_haircuts_of_its_own_while_a_tightening_is_under_way():
+    """IM by what was written: 1.5 · 16.0625, 5 · 0.1 · 2.5, 30 %; MM by what stood: 0.8 · 16.0625, nothing, 10 %."""
+    written = replace(NO_MINIMUM, im_scalar=1.5, mm_scalar=0.9, concentration_rate=0.1, concentration_from=0.5)
+    terms = UnderlyingTerms(margin=written, mm=NO_MINIMUM)
+    model = Arrays(other=terms, haircuts={"TOKEN": 0.3}, mm_haircuts={"TOKEN": 0.1})
+    found = margin(model, book({"PERP": 2.0, "TOKEN": 1.0}), MARKET)
+    assert found.im[0] == pytest.approx(1.5 * 3 * 16.0625 + 0.1 * 100.0 * 1.5 + 30.0)
+    assert found.mm[0] == pytest.approx(0.8 * 3 * 16.0625 + 10.0)
+    assert (found.contingencies["IM haircuts"][0], found.contingencies["MM haircuts"][0]) == (30.0, 10.0)
+    assert found.contingencies["MM concentration"][0] == 0.0
+    same = margin(replace(model, mm_haircuts={}), book({"TOKEN": 1.0}), MARKET)
+    assert same.contingencies["MM haircuts"][0] == 30.0
+
+
+def test_without_options_the_scan_in_force_counts_and_with_them_that_of_the_arrays():
+    """A scan of 30 % whose end is 0.7 · 0.975, while the arrays still stand on one of 15 %."""
+    later = UnderlyingTerms(margin=NO_MINIMUM, now=ScanTerms(scan=0.3, extreme=0.5, deep_down=0.6))
+    model = replace(BARE, other=later)
+    assert margin(model, book({"PERP": 1.0}), MARKET).im[0] == pytest.approx(100.0 * (1.0 - 0.7 * 0.975))
+    beside = margin(model, book({"PERP": 1.0, "C0": -1e-9}), MARKET)
+    assert beside.im[0] == pytest.approx(16.0625, rel=1e-6)
+
+
 def test_without_options_the_newest_price_is_the_reference():
     moved = BARE.at(INSTRUMENTS, MARKET).moved(np.array([101.0, 10.0]))
     assert moved(book({"PERP": 1.0})).im[0] == pytest.approx(101.0 * 0.160625)

@@ -45,6 +45,7 @@ WITHOUT_DEFAULT = (
     "auth_key",
     "socket",
     "address",
+    "executor",
     "gas_token_usd",
     "max_ether_per_block",
     "loss_ether_per_day",
@@ -244,7 +245,11 @@ def test_a_bad_url_from_the_environment_names_the_variable():
             'symbol = "BTC" #',
             "parameter[0].symbol: expected the symbol of an [[oracle]] (ETH)",
         ),
-        ("calm = 5_000", "calm = 1_000_001", "parameter[0].calm: expected less than or equal to 1000000"),
+        (
+            "calm = 5_000",
+            "calm = 1_000_001",
+            "parameter[0]: expected numbers of at most 1000000 parts per million, found 1000001",
+        ),
         ("calm = 5_000", "calm = 20_000", "parameter[0]: expected calm and stressed to differ, found 20000"),
         (
             "volatility_calm = 0.6",
@@ -439,6 +444,14 @@ def test_takers_are_owners_or_sub_accounts_of_owners(write):
     for wrong in (f"{VITALIK}/0", f"{VITALIK}/", f"{VITALIK}/x", "12"):
         with pytest.raises(ConfigError, match=r"portfolio\.takers\[0\]"):
             load(write(changed("# takers = []", f'takers = ["{wrong}"]')), environ={})
+
+
+def test_an_executor_is_an_address_and_off_where_none_is_named(write):
+    line = '# executor = "0x…"'
+    assert load(write(TEXT), environ={}).portfolio.executor is None
+    assert load(write(changed(line, f'executor = "{VITALIK.lower()}"')), environ={}).portfolio.executor == VITALIK
+    with pytest.raises(ConfigError, match=r"portfolio\.executor"):
+        load(write(changed(line, 'executor = "0x12"')), environ={})
 
 
 def test_taking_without_a_taker_is_refused(write):

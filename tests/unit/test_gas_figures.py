@@ -16,6 +16,10 @@ ROWS = {
     "match, 16 options": ("MarginVenue", "match, 16 options each"),
     "withdraw, 16 options": ("MarginVenue", "withdraw, 16 options"),
     "deposit of the settlement token": ("MarginVenue", "deposit cash"),
+    "relay a report": ("Relays", "report"),
+    "relay three reports": ("Relays", "three reports"),
+    "relay a slice": ("Relays", "slice"),
+    "relay three slices": ("Relays", "three slices"),
 }
 
 

@@ -30,6 +30,22 @@ def test_an_error_a_contract_declares_is_named_with_its_arguments() -> None:
     assert revert(selector + b"\x01") == Revert("error", "WrongOrder")  # arguments cut off
 
 
+def test_an_error_passed_on_inside_another_is_named_too() -> None:
+    """As the executor's StepFailed(uint256,uint8,bytes): index 1, kind 2, the reason."""
+    selector = interface("keeper/KeeperExecutor").error("StepFailed")
+    assert selector is not None
+
+    def failed(reason: bytes) -> str:
+        padded = reason + bytes(-len(reason) % 32)
+        return revert(selector + b"".join(n.to_bytes(32) for n in (1, 2, 96, len(reason))) + padded).text
+
+    assert failed(bytes.fromhex(PANIC)) == "StepFailed(1, 2, panic 0x12: division by zero)"
+    assert failed(bytes.fromhex(TEXT))[:21] == "StepFailed(1, 2, no: "
+    assert failed(b"") == "StepFailed(1, 2, 0x)"
+    assert failed(selector) == "StepFailed(1, 2, StepFailed)"  # cut off where the executor stops copying
+    assert failed(bytes.fromhex(PANIC)[:32]) == f"StepFailed(1, 2, 0x{PANIC[:64]})"  # a word, as an id is
+
+
 def test_payloads_that_lie_are_still_words() -> None:
     assert said("08c379a0" + "ff" * 64).text == "0x08c379a0"
     assert said("08c379a0" + f"{32:064x}" + f"{2**60:064x}").text == "an empty message"

@@ -20,6 +20,19 @@ def test_the_example_is_a_file_that_loads() -> None:
     ]
 
 
+def test_rows_are_read_with_numbers_beyond_64_bits(tmp_path: Path) -> None:
+    function = "write((uint8 field,uint128 number)[] changes)"
+    rows = f"[[[0, 0], [7, {10**22}]]]"
+    call = (
+        f'[[call]]\nto = "{ADDRESS}"\nfunction = "{function}"\n[[call.argument]]\npath = "changes[*]"\nrows = {rows}\n'
+    )
+    path = tmp_path / "signer.toml"
+    path.write_text(FILE + call)
+    (bound,) = load(path).policy().calls[-1].bounds
+    assert bound.fault(([(0, 10**22)],)) == ""
+    assert bound.fault(([(0, 10**22 + 1)],)) != ""
+
+
 FAULTS: dict[str, tuple[Callable[[str], str], str]] = {
     "unknown key": (lambda text: text.replace("lease_seconds", "lease_second"), "did you mean lease_seconds"),
     "no caps": (lambda text: text.replace("per_day = 200.0", ""), "caps.per_day: expected a setting, found none"),

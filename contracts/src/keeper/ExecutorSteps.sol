@@ -9,12 +9,11 @@ import {IProducts} from "../reference/interfaces/IProducts.sol";
 import {IRiskArrays} from "../reference/interfaces/IRiskArrays.sol";
 import {BoundedCall} from "./BoundedCall.sol";
 import {BoundedToken} from "./BoundedToken.sol";
-import {IKeeperExecutor} from "./interfaces/IKeeperExecutor.sol";
-import {ISwapRouter} from "./interfaces/ISwapRouter.sol";
+import {ExecutorSwaps} from "./ExecutorSwaps.sol";
 
 /// @title What a job may do, step by step.
 /// @dev Every approval is for the exact amount, for one call, and gone before the next step.
-abstract contract ExecutorSteps is IKeeperExecutor {
+abstract contract ExecutorSteps is ExecutorSwaps {
     using BoundedToken for address;
 
     uint256 internal constant ALL = type(uint256).max;
@@ -27,13 +26,11 @@ abstract contract ExecutorSteps is IKeeperExecutor {
     IRiskArrays public immutable ARRAYS;
     IProducts public immutable PRODUCTS;
     address public immutable SETTLEMENT_TOKEN;
-    ISwapRouter public immutable ROUTER;
     IERC3156FlashLender public immutable LENDER;
 
     Relay[] private _relays;
-    mapping(bytes32 pathHash => bool) private _pathAllowed;
 
-    constructor(address receiver, Peers memory peers, Relay[] memory relays) {
+    constructor(address receiver, Peers memory peers, Relay[] memory relays) ExecutorSwaps(peers.factory) {
         if (receiver == address(0) || receiver == address(this)) revert BadPeer(receiver);
         RECEIVER = receiver;
         VENUE = peers.venue;
@@ -41,7 +38,6 @@ abstract contract ExecutorSteps is IKeeperExecutor {
         ARRAYS = peers.arrays;
         PRODUCTS = peers.products;
         SETTLEMENT_TOKEN = peers.settlementToken;
-        ROUTER = peers.router;
         LENDER = peers.lender;
         for (uint256 i; i < relays.length; ++i) {
             _requireOutside(relays[i].to, peers);
@@ -51,15 +47,9 @@ abstract contract ExecutorSteps is IKeeperExecutor {
 
     /// @dev A relay takes any arguments: as one of these it could move what the typed steps guard.
     function _requireOutside(address relay, Peers memory peers) private view {
-        bool inside = relay == address(this) || relay == address(peers.venue) || relay == address(peers.router)
-            || relay == address(peers.lender) || relay == address(peers.arrays) || relay == address(peers.auctions)
-            || relay == peers.settlementToken;
+        bool inside = relay == address(this) || relay == address(peers.venue) || relay == address(peers.lender)
+            || relay == address(peers.arrays) || relay == address(peers.auctions) || relay == peers.settlementToken;
         if (inside || relay.code.length == 0) revert BadPeer(relay);
-    }
-
-    function _setPath(bytes calldata path, bool allowed) internal {
-        _pathAllowed[keccak256(path)] = allowed;
-        emit PathAllowed(path, allowed);
     }
 
     function _perform(Step[] memory steps, address[] memory tokens) internal {
@@ -153,35 +143,6 @@ abstract contract ExecutorSteps is IKeeperExecutor {
         if (!succeeded) revert PeerUnreadable(whom, answer);
     }
 
-    // ---- the router ----
-
-    function _swap(Step memory step, address[] memory tokens) private returns (bool succeeded, bytes memory reason) {
-        SwapStep memory s = abi.decode(step.arguments, (SwapStep));
-        if (!_pathAllowed[keccak256(s.path)]) revert PathNotAllowed(s.path);
-        (address sold, address bought) = _ends(s.path);
-        _requireListed(sold, tokens);
-        _requireListed(bought, tokens);
-        if (s.amountIn == ALL) s.amountIn = sold.balanceOf(address(this));
-        uint256 least = bought.balanceOf(address(this)) + s.minOut;
-        bytes memory input = abi.encodeCall(
-            ISwapRouter.exactInput,
-            (ISwapRouter.ExactInputParams(s.path, address(this), block.timestamp, s.amountIn, s.minOut))
-        );
-        (succeeded, reason) = _callWith(step, address(ROUTER), input, sold, s.amountIn);
-        uint256 found = bought.balanceOf(address(this));
-        if (succeeded && found < least) revert BoughtTooLittle(bought, found, least);
-    }
-
-    /// @dev First and last token of a path.
-    function _ends(bytes memory path) private pure returns (address first, address last) {
-        uint256 length = path.length;
-        if (length < 43 || (length - 20) % 23 != 0) revert BadPath(length);
-        assembly ("memory-safe") {
-            first := shr(96, mload(add(path, 32)))
-            last := shr(96, mload(add(path, add(12, length))))
-        }
-    }
-
     // ---- the end ----
 
     /// @dev What is left goes to the receiver. Then only questions: nobody gets a turn to change the answers.
@@ -194,15 +155,7 @@ abstract contract ExecutorSteps is IKeeperExecutor {
             uint256 found = tokens[i].balanceOf(address(this));
             if (found != 0) revert BalanceLeft(tokens[i], found);
             tokens[i].requireNoApproval(address(VENUE));
-            tokens[i].requireNoApproval(address(ROUTER));
             tokens[i].requireNoApproval(address(LENDER));
         }
-    }
-
-    function _requireListed(address token, address[] memory tokens) internal pure {
-        for (uint256 i; i < tokens.length; ++i) {
-            if (tokens[i] == token) return;
-        }
-        revert TokenNotListed(token);
     }
 }

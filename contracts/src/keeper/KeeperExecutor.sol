@@ -7,7 +7,9 @@ import {BoundedCall} from "./BoundedCall.sol";
 import {BoundedToken} from "./BoundedToken.sol";
 import {ExecutorBond} from "./ExecutorBond.sol";
 import {ExecutorSteps} from "./ExecutorSteps.sol";
+import {Profit} from "./Profit.sol";
 import {IKeeperExecutor} from "./interfaces/IKeeperExecutor.sol";
+import {IUniswapV3Pool} from "./interfaces/IUniswapV3.sol";
 
 /// @title KeeperExecutor
 /// @notice Holds nothing between transactions. An operator chooses what is done, never who is paid: everything goes to
@@ -69,8 +71,8 @@ contract KeeperExecutor is IERC3156FlashBorrower, ExecutorBond {
     }
 
     /// @inheritdoc IKeeperExecutor
-    function allowPath(bytes calldata path, bool allowed) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        _setPath(path, allowed);
+    function allowPool(IUniswapV3Pool pool, address sold, bool allowed) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        _setPool(pool, sold, allowed);
     }
 
     function _do(Job memory job) private returns (uint256 profit) {
@@ -81,9 +83,7 @@ contract KeeperExecutor is IERC3156FlashBorrower, ExecutorBond {
         if (job.loan.amount == 0) _perform(job.steps, job.tokens);
         else _borrow(job);
         _clear(job.tokens);
-        uint256 found = job.profitToken.balanceOf(RECEIVER);
-        if (found < before + job.minProfit) revert ProfitTooLow(found, before + job.minProfit);
-        profit = found - before;
+        profit = Profit.made(before, job.profitToken.balanceOf(RECEIVER), job.minProfit);
         emit Performed(job.profitToken, profit);
     }
 

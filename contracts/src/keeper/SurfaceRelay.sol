@@ -22,6 +22,7 @@ contract SurfaceRelay is ISurfaceRelay, SliceStore, Quorum {
     uint16 public constant MAX_SURFACE_LIMIT = 5_000;
     uint40 public constant MAX_LIMIT_PERIOD = 1 days;
     uint256 private constant _POINTS = 5;
+    uint256 private constant _MOST_FORWARD = 5_000; // BPS of the anchor's
     bytes32 private constant _SLICE = keccak256(
         "Slice(uint8 underlying,uint40 expiry,uint40 timestamp,uint128 forward,uint128 spot,int128 a,int128 b,int128 rho,int128 m,int128 s)"
     );
@@ -99,24 +100,33 @@ contract SurfaceRelay is ISurfaceRelay, SliceStore, Quorum {
         if (over) from = Anchor(_lastSliceId(underlying, expiry), fitted.timestamp);
     }
 
-    /// @dev Variance is convex in the logarithm of the strike, so between the points it is near what it is at them.
-    /// Beyond the outer ones, half and twice the forward, nothing is measured.
+    /// @dev Both slices are read at the anchor's strikes, as options have them: at strikes of its own forward each, a
+    /// slice moved along with forward and spot would look the same. Variance is convex in the logarithm of the strike, so
+    /// between the points it is near what it is at them. Beyond the outer ones, half and twice the forward, nothing is
+    /// measured.
     function _isJump(Slice calldata fitted, bytes32 from) private view returns (bool) {
         SurfaceLimit memory limit = surfaceLimits[fitted.underlying];
         if (from == 0 || limit.period == 0) return true;
         Slice memory old = _sliceOf(from);
         uint256 carried = uint256(old.forward) * fitted.spot;
         if (Jumps.beyond(uint256(fitted.forward) * old.spot, carried, limit.carry)) return true;
+        if (Jumps.beyond(fitted.forward, old.forward, _MOST_FORWARD)) return true; // nor can it be read that far off
         for (uint256 i; i < _POINTS; ++i) {
-            if (Jumps.beyond(_volatility(fitted, i), _volatility(old, i), limit.volatility)) return true;
+            uint256 strike = _strike(old.forward, i);
+            if (Jumps.beyond(_volatility(fitted, strike), _volatility(old, strike), limit.volatility)) return true;
         }
         return false;
     }
 
-    /// @dev Volatility a year, 10⁻⁹, at a point: half, 0.8, once, 1.25 times and twice the forward.
-    function _volatility(Slice memory of_, uint256 point) private pure returns (uint256) {
+    /// @dev Half, 0.8, once, 1.25 times and twice the forward.
+    function _strike(uint256 forward, uint256 point) private pure returns (uint256) {
         uint256 share = point == 0 ? 50 : point == 1 ? 80 : point == 2 ? 100 : point == 3 ? 125 : 200;
-        return FixedPointMathLib.sqrt(Svi.variance(of_, FixedPointMathLib.max(1, of_.forward * share / 100)));
+        return FixedPointMathLib.max(1, forward * share / 100);
+    }
+
+    /// @dev A year, 10⁻⁹.
+    function _volatility(Slice memory of_, uint256 strike) private pure returns (uint256) {
+        return FixedPointMathLib.sqrt(Svi.variance(of_, strike));
     }
 
     function _domainNameAndVersion() internal pure override returns (string memory, string memory) {

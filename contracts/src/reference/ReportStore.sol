@@ -111,7 +111,7 @@ abstract contract ReportStore is IPrices, StoreRules {
             fixedShare: seen.fixedShare,
             fixedAverage: seen.fixedAverage
         });
-        // The hash starts with the store and the chain, so that an id means one report of one store (spec, Inputs).
+        // The hash starts with the relay and the chain, so that an id means one report of one relay (spec, Inputs).
         id = keccak256(abi.encode(address(this), block.chainid, next));
         _reports[id] = next;
         if (last.id != 0) _supersededAt[last.id] = uint40(block.timestamp);

@@ -39,7 +39,7 @@ struct Report {
     uint128 fixedAverage; // A, USD, wad; 0 while w = 0
 }
 
-/// What a source says of one underlying; sequence and funding index are the store's own. Inside the averaging window of
+/// What a source says of one underlying; sequence and funding index are the relay's own. Inside the averaging window of
 /// an expiry, and once after it, `fixing…` must name it (ReportStore.fixingAt).
 struct Observation {
     uint8 underlying;

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {IUniswapV3Pool} from "../../src/keeper/interfaces/IUniswapV3.sol";
+import {KeeperExecutor} from "../../src/keeper/KeeperExecutor.sol";
+import {Profit} from "../../src/keeper/Profit.sol";
+import {StubPool} from "./ExecutorStubs.sol";
 import {BoundedCall} from "../../src/keeper/BoundedCall.sol";
 import {BoundedToken} from "../../src/keeper/BoundedToken.sol";
 import {IKeeperExecutor} from "../../src/keeper/interfaces/IKeeperExecutor.sol";
@@ -19,6 +23,12 @@ contract ExecutorAttacksTest is ExecutorBase {
         job.steps[0] = _deposit(ODD, ALL);
         job.steps[1] = _withdraw(ODD, ALL);
         job.steps[2] = _sell(odd, 1);
+    }
+
+    /// @dev Of what lies there, without a step.
+    function _sweeping() private view returns (IKeeperExecutor.Job memory job) {
+        job = _odd();
+        job.steps = new IKeeperExecutor.Step[](0);
     }
 
     /// @dev The bad job first: what it burns is not the good one's.
@@ -45,8 +55,7 @@ contract ExecutorAttacksTest is ExecutorBase {
     function testFuzz_anyone_who_does_harm(uint8 who, uint8 harm) public {
         Mischief one = _all()[bound(who, 1, 6)];
         one.turn(Mischief.Harm(bound(harm, 0, HARMS)), 0);
-        bool venueItself = address(one) == address(desk);
-        if (venueItself) executor.tryMany{gas: 17_000_000}(_alone(_liquidation()));
+        if (one == Mischief(address(desk))) executor.tryMany{gas: 17_000_000}(_alone(_liquidation()));
         else _besideAGoodOne(_liquidation(), 17_000_000);
         assertTrue(!one.reentered(), "re-entered");
         _checkEmpty();
@@ -58,7 +67,7 @@ contract ExecutorAttacksTest is ExecutorBase {
     }
 
     function testFuzz_optional_steps_that_fail_leave_no_approval(bool venueItself, uint8 harm) public {
-        Mischief one = venueItself ? Mischief(address(desk)) : Mischief(address(router));
+        Mischief one = venueItself ? Mischief(address(desk)) : Mischief(address(pool));
         one.turn(Mischief.Harm(bound(harm, 1, 4)), 0);
         weth.mint(address(executor), 1e18);
         odd.mint(address(executor), 1e18);
@@ -107,17 +116,45 @@ contract ExecutorAttacksTest is ExecutorBase {
     function test_a_token_that_keeps_showing_a_balance_undoes_the_job() public {
         odd.turn(Mischief.Harm.None, odd.MOVES_NOTHING());
         odd.mint(address(executor), 1);
-        IKeeperExecutor.Job memory job = _odd();
-        job.steps = new IKeeperExecutor.Step[](0);
+        IKeeperExecutor.Job memory job = _sweeping();
         vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BalanceLeft.selector, address(odd), 1));
         executor.run(job);
+    }
+
+    function test_an_approval_that_comes_back_undoes_the_job() public {
+        odd.mint(address(executor), 2e18);
+        odd.turn(Mischief.Harm.None, odd.REVIVES());
+        desk.turn(Mischief.Harm.None, desk.TAKES_NOTHING());
+        IKeeperExecutor.Job memory job = _odd();
+        job.steps = new IKeeperExecutor.Step[](1);
+        job.steps[0] = _deposit(ODD, 1e18);
+        vm.expectPartialRevert(BoundedToken.ApprovalLeft.selector);
+        executor.run(job);
+    }
+
+    function test_a_balance_in_half_a_word_is_no_balance() public {
+        odd.turn(Mischief.Harm.None, odd.SAYS_LITTLE());
+        vm.expectPartialRevert(BoundedToken.TokenUnreadable.selector);
+        executor.run(_sweeping());
+    }
+
+    /// Where it shows none it has no truth to hold it to, but nobody else's is touched.
+    function testFuzz_a_lying_balance_harms_nobody_else(bool more, uint96 lay, uint96 honest) public {
+        odd.mint(address(executor), lay);
+        weth.mint(address(executor), honest);
+        odd.turn(Mischief.Harm.None, more ? odd.SHOWS_MORE() : odd.SHOWS_NONE());
+        IKeeperExecutor.Job[] memory jobs = new IKeeperExecutor.Job[](2);
+        (jobs[0], jobs[1]) = (_sweeping(), _job(0));
+        IKeeperExecutor.Ending[] memory endings = executor.tryMany(jobs);
+        assertTrue(endings[0].succeeded == !more && endings[1].succeeded, "only the liar's fails");
+        assertEq(weth.truth(RECEIVER), honest);
+        _checkEmpty();
     }
 
     function test_no_return_value_is_as_good_as_true() public {
         odd.mint(address(executor), 1e18);
         odd.turn(Mischief.Harm.None, odd.SILENT());
-        IKeeperExecutor.Job memory job = _odd();
-        job.steps = new IKeeperExecutor.Step[](0);
+        IKeeperExecutor.Job memory job = _sweeping();
         executor.run(job);
         assertEq(odd.truth(RECEIVER), 1e18);
     }
@@ -130,7 +167,7 @@ contract ExecutorAttacksTest is ExecutorBase {
         job.steps = new IKeeperExecutor.Step[](1);
         job.steps[0] = _withdraw(ODD, ALL);
         job.minProfit = 98.01e18 + 1;
-        vm.expectPartialRevert(IKeeperExecutor.ProfitTooLow.selector);
+        vm.expectPartialRevert(Profit.ProfitTooLow.selector);
         executor.run(job);
         job.minProfit = 98.01e18; // twice a hundredth: to here and on to the receiver
         assertEq(executor.run(job), 98.01e18);
@@ -144,7 +181,7 @@ contract ExecutorAttacksTest is ExecutorBase {
         executor.run(job);
     }
 
-    // ---- lender, router, venue ----
+    // ---- lender, pool, venue ----
 
     function testFuzz_a_lender_who_cheats_gets_nothing(uint8 trick) public {
         lender.turn(Mischief.Harm.None, uint8(bound(trick, 1, lender.TRICKS())));
@@ -162,13 +199,38 @@ contract ExecutorAttacksTest is ExecutorBase {
         _expectLender(lender.CALLS_TWICE(), IKeeperExecutor.UnexpectedCallback.selector);
         _expectLender(lender.OTHER_DATA(), IKeeperExecutor.UnexpectedCallback.selector);
         _expectLender(lender.OTHER_INITIATOR(), IKeeperExecutor.UnexpectedCallback.selector);
+        _expectLender(lender.BY_ANOTHER(), IKeeperExecutor.UnexpectedCallback.selector);
         _expectLender(lender.OTHER_AMOUNT(), IKeeperExecutor.LoanChanged.selector);
         _expectLender(lender.OTHER_TOKEN(), IKeeperExecutor.LoanChanged.selector);
         _expectLender(lender.HIGH_FEE(), IKeeperExecutor.FeeTooHigh.selector);
         lender.turn(Mischief.Harm.None, lender.NEVER_CALLS());
-        usdc.mint(address(executor), 1); // a lender with nothing to draw would fail by itself
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.CallbackMissing.selector, address(lender)));
         executor.run(_liquidation());
+    }
+
+    function testFuzz_a_fee_is_paid_to_the_unit_and_never_more_than_agreed(uint96 principal, bool less) public {
+        desk.credit(OWN, USDC, 1 + uint256(principal));
+        uint256 fee = (uint256(principal) + 999) / 1_000;
+        IKeeperExecutor.Job memory job = _job(1);
+        job.steps[0] = _withdraw(USDC, fee);
+        job.loan = IKeeperExecutor.Loan(address(usdc), principal, less && fee != 0 ? fee - 1 : fee);
+        if (less && fee != 0) vm.expectPartialRevert(IKeeperExecutor.LoanRefused.selector);
+        assertEq(executor.run(job), 0);
+        assertEq(usdc.truth(address(lender)), less ? 0 : principal + fee);
+        _checkEmpty();
+    }
+
+    /// What is lent is no profit: it is gone when profit is counted.
+    function test_a_loan_does_not_count_as_profit() public {
+        desk.credit(OWN, USDC, 2e6);
+        IKeeperExecutor.Job memory job = _job(1);
+        job.steps[0] = _withdraw(USDC, 2e6);
+        job.loan = IKeeperExecutor.Loan(address(usdc), PRINCIPAL, 1e6);
+        job.minProfit = 1e6 + 1;
+        vm.expectPartialRevert(Profit.ProfitTooLow.selector);
+        executor.run(job);
+        job.minProfit = 1e6;
+        assertEq(executor.run(job), 1e6);
     }
 
     /// @dev The first error of a LoanRefused's reason.
@@ -187,30 +249,99 @@ contract ExecutorAttacksTest is ExecutorBase {
         }
     }
 
-    function test_a_router_cannot_take_more_than_it_was_told_to_sell() public {
-        weth.mint(address(executor), 2e18);
-        router.turn(Mischief.Harm.None, router.TAKES_MORE());
-        IKeeperExecutor.Job memory job = _job(1);
-        job.steps[0] =
-            _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(_path(weth, usdc), 1e18, 0)));
+    /// @dev One optional sale of a WETH for 3,000 at least, with the pool at its trick; then one where it behaves.
+    function _sellAt(uint8 trick) private returns (IKeeperExecutor.Job memory job) {
+        weth.mint(address(executor), 1e18);
+        pool.turn(Mischief.Harm.None, trick);
+        job = _job(1);
+        job.steps[0] = _sell(weth, 1e18, 3_000e6);
+    }
+
+    function _expectPool(uint8 trick, bytes4 error_) private {
+        IKeeperExecutor.Job memory job = _sellAt(trick);
+        try executor.run(job) {
+            assertTrue(false, "the cheat went through");
+        } catch (bytes memory thrown) {
+            assertEq(bytes32(bytes4(thrown)), bytes32(IKeeperExecutor.StepFailed.selector));
+            // selector 4, index 32, kind 32, offset 32, length 32, then the reason
+            bytes4 inner;
+            assembly ("memory-safe") {
+                inner := mload(add(thrown, 164))
+            }
+            assertEq(bytes32(inner), bytes32(error_));
+        }
+    }
+
+    function test_each_cheat_of_a_pool_by_its_name() public {
+        _expectPool(pool.TAKES_MORE(), IKeeperExecutor.SoldTooMuch.selector);
+        _expectPool(pool.ASKS_BELOW_ZERO(), IKeeperExecutor.SoldTooMuch.selector);
+        _expectPool(pool.PAYS_LESS(), IKeeperExecutor.BoughtTooLittle.selector);
+        _expectPool(pool.PAYS_NOTHING(), IKeeperExecutor.BoughtTooLittle.selector);
+        _expectPool(pool.TAKES_LESS(), IKeeperExecutor.BoughtTooLittle.selector);
+        _expectPool(pool.CALLS_TWICE(), IKeeperExecutor.UnexpectedCallback.selector);
+        _expectPool(pool.BY_ANOTHER(), IKeeperExecutor.UnexpectedCallback.selector);
+        _expectPool(pool.NEVER_CALLS(), IKeeperExecutor.CallbackMissing.selector);
+    }
+
+    function testFuzz_a_pool_that_cheats_gets_nothing(uint8 trick) public {
+        IKeeperExecutor.Job memory job = _sellAt(uint8(bound(trick, 1, pool.TRICKS())));
+        job.steps[0].optional = true;
+        executor.run(job);
+        assertEq(weth.truth(address(pool)), 0);
+        assertEq(weth.truth(RECEIVER), 1e18);
+    }
+
+    /// A sale that was refused leaves nobody the right to ask.
+    function testFuzz_nobody_draws_outside_of_a_sale(address who, uint128 amount) public {
+        IKeeperExecutor.Job memory job = _sellAt(pool.PAYS_LESS());
+        job.steps[0].optional = true;
+        executor.run(job);
+        weth.mint(address(executor), amount);
+        vm.prank(amount % 2 == 0 ? address(pool) : who);
+        vm.expectPartialRevert(IKeeperExecutor.UnexpectedCallback.selector);
+        executor.uniswapV3SwapCallback(int256(uint256(amount)), -1, "");
+    }
+
+    /// In one job: what the refused sale was owed, a relay of the next step cannot fetch in the pool's name.
+    function test_a_refused_sale_is_over_before_the_next_step() public {
+        IKeeperExecutor.Relay[] memory relays = new IKeeperExecutor.Relay[](1);
+        relays[0] = IKeeperExecutor.Relay(address(pool), StubPool.ask.selector);
+        executor = new KeeperExecutor(address(this), address(this), RECEIVER, _peers(), relays);
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(weth), true);
+        IKeeperExecutor.Step memory refused = _sellAt(pool.PAYS_LESS()).steps[0];
+        refused.optional = true;
+        IKeeperExecutor.Job memory job = _job(2);
+        job.steps[0] = refused;
+        job.steps[1] = _step(IKeeperExecutor.Kind.Report, abi.encode(address(executor), 1e18));
         vm.expectPartialRevert(IKeeperExecutor.StepFailed.selector);
         executor.run(job);
     }
 
-    function testFuzz_a_router_that_pays_too_little_is_found_by_the_balance(bool nothing) public {
-        weth.mint(address(executor), 1e18);
-        router.turn(Mischief.Harm.None, nothing ? router.PAYS_NOTHING() : router.PAYS_LESS());
-        IKeeperExecutor.Job memory job = _job(1);
-        job.steps[0] = _sell(weth, 3_000e6);
-        vm.expectPartialRevert(IKeeperExecutor.BoughtTooLittle.selector);
-        executor.run(job);
+    /// What counts is what arrives, not what the pool says it has paid.
+    function test_a_fee_on_what_is_bought_counts_against_the_least() public {
+        StubPool other = new StubPool(address(weth), address(odd));
+        factory.add(other);
+        executor.allowPool(IUniswapV3Pool(address(other)), address(weth), true);
+        odd.turn(Mischief.Harm.None, odd.FEE());
+        IKeeperExecutor.Job memory job = _odd();
+        job.steps = new IKeeperExecutor.Step[](1);
+        for (uint256 least = 2_971e6; least != 2_969e6; least -= 1e6) {
+            weth.mint(address(executor), 1e18);
+            job.steps[0] = _step(
+                IKeeperExecutor.Kind.Swap,
+                abi.encode(IKeeperExecutor.SwapStep(address(other), address(weth), 1e18, least))
+            );
+            if (least > 2_970e6) vm.expectPartialRevert(IKeeperExecutor.StepFailed.selector);
+            executor.run(job);
+        }
+        assertEq(odd.truth(RECEIVER), 2_970e6 - 29.7e6);
     }
 
-    function test_what_router_or_venue_leave_of_an_approval_is_gone() public {
+    function test_what_the_venue_leaves_of_an_approval_is_gone() public {
         weth.mint(address(executor), 1e18);
-        router.turn(Mischief.Harm.None, router.TAKES_NOTHING());
+        desk.turn(Mischief.Harm.None, desk.TAKES_NOTHING());
         IKeeperExecutor.Job memory job = _job(1);
-        job.steps[0] = _sell(weth, 0);
+        job.steps[0] = _deposit(WETH, 1e18);
         executor.run(job);
         assertEq(weth.truth(RECEIVER), 1e18);
         _checkEmpty();
@@ -225,12 +356,34 @@ contract ExecutorAttacksTest is ExecutorBase {
         executor.run(job);
     }
 
+    // ---- strangers ----
+
+    /// Whatever somebody sends, before or in the middle, the job is done and the receiver has it.
+    function testFuzz_tokens_sent_in_brick_nothing(uint96 usd, uint96 eth, bool during) public {
+        usdc.mint(address(executor), usd);
+        weth.mint(address(executor), eth);
+        lender.turn(during ? Mischief.Harm.Gift : Mischief.Harm.None, 0);
+        pool.turn(during ? Mischief.Harm.Gift : Mischief.Harm.None, 0);
+        IKeeperExecutor.Job memory job = _liquidation();
+        job.steps[7] = _sell(weth, 1e18, 3_000e6);
+        assertEq(executor.run(job), 2_999e6);
+        assertEq(usdc.truth(RECEIVER), 2_999e6 + uint256(usd));
+        assertEq(weth.truth(RECEIVER), uint256(eth) + (during ? 14 : 0));
+        _checkEmpty();
+    }
+
+    function testFuzz_a_gift_of_the_lent_token_does_not_stand_in_for_the_loan(uint96 gift) public {
+        usdc.mint(address(executor), gift);
+        lender.turn(Mischief.Harm.None, lender.LENDS_NOTHING());
+        vm.expectPartialRevert(IKeeperExecutor.LoanRefused.selector);
+        executor.run(_liquidation());
+    }
+
     /// What arrives once everything is swept cannot stay: the last look comes after the last call.
     function test_a_gift_while_the_rest_is_swept_undoes_the_job() public {
         odd.mint(address(executor), 1);
         odd.turn(Mischief.Harm.Gift, 0);
-        IKeeperExecutor.Job memory job = _odd();
-        job.steps = new IKeeperExecutor.Step[](0);
+        IKeeperExecutor.Job memory job = _sweeping();
         vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BalanceLeft.selector, address(weth), 7));
         executor.run(job);
     }

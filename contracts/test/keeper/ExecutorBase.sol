@@ -4,13 +4,13 @@ pragma solidity 0.8.30;
 import {IERC3156FlashLender} from "@openzeppelin/contracts/interfaces/IERC3156FlashLender.sol";
 import {KeeperExecutor} from "../../src/keeper/KeeperExecutor.sol";
 import {IKeeperExecutor} from "../../src/keeper/interfaces/IKeeperExecutor.sol";
-import {ISwapRouter} from "../../src/keeper/interfaces/ISwapRouter.sol";
+import {IUniswapV3Factory, IUniswapV3Pool} from "../../src/keeper/interfaces/IUniswapV3.sol";
 import {IAuctions} from "../../src/reference/interfaces/IAuctions.sol";
 import {IMarginVenue} from "../../src/reference/interfaces/IMarginVenue.sol";
 import {IProducts} from "../../src/reference/interfaces/IProducts.sol";
 import {IRiskArrays} from "../../src/reference/interfaces/IRiskArrays.sol";
 import {Test} from "../Vm.sol";
-import {StubArrays, StubAuctions, StubLender, StubRelay, StubRouter, StubVenue} from "./ExecutorStubs.sol";
+import {StubArrays, StubAuctions, StubFactory, StubLender, StubPool, StubRelay, StubVenue} from "./ExecutorStubs.sol";
 import {Mischief, OddToken} from "./Mischief.sol";
 
 /// @notice The executor among stubs that can be told to do harm: USDC and WETH stay honest, `odd` need not.
@@ -31,7 +31,9 @@ abstract contract ExecutorBase is Test {
     StubVenue internal desk;
     StubAuctions internal hall;
     StubArrays internal arrays;
-    StubRouter internal router;
+    StubFactory internal factory;
+    StubPool internal pool; // WETH for USDC
+    StubPool internal oddPool; // the odd token for USDC
     StubLender internal lender;
     KeeperExecutor internal executor;
 
@@ -43,11 +45,12 @@ abstract contract ExecutorBase is Test {
         desk = new StubVenue(tokens);
         hall = new StubAuctions(desk);
         arrays = new StubArrays(usdc);
-        router = new StubRouter();
+        factory = new StubFactory();
+        (pool, oddPool) = (_pool(weth), _pool(odd));
         lender = new StubLender();
         executor = new KeeperExecutor(address(this), address(this), RECEIVER, _peers(), _relays(address(relay)));
-        executor.allowPath(_path(weth, usdc), true);
-        executor.allowPath(_path(odd, usdc), true);
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(weth), true);
+        executor.allowPool(IUniswapV3Pool(address(oddPool)), address(odd), true);
         _aimAll();
     }
 
@@ -58,7 +61,7 @@ abstract contract ExecutorBase is Test {
             IRiskArrays(address(arrays)),
             IProducts(address(desk)),
             address(usdc),
-            ISwapRouter(address(router)),
+            IUniswapV3Factory(address(factory)),
             IERC3156FlashLender(address(lender))
         );
     }
@@ -70,7 +73,7 @@ abstract contract ExecutorBase is Test {
 
     /// @dev All of them know every way in. Operators even: the lock must hold where the role does not.
     function _aimAll() private {
-        bytes[] memory entries = new bytes[](5);
+        bytes[] memory entries = new bytes[](6);
         IKeeperExecutor.Job memory idle = _job(0);
         IKeeperExecutor.Job[] memory jobs = new IKeeperExecutor.Job[](1);
         jobs[0] = idle;
@@ -80,6 +83,7 @@ abstract contract ExecutorBase is Test {
         entries[3] = abi.encodeCall(executor.sweep, (_tokens()));
         bytes memory passed = abi.encode(idle, 0);
         entries[4] = abi.encodeCall(executor.onFlashLoan, (address(executor), address(usdc), 0, 0, passed));
+        entries[5] = abi.encodeCall(executor.uniswapV3SwapCallback, (1, 1, ""));
         Mischief[] memory all = _all();
         for (uint256 i; i < all.length; ++i) {
             all[i].aim(address(executor), entries, weth);
@@ -88,9 +92,9 @@ abstract contract ExecutorBase is Test {
     }
 
     function _all() internal view returns (Mischief[] memory all) {
-        all = new Mischief[](7);
+        all = new Mischief[](8);
         (all[0], all[1], all[2], all[3]) = (odd, relay, desk, hall);
-        (all[4], all[5], all[6]) = (arrays, router, lender);
+        (all[4], all[5], all[6], all[7]) = (arrays, pool, lender, oddPool);
     }
 
     // ---- jobs ----
@@ -146,12 +150,20 @@ abstract contract ExecutorBase is Test {
         );
     }
 
+    /// @dev All there is.
     function _sell(OddToken token, uint256 minOut) internal view returns (IKeeperExecutor.Step memory) {
-        return _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(_path(token, usdc), ALL, minOut)));
+        return _sell(token, ALL, minOut);
     }
 
-    function _path(OddToken from, OddToken to) internal pure returns (bytes memory) {
-        return abi.encodePacked(address(from), uint24(500), address(to));
+    function _sell(OddToken token, uint256 amount, uint256 minOut) internal view returns (IKeeperExecutor.Step memory) {
+        address at = address(token == weth ? pool : oddPool);
+        return
+            _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(at, address(token), amount, minOut)));
+    }
+
+    function _pool(OddToken sold) internal returns (StubPool made) {
+        made = new StubPool(address(sold), address(usdc));
+        factory.add(made);
     }
 
     /// @dev Report, borrow, deposit, start, take, withdraw all, sell: 3,000 for a fee of 1.
@@ -171,7 +183,7 @@ abstract contract ExecutorBase is Test {
 
     // ---- what must hold ----
 
-    /// @dev Of honest tokens by their own books, of `odd` while it answers.
+    /// @dev Of honest tokens, by their own books.
     function _checkEmpty() internal view {
         _checkToken(usdc);
         _checkToken(weth);
@@ -179,6 +191,10 @@ abstract contract ExecutorBase is Test {
 
     function _checkToken(OddToken token) internal view {
         assertEq(token.truth(address(executor)), 0);
+        _checkNoApproval(token);
+    }
+
+    function _checkNoApproval(OddToken token) internal view {
         Mischief[] memory all = _all();
         for (uint256 i; i < all.length; ++i) {
             assertEq(token.allowance(address(executor), address(all[i])), 0);

@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 import {IERC3156FlashBorrower} from "@openzeppelin/contracts/interfaces/IERC3156FlashBorrower.sol";
 import {Book, CollateralType} from "../../src/reference/Types.sol";
 import {IAuctions} from "../../src/reference/interfaces/IAuctions.sol";
-import {ISwapRouter} from "../../src/keeper/interfaces/ISwapRouter.sol";
+import {IUniswapV3SwapCallback} from "../../src/keeper/interfaces/IUniswapV3.sol";
 import {Mischief, OddToken} from "./Mischief.sol";
 
 /// @notice A relay; counts what it was told.
@@ -22,7 +22,8 @@ contract StubRelay is Mischief {
 contract StubVenue is Mischief {
     uint8 public constant TAKES_MORE = 1;
     uint8 public constant PAYS_LESS = 2;
-    uint8 public constant TRICKS = 2;
+    uint8 public constant TAKES_NOTHING = 3; // and leaves the approval
+    uint8 public constant TRICKS = 3;
 
     OddToken[] public tokens;
     mapping(uint256 account => mapping(uint256 asset => uint256)) public owned;
@@ -44,6 +45,7 @@ contract StubVenue is Mischief {
         _act();
         if (trick == TAKES_MORE) ++amount;
         owned[account][asset] += amount;
+        if (trick == TAKES_NOTHING) return;
         require(tokens[asset].transferFrom(msg.sender, address(this), amount));
     }
 
@@ -119,30 +121,83 @@ contract StubArrays is Mischief {
     }
 }
 
-/// @notice Sells at `rate`, out of nothing.
-contract StubRouter is Mischief {
-    uint8 public constant TAKES_MORE = 1;
-    uint8 public constant PAYS_LESS = 2;
-    uint8 public constant PAYS_NOTHING = 3;
-    uint8 public constant TAKES_NOTHING = 4; // and leaves the approval
-    uint8 public constant TRICKS = 4;
+/// @notice Knows every pool it is told of.
+contract StubFactory {
+    mapping(address tokenA => mapping(address tokenB => mapping(uint24 fee => address))) public getPool;
 
-    uint256 public rate = 3_000e6; // a wad of what is sold
-
-    function exactInput(ISwapRouter.ExactInputParams calldata p) external payable returns (uint256 bought) {
-        _act();
-        address sold = address(bytes20(p.path[:20]));
-        if (trick != TAKES_NOTHING) {
-            uint256 taken = trick == TAKES_MORE ? p.amountIn + 1 : p.amountIn;
-            require(OddToken(sold).transferFrom(msg.sender, address(this), taken));
-        }
-        bought = p.amountIn * rate / 1e18;
-        uint256 paid = trick == PAYS_NOTHING ? 0 : trick == PAYS_LESS ? bought / 2 : bought;
-        OddToken(address(bytes20(p.path[p.path.length - 20:]))).mint(p.recipient, paid);
+    function add(StubPool pool) external {
+        getPool[pool.token0()][pool.token1()][pool.fee()] = address(pool);
     }
 }
 
-/// @notice Lends out of nothing, for a thousandth.
+/// @notice Pays out of nothing 3,000 of six decimals for one of eighteen, then asks for what it has bought.
+contract StubPool is Mischief {
+    uint8 public constant TAKES_MORE = 1;
+    uint8 public constant PAYS_LESS = 2;
+    uint8 public constant PAYS_NOTHING = 3;
+    uint8 public constant NEVER_CALLS = 4; // and takes nothing
+    uint8 public constant CALLS_TWICE = 5;
+    uint8 public constant BY_ANOTHER = 6; // which asks in its place
+    uint8 public constant TAKES_LESS = 7; // as where its liquidity ends
+    uint8 public constant ASKS_BELOW_ZERO = 8;
+    uint8 public constant TRICKS = 8;
+
+    uint256 private constant _RATE = 3_000e6;
+
+    address public immutable token0;
+    address public immutable token1;
+    uint24 public immutable fee = 500;
+    Accomplice private immutable _ACCOMPLICE = new Accomplice();
+
+    constructor(address tokenA, address tokenB) {
+        (token0, token1) = tokenA < tokenB ? (tokenA, tokenB) : (tokenB, tokenA);
+    }
+
+    function swap(address to, bool zeroForOne, int256 amount, uint160, bytes calldata)
+        external
+        returns (int256, int256)
+    {
+        _act();
+        require(amount > 0, "AS");
+        uint256 taken = trick == TAKES_LESS ? uint256(amount) / 2 : uint256(amount);
+        uint256 bought = taken * _RATE / 1e18;
+        uint256 paid = trick == PAYS_NOTHING ? 0 : trick == PAYS_LESS ? bought / 2 : bought;
+        OddToken out = OddToken(zeroForOne ? token1 : token0);
+        out.mint(address(this), paid);
+        require(out.transfer(to, paid));
+        if (trick == TAKES_MORE) ++taken;
+        if (trick == ASKS_BELOW_ZERO) taken = uint256(-amount);
+        if (trick != NEVER_CALLS) _ask(to, zeroForOne, int256(taken), bought);
+        if (trick == CALLS_TWICE) _ask(to, zeroForOne, int256(taken), bought);
+        return (0, 0);
+    }
+
+    /// @dev Anyone may have it ask.
+    function ask(address to, uint256 amount) external {
+        IUniswapV3SwapCallback(to).uniswapV3SwapCallback(int256(amount), int256(amount), "");
+    }
+
+    function _ask(address to, bool zeroForOne, int256 taken, uint256 bought) private {
+        (int256 amount0, int256 amount1) = zeroForOne ? (taken, -int256(bought)) : (-int256(bought), taken);
+        if (trick == BY_ANOTHER) _ACCOMPLICE.ask(to, amount0, amount1);
+        else IUniswapV3SwapCallback(to).uniswapV3SwapCallback(amount0, amount1, "");
+    }
+}
+
+/// @notice Calls back in another's place.
+contract Accomplice {
+    function ask(address to, int256 amount0, int256 amount1) external {
+        IUniswapV3SwapCallback(to).uniswapV3SwapCallback(amount0, amount1, "");
+    }
+
+    function callBack(IERC3156FlashBorrower to, address initiator, address token, uint256 amount, bytes calldata passed)
+        external
+    {
+        to.onFlashLoan(initiator, token, amount, 0, passed);
+    }
+}
+
+/// @notice Lends out of nothing, for a thousandth, rounded up.
 contract StubLender is Mischief {
     uint8 public constant LENDS_NOTHING = 1;
     uint8 public constant CALLS_TWICE = 2;
@@ -154,16 +209,20 @@ contract StubLender is Mischief {
     uint8 public constant TAKES_MORE = 8;
     uint8 public constant TAKES_NOTHING = 9; // and leaves the approval
     uint8 public constant OTHER_INITIATOR = 10;
-    uint8 public constant TRICKS = 10;
+    uint8 public constant BY_ANOTHER = 11; // who calls back in its place
+    uint8 public constant TRICKS = 11;
+
+    Accomplice private immutable _ACCOMPLICE = new Accomplice();
 
     function flashLoan(IERC3156FlashBorrower to, address token, uint256 amount, bytes calldata passed)
         external
         returns (bool)
     {
         _act();
-        uint256 fee = trick == HIGH_FEE ? amount : amount / 1_000;
+        uint256 fee = trick == HIGH_FEE ? amount : (amount + 999) / 1_000;
         if (trick != LENDS_NOTHING) OddToken(token).mint(address(to), amount);
-        if (trick != NEVER_CALLS) _callBack(to, token, amount, fee, passed);
+        if (trick == NEVER_CALLS) return true;
+        _callBack(to, token, amount, fee, passed);
         if (trick == CALLS_TWICE) _callBack(to, token, amount, fee, passed);
         if (trick == TAKES_NOTHING) return true;
         uint256 due = amount + fee + (trick == TAKES_MORE ? 1 : 0);
@@ -178,6 +237,7 @@ contract StubLender is Mischief {
         address initiator = trick == OTHER_INITIATOR ? address(this) : msg.sender;
         address lent = trick == OTHER_TOKEN ? address(this) : token;
         if (trick == OTHER_AMOUNT) --amount;
-        to.onFlashLoan(initiator, lent, amount, fee, data);
+        if (trick == BY_ANOTHER) _ACCOMPLICE.callBack(to, initiator, lent, amount, data);
+        else to.onFlashLoan(initiator, lent, amount, fee, data);
     }
 }

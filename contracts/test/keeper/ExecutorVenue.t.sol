@@ -4,14 +4,14 @@ pragma solidity 0.8.30;
 import {IERC3156FlashLender} from "@openzeppelin/contracts/interfaces/IERC3156FlashLender.sol";
 import {KeeperExecutor} from "../../src/keeper/KeeperExecutor.sol";
 import {IKeeperExecutor} from "../../src/keeper/interfaces/IKeeperExecutor.sol";
-import {ISwapRouter} from "../../src/keeper/interfaces/ISwapRouter.sol";
+import {IUniswapV3Factory, IUniswapV3Pool} from "../../src/keeper/interfaces/IUniswapV3.sol";
 import {IAuctions} from "../../src/reference/interfaces/IAuctions.sol";
 import {IMarginVenue} from "../../src/reference/interfaces/IMarginVenue.sol";
 import {IRiskArrays} from "../../src/reference/interfaces/IRiskArrays.sol";
 import {Book, WAD} from "../../src/reference/Types.sol";
 import {Fixture} from "../reference/Fixture.sol";
 import {StubRelay} from "./ExecutorStubs.sol";
-import {PooledLender, PooledRouter} from "./ExecutorPools.sol";
+import {PooledLender, PooledPool} from "./ExecutorPools.sol";
 
 /// The executor on the reference venue as deployed: it publishes under its own bond, starts, takes for the receiver's
 /// account, which has named it its delegate, withdraws what was seized, sells it and repays.
@@ -25,7 +25,7 @@ contract ExecutorVenueTest is Fixture {
     uint256 private constant CAPITAL = 20_000e6; // in the receiver's account
 
     KeeperExecutor private executor;
-    PooledRouter private router;
+    PooledPool private pool;
     PooledLender private lender;
     StubRelay private relay;
     uint256 private own;
@@ -34,10 +34,10 @@ contract ExecutorVenueTest is Fixture {
     function setUp() public override {
         super.setUp();
         (own, weak) = (_account(RECEIVER, 0), _account(LOSER, 0));
-        router = new PooledRouter(PRICE / 1e12);
+        pool = new PooledPool(address(weth), address(usdc), PRICE / 1e12);
         lender = new PooledLender();
         relay = new StubRelay();
-        usdc.mint(address(router), 1_000_000e6);
+        usdc.mint(address(pool), 1_000_000e6);
         usdc.mint(address(lender), 1_000_000e6);
         _deployExecutor();
         _deposit(weak, 1, 20e18);
@@ -61,20 +61,16 @@ contract ExecutorVenueTest is Fixture {
                 riskArrays,
                 products,
                 address(usdc),
-                ISwapRouter(address(router)),
+                IUniswapV3Factory(address(pool)),
                 IERC3156FlashLender(address(lender))
             ),
             relays
         );
-        executor.allowPath(_path(), true);
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(weth), true);
         vm.startPrank(vm.addr(RECEIVER));
         venue.setDelegate(own, address(executor), IAuctions.take.selector, type(uint40).max);
         venue.setDelegate(own, address(executor), IMarginVenue.withdraw.selector, type(uint40).max);
         vm.stopPrank();
-    }
-
-    function _path() private view returns (bytes memory) {
-        return abi.encodePacked(address(weth), uint24(500), address(usdc));
     }
 
     function _job(uint256 steps) private view returns (IKeeperExecutor.Job memory job) {
@@ -134,7 +130,7 @@ contract ExecutorVenueTest is Fixture {
     }
 
     function _sell(uint256 minOut) private view returns (IKeeperExecutor.Step memory) {
-        IKeeperExecutor.SwapStep memory s = IKeeperExecutor.SwapStep(_path(), ALL, minOut);
+        IKeeperExecutor.SwapStep memory s = IKeeperExecutor.SwapStep(address(pool), address(weth), ALL, minOut);
         return _step(IKeeperExecutor.Kind.Swap, 400_000, abi.encode(s));
     }
 
@@ -143,12 +139,13 @@ contract ExecutorVenueTest is Fixture {
     }
 
     function _cool() private {
-        address[10] memory all = [
+        address[11] memory all = [
             address(executor),
             address(venue),
             address(margin),
             address(riskArrays),
             address(prices),
+            address(surface),
             address(products),
             address(auctions),
             address(usdc),

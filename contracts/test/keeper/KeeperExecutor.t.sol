@@ -4,8 +4,12 @@ pragma solidity 0.8.30;
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {KeeperExecutor} from "../../src/keeper/KeeperExecutor.sol";
 import {IKeeperExecutor} from "../../src/keeper/interfaces/IKeeperExecutor.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IUniswapV3Pool} from "../../src/keeper/interfaces/IUniswapV3.sol";
+import {Profit} from "../../src/keeper/Profit.sol";
 import {BoundedCall} from "../../src/keeper/BoundedCall.sol";
 import {ExecutorBase} from "./ExecutorBase.sol";
+import {StubPool} from "./ExecutorStubs.sol";
 import {Mischief} from "./Mischief.sol";
 
 /// What it does where nobody does harm, and who may make it.
@@ -36,7 +40,7 @@ contract KeeperExecutorTest is ExecutorBase {
         desk.credit(OWN, USDC, uint256(taken) + 1);
         job.steps[0] = _withdraw(USDC, uint256(taken) + 1);
         job.minProfit = least;
-        if (least > uint256(taken) + 1) vm.expectPartialRevert(IKeeperExecutor.ProfitTooLow.selector);
+        if (least > uint256(taken) + 1) vm.expectPartialRevert(Profit.ProfitTooLow.selector);
         executor.run(job);
         assertEq(usdc.truth(RECEIVER), least > uint256(taken) + 1 ? 0 : uint256(taken) + 1);
         _checkEmpty();
@@ -53,12 +57,21 @@ contract KeeperExecutorTest is ExecutorBase {
         _checkEmpty();
     }
 
-    function test_anyone_may_sweep_to_the_receiver() public {
-        weth.mint(address(executor), 5);
-        vm.prank(STRANGER);
+    function testFuzz_anyone_may_sweep_to_the_receiver(address anyone, uint128 lay) public {
+        weth.mint(address(executor), lay);
+        vm.prank(anyone);
         executor.sweep(_tokens());
-        assertEq(weth.truth(RECEIVER), 5);
+        assertEq(weth.truth(RECEIVER), lay);
         _checkEmpty();
+    }
+
+    function testFuzz_a_sweep_that_leaves_something_is_undone(address anyone, uint128 lay) public {
+        weth.mint(address(executor), lay);
+        weth.turn(Mischief.Harm.None, weth.SHOWS_MORE());
+        vm.prank(anyone);
+        vm.expectRevert();
+        executor.sweep(_tokens());
+        assertEq(weth.truth(address(executor)), lay);
     }
 
     function test_one_bad_job_changes_nothing_and_does_not_sink_the_others() public {
@@ -69,8 +82,7 @@ contract KeeperExecutorTest is ExecutorBase {
         assertTrue(endings[0].succeeded && !endings[1].succeeded && endings[2].succeeded, "the middle one fails");
         assertEq(endings[0].profit, 2_999e6);
         assertEq(
-            endings[1].reason,
-            abi.encodeWithSelector(IKeeperExecutor.ProfitTooLow.selector, 2 * 2_999e6, 2_999e6 + 3_000e6)
+            endings[1].reason, abi.encodeWithSelector(Profit.ProfitTooLow.selector, 2 * 2_999e6, 2_999e6 + 3_000e6)
         );
         assertEq(hall.started(), 2);
         assertEq(usdc.truth(RECEIVER), 2 * 2_999e6);
@@ -98,36 +110,69 @@ contract KeeperExecutorTest is ExecutorBase {
         executor.run{gas: 700_000}(job);
     }
 
-    function test_only_operators_run_and_only_the_contract_attempts() public {
-        IKeeperExecutor.Job memory job = _job(0);
-        IKeeperExecutor.Job[] memory jobs = new IKeeperExecutor.Job[](0);
-        bytes memory refused = abi.encodeWithSelector(
-            IAccessControl.AccessControlUnauthorizedAccount.selector, STRANGER, executor.OPERATOR()
-        );
-        vm.startPrank(STRANGER);
-        vm.expectRevert(refused);
-        executor.run(job);
-        vm.expectRevert(refused);
-        executor.tryMany(jobs);
-        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.OnlySelf.selector, STRANGER));
-        executor.attempt(job);
+    function _stranger(address who) private view {
+        vm.assume(who != address(this) && who != address(executor) && who != address(lender));
+        vm.assume(!executor.hasRole(executor.OPERATOR(), who));
+    }
+
+    function testFuzz_strangers_do_nothing(address who, uint96 amount, uint96 fee) public {
+        _stranger(who);
+        vm.startPrank(who);
+        _expectUnauthorized();
+        executor.run(_job(0));
+        _expectUnauthorized();
+        executor.tryMany(new IKeeperExecutor.Job[](0));
+        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.OnlySelf.selector, who));
+        executor.attempt(_job(0));
         vm.expectPartialRevert(IKeeperExecutor.UnexpectedCallback.selector);
-        executor.onFlashLoan(address(executor), address(usdc), 1, 0, abi.encode(job, 0));
+        executor.onFlashLoan(address(executor), address(usdc), amount, fee, abi.encode(_job(0), 0));
+        _checkNoAdmin(amount);
         vm.stopPrank();
     }
 
-    function test_an_operator_is_no_admin() public {
-        executor.grantRole(executor.OPERATOR(), STRANGER);
-        vm.startPrank(STRANGER);
-        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
-        executor.allowPath("", true);
-        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
-        executor.bond(1);
-        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
-        executor.requestUnbond();
-        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
-        executor.finishUnbond();
+    function testFuzz_an_operator_is_no_admin(address operator, uint96 amount) public {
+        vm.assume(operator != address(this));
+        executor.grantRole(executor.OPERATOR(), operator);
+        vm.startPrank(operator);
+        executor.run(_job(0));
+        _checkNoAdmin(amount);
         vm.stopPrank();
+    }
+
+    function _expectUnauthorized() private {
+        vm.expectPartialRevert(IAccessControl.AccessControlUnauthorizedAccount.selector);
+    }
+
+    function _checkNoAdmin(uint96 amount) private {
+        bytes32 role = executor.OPERATOR();
+        _expectUnauthorized();
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(weth), true);
+        _expectUnauthorized();
+        executor.bond(amount);
+        _expectUnauthorized();
+        executor.requestUnbond();
+        _expectUnauthorized();
+        executor.finishUnbond();
+        _expectUnauthorized();
+        executor.grantRole(role, STRANGER);
+        _expectUnauthorized();
+        executor.revokeRole(role, address(this));
+        vm.expectRevert(IAccessControl.AccessControlBadConfirmation.selector);
+        executor.renounceRole(role, address(this));
+    }
+
+    function testFuzz_operators_come_and_go(address operator, bool byHimself) public {
+        _stranger(operator);
+        bytes32 role = executor.OPERATOR();
+        executor.grantRole(role, operator);
+        vm.prank(operator);
+        executor.run(_job(0));
+        if (byHimself) vm.prank(operator);
+        if (byHimself) executor.renounceRole(role, operator);
+        else executor.revokeRole(role, operator);
+        _expectUnauthorized();
+        vm.prank(operator);
+        executor.run(_job(0));
     }
 
     function test_nobody_elses_account_is_paid_into() public {
@@ -139,34 +184,62 @@ contract KeeperExecutorTest is ExecutorBase {
         executor.run(job);
     }
 
-    function test_it_sells_along_allowed_paths_of_listed_tokens_only() public {
+    function test_it_sells_what_is_allowed_where_it_is_allowed_and_only_listed_tokens() public {
         weth.mint(address(executor), 1e18);
         IKeeperExecutor.Job memory job = _job(1);
-        bytes memory path = abi.encodePacked(address(weth), uint24(10_000), address(usdc));
-        job.steps[0] = _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(path, ALL, 0)));
-        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.PathNotAllowed.selector, path));
+        job.steps[0] = _sell(weth, 3_000e6);
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(weth), false);
+        bytes memory refused =
+            abi.encodeWithSelector(IKeeperExecutor.PoolNotAllowed.selector, address(pool), address(weth));
+        vm.expectRevert(refused);
         executor.run(job);
-        executor.allowPath(path, true);
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(usdc), true); // the other way round is another matter
+        vm.expectRevert(refused);
+        executor.run(job);
+        executor.allowPool(IUniswapV3Pool(address(pool)), address(weth), true);
         assertEq(executor.run(job), 3_000e6);
         job.steps[0] = _sell(odd, 0);
         vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.TokenNotListed.selector, address(odd)));
         executor.run(job);
-        path = abi.encodePacked(address(weth), address(usdc));
-        executor.allowPath(path, true);
-        job.steps[0] = _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(path, ALL, 0)));
-        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPath.selector, 40));
-        executor.run(job);
     }
 
-    function test_a_path_over_three_pools_ends_at_its_last_token() public {
-        bytes memory path = abi.encodePacked(
-            address(weth), uint24(500), address(odd), uint24(100), address(lender), uint24(500), address(usdc)
-        );
-        executor.allowPath(path, true);
-        weth.mint(address(executor), 1e18);
+    function testFuzz_a_pool_is_the_factorys_and_sells_one_of_its_two_tokens(address token, bool foreign) public {
+        StubPool other = new StubPool(address(weth), address(odd));
+        if (!foreign) factory.add(other);
+        bool right = !foreign && (token == address(weth) || token == address(odd));
+        if (!right) {
+            vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPool.selector, address(other), token));
+        }
+        executor.allowPool(IUniswapV3Pool(address(other)), token, true);
+        if (foreign) vm.expectPartialRevert(IKeeperExecutor.BadPool.selector);
+        executor.allowPool(IUniswapV3Pool(address(other)), address(odd), true);
+    }
+
+    /// What the pool leaves, where its liquidity ends, goes to the receiver.
+    function testFuzz_a_sale_takes_what_it_is_told_and_brings_the_least_or_nothing(
+        uint96 held,
+        uint96 sold,
+        uint96 least
+    ) public {
+        weth.mint(address(executor), held);
         IKeeperExecutor.Job memory job = _job(1);
-        job.steps[0] = _step(IKeeperExecutor.Kind.Swap, abi.encode(IKeeperExecutor.SwapStep(path, ALL, 3_000e6)));
-        assertEq(executor.run(job), 3_000e6);
+        job.steps[0] = _sell(weth, sold, least);
+        job.steps[0].optional = true;
+        executor.run(job);
+        uint256 bought = uint256(sold) * 3_000e6 / 1e18;
+        bool done = sold != 0 && sold <= held && bought >= least;
+        assertEq(usdc.truth(RECEIVER), done ? bought : 0);
+        assertEq(weth.truth(RECEIVER), done ? uint256(held) - sold : held);
+        _checkEmpty();
+    }
+
+    /// Above 2²⁵⁵ the pool would read how much is to be bought.
+    function test_an_amount_that_is_no_amount_is_refused() public {
+        IKeeperExecutor.Job memory job = _job(1);
+        weth.mint(address(executor), 1e18);
+        job.steps[0] = _sell(weth, ALL - 1e18, 0);
+        vm.expectRevert(abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintToInt.selector, ALL - 1e18));
+        executor.run(job);
     }
 
     function test_all_of_cash_is_not_a_number() public {
@@ -185,21 +258,20 @@ contract KeeperExecutorTest is ExecutorBase {
         executor.run(job);
     }
 
-    function test_a_bond_comes_from_the_admin_and_ends_at_the_receiver() public {
-        usdc.mint(address(this), 10e6);
-        usdc.approve(address(executor), 10e6);
-        executor.bond(10e6);
-        assertEq(arrays.bonded(address(executor)), 10e6);
+    function testFuzz_a_bond_comes_from_the_admin_and_ends_at_the_receiver(uint96 amount) public {
+        usdc.mint(address(this), amount);
+        usdc.approve(address(executor), amount);
+        executor.bond(amount);
+        assertEq(arrays.bonded(address(executor)), amount);
         _checkEmpty();
         executor.requestUnbond();
         executor.finishUnbond();
-        assertEq(usdc.truth(RECEIVER), 10e6);
+        assertEq(usdc.truth(RECEIVER), amount);
         _checkEmpty();
     }
 
     function test_a_relay_is_none_of_what_the_typed_steps_guard() public {
-        address[6] memory inside =
-            [address(desk), address(hall), address(arrays), address(router), address(lender), address(usdc)];
+        address[5] memory inside = [address(desk), address(hall), address(arrays), address(lender), address(usdc)];
         for (uint256 i; i < inside.length; ++i) {
             vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.BadPeer.selector, inside[i]));
             new KeeperExecutor(address(this), address(this), RECEIVER, _peers(), _relays(inside[i]));

@@ -75,8 +75,11 @@ contract OddToken is Mischief {
     uint8 public constant SHOWS_MORE = 5; // a balance one too high
     uint8 public constant SHOWS_NONE = 6;
     uint8 public constant MOVES_NOTHING = 7; // and says yes
-    uint8 public constant TRICKS = 7;
+    uint8 public constant REVIVES = 8; // an approval taken back, with the next transfer
+    uint8 public constant SAYS_LITTLE = 9; // a balance in fewer bytes than a word
+    uint8 public constant TRICKS = 9;
 
+    address private _revived;
     mapping(address => uint256) public truth;
     mapping(address => mapping(address => uint256)) private _allowance;
 
@@ -86,6 +89,12 @@ contract OddToken is Mischief {
 
     function balanceOf(address who) external view returns (uint256) {
         _actInView();
+        if (trick == SAYS_LITTLE) {
+            assembly ("memory-safe") {
+                mstore(0, 0)
+                return(0, 31)
+            }
+        }
         if (trick == SHOWS_MORE) return truth[who] + 1;
         return trick == SHOWS_NONE ? 0 : truth[who];
     }
@@ -99,11 +108,13 @@ contract OddToken is Mischief {
         _act();
         uint256 now_ = _allowance[msg.sender][spender];
         if (trick != KEEPS_APPROVALS || amount > now_) _allowance[msg.sender][spender] = amount;
+        if (amount == 0) _revived = spender;
         return _answer();
     }
 
     function transfer(address to, uint256 amount) external returns (bool) {
         _act();
+        if (trick == REVIVES) _allowance[msg.sender][_revived] = amount;
         _move(msg.sender, to, amount);
         return _answer();
     }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IQuorum} from "../../src/keeper/interfaces/IQuorum.sol";
+import {ISurfaceRelay} from "../../src/keeper/interfaces/ISurfaceRelay.sol";
 import {IPrices} from "../../src/reference/interfaces/IPrices.sol";
 import {Observation, Slice} from "../../src/reference/Types.sol";
 import {RelayBase} from "./RelayBase.sol";
@@ -105,6 +106,20 @@ contract RelayJumpsTest is RelayBase {
 
     // ---- jumps of a slice ----
 
+    function testFuzz_surface_limits_within_their_bounds(uint16 volatility, uint16 carry, uint40 period) public {
+        if (period % 2 == 0) period %= 2 days;
+        (volatility, carry) = (volatility % 8_000, carry % 8_000);
+        if (period % 3 == 0) (volatility, carry) = (0, 0);
+        bool good = volatility <= 5_000 && carry <= 5_000 && period <= 1 days;
+        if (volatility > 0 || carry > 0) good = good && period > 0;
+        if (!good) vm.expectPartialRevert(IPrices.OutOfRange.selector);
+        surface.setSurfaceLimit(ETH, ISurfaceRelay.SurfaceLimit(volatility, carry, period));
+        (uint16 held, uint16 heldCarry, uint40 heldFor) = surface.surfaceLimits(ETH);
+        assertEq(held, good ? volatility : 1_000);
+        assertEq(heldCarry, good ? carry : 100);
+        assertEq(heldFor, good ? period : PERIOD);
+    }
+
     /// Volatility and carry against the anchor: a flat smile of 50 %, so √a is volatility at every point.
     function testFuzz_slice_jumps_at_its_limits(uint256 vol, uint256 carry) public {
         Slice memory fitted = _flat(0.5e9);
@@ -131,6 +146,36 @@ contract RelayJumpsTest is RelayBase {
         assertTrue(surface.isJump(fitted), "wing");
         fitted.b = 0.01e18;
         assertTrue(!surface.isJump(fitted), "hardly");
+    }
+
+    /// Forward and spot by the same share, so carry stays, and each volatility too at its share of the forward: but an
+    /// option's strike is a number, and there the smile is another.
+    function test_a_smile_moved_along_its_strikes_is_a_jump() public {
+        Slice memory fitted = _fitted(0.05e18);
+        _relay(fitted, ALL);
+        _skip(1);
+        _shift(fitted, 102);
+        assertTrue(!surface.isJump(fitted), "as spot moves in minutes");
+        _shift(fitted, 130);
+        assertTrue(surface.isJump(fitted), "a third further");
+        _relay(fitted, ALL);
+    }
+
+    /// Where the smile is flat the strikes do not matter; the forward may move by half, and no further however far.
+    function testFuzz_a_forward_that_moved_by_more_than_half_is_a_jump(uint256 forward) public {
+        _relay(_flat(0.5e9), ALL);
+        _skip(1);
+        forward = bound(forward, 1, 5e24 - 1);
+        if (forward % 4 != 0) forward = PRICE * (4_000 + forward % 12_000) / 10_000;
+        Slice memory fitted = _flat(0.5e9);
+        (fitted.forward, fitted.spot) = (uint128(forward + 1), uint128(forward + 1));
+        assertTrue(surface.isJump(fitted) == (forward + 1 > PRICE * 3 / 2 || forward + 1 < PRICE / 2), "by half");
+        _relay(fitted, ALL);
+    }
+
+    function _shift(Slice memory fitted, uint256 percent) private view {
+        (fitted.spot, fitted.timestamp) = (uint128(PRICE * percent / 100), uint40(block.timestamp));
+        fitted.forward = fitted.spot * 1_005 / 1_000;
     }
 
     function test_a_jump_quorum_moves_the_anchor_of_slices_and_a_period_does() public {

@@ -1,89 +1,56 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {PriceRelay} from "../../src/keeper/PriceRelay.sol";
-import {SurfaceRelay} from "../../src/keeper/SurfaceRelay.sol";
-import {RiskArrays} from "../../src/reference/RiskArrays.sol";
-import {Observation, Report, Slice} from "../../src/reference/Types.sol";
 import {IRiskArrays} from "../../src/reference/interfaces/IRiskArrays.sol";
-import {Fixture} from "../reference/Fixture.sol";
+import {RiskArraysBase} from "../reference/RiskArraysBase.sol";
 
-/// @notice The venue's own contracts over the relays: arrays that name a relay's ids are those of the owner-set store.
-contract RelayVenueTest is Fixture {
-    uint256 private constant KEY = 7;
-    PriceRelay private _relay;
-    SurfaceRelay private _surface;
-    RiskArrays private _overRelay;
-
-    function setUp() public override {
-        super.setUp();
-        _surface = new SurfaceRelay(products, 60, address(this));
-        _relay = new PriceRelay(_surface, 60, address(this));
-        address[] memory one = new address[](1);
-        one[0] = vm.addr(KEY);
-        _relay.setSigners(one, 1, 1);
-        _surface.setSigners(one, 1, 1);
-        _overRelay = new RiskArrays(_relay, products, usdc, _terms(), MAX_REPORT_AGE, MAX_SLICE_AGE, address(this));
-        _overRelay.wireVenue(venue);
-    }
-
-    function testFuzz_arrays_over_the_relay_are_those_over_the_store(uint256 price, uint256 wait, uint256 which)
+/// @notice What arrays are built on outlives whoever said it: ids that a header names stay readable, and a proof against
+/// them possible, whatever the relays and their owner do in the meantime.
+contract RelayVenueTest is RiskArraysBase {
+    /// A false array; then reports and slices until its last second, other signers, an owner who leaves.
+    function testFuzz_a_proof_reads_what_was_said_under_former_signers(uint256 reports, bool gone, uint256 seed)
         public
     {
-        _skip(bound(wait, 1, 12 hours));
-        bytes32 kept = _report(ETH, bound(price, 1_000e18, 9_000e18));
-        uint40 expiry = _expiries(ETH)[which % 3];
-        bytes32 keptFit = _fit(ETH, expiry);
-        (bytes32 id, bytes32 fit) = (_bring(prices.report(kept)), _bring(prices.slice(keptFit)));
-        assertTrue(id != kept && fit != keptFit, "an id is of one store");
-        uint128 option = products.instrument(ETH, expiry, which % 6);
-        assertEq(_overRelay.recompute(id, fit, 1, option), riskArrays.recompute(kept, keptFit, 1, option));
-    }
-
-    function test_a_publisher_publishes_on_the_relay() public {
         _skip(1);
-        bytes32 kept = _report(ETH, ETH_PRICE);
-        bytes32 id = _bring(prices.report(kept));
-        uint40[] memory expiries = _expiries(ETH);
-        for (uint256 i; i < expiries.length; ++i) {
-            _bring(prices.slice(_fit(ETH, expiries[i])));
+        _news(ETH, ETH_PRICE);
+        uint256 id = _publishWrong(PUBLISHER, ETH, seed % 4, seed >> 8 & 15, 1);
+        (bytes32 reportId, bytes32 sliceId) = (_newestId(ETH), _sliceId(ETH, FIRST));
+        bytes memory kept = abi.encode(prices.report(reportId), prices.slice(sliceId));
+        reports = bound(reports, 1, 5);
+        for (uint256 i; i < reports; ++i) {
+            _skip((WINDOW - 1) / reports);
+            _news(ETH, ETH_PRICE + i);
         }
-        RiskArrays over = riskArrays;
-        (riskArrays, _overRelay) = (_overRelay, over);
-        _bond(PUBLISHER, MINIMUM_BOND);
-        for (uint256 i; i < expiries.length; ++i) {
-            (, bytes32 fit,) = _relay.newestSlice(ETH, expiries[i]);
-            uint32 version = products.scanVersion(ETH);
-            bytes memory arrays = _arrays(ETH, expiries[i], id, fit);
-            bytes32 listingId = _listingId(ETH, expiries[i], version);
-            vm.prank(PUBLISHER);
-            riskArrays.publish(ETH, expiries[i], id, fit, version, listingId, arrays);
+        _rename();
+        if (gone) {
+            prices.renounceOwnership();
+            surface.renounceOwnership();
         }
-        (, IRiskArrays.Epoch memory epoch) = riskArrays.current(ETH);
-        assertEq(epoch.reportId, id);
+        assertEq(abi.encode(prices.report(reportId), prices.slice(sliceId)), kept);
+        vm.prank(CHALLENGER);
+        riskArrays.challenge(ETH, id, FIRST, seed % 4);
+        assertTrue(riskArrays.publisher(PUBLISHER).suspended, "proven");
     }
 
-    function _bring(Report memory r) private returns (bytes32) {
-        Observation memory seen = Observation(
-            r.underlying,
-            r.timestamp,
-            r.price,
-            r.confidence,
-            r.fundingRate,
-            r.fixingExpiry,
-            r.fixedShare,
-            r.fixedAverage
-        );
-        return _relay.relay(seen, _one(_relay.digest(seen)));
+    function _rename() private {
+        address[] memory other = new address[](1);
+        other[0] = address(1);
+        prices.setSigners(other, 1, 1);
+        surface.setSigners(other, 1, 1);
     }
 
-    function _bring(Slice memory fitted) private returns (bytes32) {
-        return _surface.relay(fitted, _one(_surface.digest(fitted)));
-    }
-
-    function _one(bytes32 digest) private pure returns (bytes[] memory list) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(KEY, digest);
-        list = new bytes[](1);
-        list[0] = abi.encodePacked(r, s, v);
+    /// An id the chain no longer has, or never had here, names nothing that arrays can be published on.
+    function test_arrays_cannot_name_what_a_reorg_removed() public {
+        _skip(20);
+        uint256 fork = vm.snapshotState();
+        bytes32 lost = _news(ETH, ETH_PRICE);
+        bytes memory arrays = _right(ETH, FIRST);
+        bytes32 fit = _sliceId(ETH, FIRST);
+        bytes32 listingId = _listingId(ETH, FIRST, 1);
+        vm.revertToState(fork);
+        _news(ETH, ETH_PRICE + 1);
+        vm.prank(PUBLISHER);
+        vm.expectPartialRevert(IRiskArrays.ReportNotRecent.selector);
+        riskArrays.publish(ETH, FIRST, lost, fit, 1, listingId, arrays);
     }
 }

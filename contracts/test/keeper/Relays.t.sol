@@ -5,91 +5,14 @@ import {RelayFeed} from "../../src/keeper/RelayFeed.sol";
 import {IPriceRelay} from "../../src/keeper/interfaces/IPriceRelay.sol";
 import {IQuorum} from "../../src/keeper/interfaces/IQuorum.sol";
 import {ISurfaceRelay} from "../../src/keeper/interfaces/ISurfaceRelay.sol";
-import {Prices} from "../../src/reference/Prices.sol";
 import {IPrices} from "../../src/reference/interfaces/IPrices.sol";
 import {Observation, Report, Slice, WAD} from "../../src/reference/Types.sol";
 import {RelayBase} from "./RelayBase.sol";
 
-/// @notice What the relays keep is what the owner-set store keeps; batches; the feed.
+/// @notice What is kept stays; batches; the feed.
 contract RelaysTest is RelayBase {
     uint256 private constant ALL = 31;
     uint256 private constant THREE = 7;
-    Prices private _store;
-
-    function setUp() public override {
-        super.setUp();
-        _store = new Prices(products, address(this));
-        _store.setFundingLimits(ETH, 1e11, 1e11);
-    }
-
-    // ---- as the owner-set store ----
-
-    /// Any sequence of observations and slices, through an expiry: each is kept by both or refused by both for one reason.
-    function testFuzz_keeps_what_the_store_keeps(uint256[8] memory seeds) public {
-        vm.warp(EXPIRY - 40 minutes);
-        for (uint256 i; i < 8; ++i) {
-            _skip(bound(seeds[i] >> 8, 0, 10 minutes));
-            Observation memory seen = _seen(ETH, bound(seeds[i] >> 32, 1, 5e24 + 1e20));
-            if (seeds[i] % 4 == 0) seen.fundingRate = int64(int256(bound(seeds[i] >> 96, 0, 4e11))) - 2e11;
-            if (seeds[i] % 8 == 1) seen.confidence = seen.price;
-            if (seeds[i] % 8 == 2) seen.fixedAverage = uint128(bound(seeds[i] >> 128, 0, 6e24));
-            if (seeds[i] % 8 == 3) seen.underlying = uint8(seeds[i] >> 160) % 4;
-            _sameReport(seen);
-            _sameSlice(seeds[i]);
-            _sameState();
-        }
-    }
-
-    function _sameReport(Observation memory seen) private {
-        bytes[] memory signatures = _signatures(relay.digest(seen), ALL);
-        try _store.setReport(seen) returns (bytes32 kept) {
-            bytes32 id = relay.relay(seen, signatures);
-            assertEq(abi.encode(relay.report(id)), abi.encode(_store.report(kept)));
-            assertEq(id, keccak256(abi.encode(address(relay), block.chainid, relay.report(id))));
-            assertEq(relay.idAt(seen.underlying, relay.report(id).sequence), id);
-        } catch (bytes memory reason) {
-            vm.expectRevert(reason);
-            relay.relay(seen, signatures);
-        }
-    }
-
-    function _sameSlice(uint256 seed) private {
-        Slice memory fitted = _fitted(int128(int256(bound(seed >> 16, 0, 3e18))) - 0.5e18);
-        if (seed % 16 == 5) fitted.rho = 1e18;
-        if (seed % 16 == 6) fitted.forward = uint128(bound(seed >> 40, 0, 3 * PRICE));
-        if (seed % 16 == 7) fitted.expiry += 60;
-        bytes[] memory signatures = _signatures(surface.digest(fitted), ALL);
-        try _store.setSlice(fitted) returns (bytes32 kept) {
-            bytes32 id = surface.relay(fitted, signatures);
-            assertEq(abi.encode(relay.slice(id)), abi.encode(_store.slice(kept)));
-            assertEq(id, keccak256(abi.encode(address(surface), block.chainid, fitted)));
-        } catch (bytes memory reason) {
-            vm.expectRevert(reason);
-            surface.relay(fitted, signatures);
-        }
-    }
-
-    /// @dev All that IPrices answers, but for the ids.
-    function _sameState() private view {
-        _sameAnswer(abi.encodeCall(IPrices.quote, (ETH)));
-        _sameAnswer(abi.encodeCall(IPrices.fundingIndex, (ETH)));
-        _sameAnswer(abi.encodeCall(IPrices.settlement, (ETH, EXPIRY)));
-        (bool any,) = address(_store).staticcall(abi.encodeCall(IPrices.newest, (ETH)));
-        if (!any) return;
-        (Report memory last, bytes32 id, bytes32 before) = relay.newest(ETH);
-        (Report memory kept, bytes32 keptId, bytes32 keptBefore) = _store.newest(ETH);
-        assertEq(abi.encode(last), abi.encode(kept));
-        assertEq(relay.supersededAt(id), 0);
-        assertEq(relay.supersededAt(before), _store.supersededAt(keptBefore));
-        assertEq(_store.supersededAt(keptId), 0);
-    }
-
-    function _sameAnswer(bytes memory call) private view {
-        (bool done, bytes memory answer) = address(relay).staticcall(call);
-        (bool kept, bytes memory expected) = address(_store).staticcall(call);
-        assertTrue(done == kept, "both answer");
-        assertEq(answer, expected);
-    }
 
     function testFuzz_a_report_stays_readable(uint256 count) public {
         bytes32 first = _relay(_seen(ETH, PRICE), ALL);
@@ -126,6 +49,32 @@ contract RelaysTest is RelayBase {
         (Report memory last,,) = relay.newest(ETH);
         assertEq(last.price, PRICE + 2);
         assertEq(relay.relayMany(batch)[2], bytes32(0));
+    }
+
+    /// A jump that all signed moves the anchor for what comes after it in the batch, and one that too few signed sinks it.
+    function testFuzz_a_batch_is_its_parts_one_by_one_or_nothing(uint256[3] memory seeds) public {
+        _relay(_seen(ETH, PRICE), ALL);
+        _skip(5);
+        IPriceRelay.SignedObservation[] memory batch = new IPriceRelay.SignedObservation[](3);
+        for (uint256 i; i < 3; ++i) {
+            uint256 price = PRICE * bound(seeds[i] >> 8, 9_600, 10_400) / 10_000;
+            batch[i] = _signed(_seen(ETH, price, 2 - i), seeds[i] % 4 == 0 ? THREE : ALL);
+        }
+        (, bytes32 expected,) = relay.newest(ETH);
+        uint256 clean = vm.snapshotState();
+        bool all = true;
+        for (uint256 i; i < 3 && all; ++i) {
+            try relay.relay(batch[i].seen, batch[i].signatures) {}
+            catch {
+                all = false;
+            }
+        }
+        if (all) (, expected,) = relay.newest(ETH);
+        vm.revertToState(clean);
+        if (!all) vm.expectRevert(abi.encodeWithSelector(IQuorum.QuorumMissed.selector, 3, 4));
+        relay.relayMany(batch);
+        (, bytes32 id,) = relay.newest(ETH);
+        assertEq(id, expected);
     }
 
     function testFuzz_anything_else_that_is_wrong_reverts_the_batch(uint256 bad) public {
@@ -178,6 +127,26 @@ contract RelaysTest is RelayBase {
         assertEq(at, time);
     }
 
+    /// Every number is a round with a price above zero, or a named error: before the first report, 0, and beyond the last.
+    function testFuzz_any_round_is_a_report_or_refused(uint80 round, uint256 reports) public {
+        RelayFeed feed = new RelayFeed(relay, ETH, 8, "ETH / USD");
+        vm.expectRevert(abi.encodeWithSelector(IPrices.NoReport.selector, ETH));
+        feed.getRoundData(round);
+        reports = bound(reports, 1, 5);
+        for (uint256 i; i < reports; ++i) {
+            _skip(1);
+            _relay(_seen(ETH, PRICE), ALL);
+        }
+        if (round % 2 == 0) round %= 8;
+        try feed.getRoundData(round) returns (uint80 id, int256 answer, uint256, uint256 at, uint80) {
+            assertTrue(id == round && round > 0 && round <= reports, "the round asked for");
+            assertTrue(answer == 3_000e8 && at == START + round, "its price and time");
+        } catch (bytes memory reason) {
+            assertTrue(round == 0 || round > reports, "refused");
+            assertEq(reason, abi.encodeWithSelector(RelayFeed.NoSuchRound.selector, round, reports));
+        }
+    }
+
     function test_feed_never_says_zero() public {
         RelayFeed feed = new RelayFeed(relay, ETH, 8, "ETH / USD");
         vm.expectRevert(abi.encodeWithSelector(IPrices.NoReport.selector, ETH));
@@ -185,6 +154,8 @@ contract RelaysTest is RelayBase {
         _relay(_seen(ETH, 1e10 - 1), ALL);
         vm.expectRevert(abi.encodeWithSelector(RelayFeed.PriceTooSmall.selector, 1e10 - 1, 1e10));
         feed.latestRoundData();
+        vm.expectRevert(abi.encodeWithSelector(RelayFeed.PriceTooSmall.selector, 1e10 - 1, 1e10));
+        feed.getRoundData(1);
         vm.expectRevert(abi.encodeWithSelector(RelayFeed.TooManyDecimals.selector, 19, 18));
         new RelayFeed(relay, ETH, 19, "");
     }

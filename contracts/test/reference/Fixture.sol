@@ -2,7 +2,6 @@
 pragma solidity 0.8.30;
 
 import {MintableToken} from "../../src/demo/MintableToken.sol";
-import {Prices} from "../../src/reference/Prices.sol";
 import {Products} from "../../src/reference/Products.sol";
 import {Auctions} from "../../src/reference/Auctions.sol";
 import {Bonds} from "../../src/reference/Bonds.sol";
@@ -23,11 +22,11 @@ import {
     Slice,
     WAD
 } from "../../src/reference/Types.sol";
-import {Test} from "../Vm.sol";
+import {Signed} from "./Signed.sol";
 
 /// @notice The whole venue, small: two underlyings with options and perpetuals, a stablecoin, tokens of 6, 8 and 18
 /// decimals. The test contract owns everything. Override `_expiries` and `_strikes` for larger or smaller boards.
-abstract contract Fixture is Test {
+abstract contract Fixture is Signed {
     uint256 internal constant START = 1_800_000_000; // a whole minute
     uint8 internal constant ETH = 0;
     uint8 internal constant BTC = 1;
@@ -55,7 +54,6 @@ abstract contract Fixture is Test {
     MintableToken internal wbtc; // 8
     MintableToken internal dai; // 18
     Products internal products;
-    Prices internal prices;
     RiskArrays internal riskArrays;
     Margin internal margin;
     MarginVenue internal venue;
@@ -69,7 +67,7 @@ abstract contract Fixture is Test {
         wbtc = new MintableToken("Wrapped BTC", "WBTC", 8);
         dai = new MintableToken("Dai", "DAI", 18);
         products = new Products(address(usdc), MOST_INCENTIVE, address(this));
-        prices = new Prices(products, address(this));
+        _deployRelays(products);
         _addUnderlyings();
         _addCollaterals();
         _report(ETH, ETH_PRICE);
@@ -167,6 +165,9 @@ abstract contract Fixture is Test {
         products.addUnderlying("DAI", false, _scan(DAI), _margin(DAI));
         prices.setFundingLimits(ETH, 1e11, 1e11);
         prices.setFundingLimits(BTC, 1e11, 1e11);
+        _limitJumps(ETH, 500);
+        _limitJumps(BTC, 500);
+        _limitJumps(DAI, 500);
     }
 
     function _addCollaterals() private {
@@ -217,11 +218,11 @@ abstract contract Fixture is Test {
 
     /// @dev A report now: no funding, confidence 0.05 %, whatever fixing is due.
     function _report(uint8 underlying, uint256 price) internal returns (bytes32) {
-        return prices.setReport(_observation(underlying, price, 0));
+        return _report(underlying, price, 0);
     }
 
     function _report(uint8 underlying, uint256 price, int64 fundingRate) internal returns (bytes32) {
-        return prices.setReport(_observation(underlying, price, fundingRate));
+        return _relay(_observation(underlying, price, fundingRate));
     }
 
     /// @dev The average is that of the piecewise constant path in which each report's price held since the last.
@@ -257,7 +258,7 @@ abstract contract Fixture is Test {
     /// @dev A slice now, fitted at the newest price: 60 % at the money, a skew, forward half a percent above spot.
     function _fit(uint8 underlying, uint40 expiry) internal returns (bytes32) {
         (Report memory last,,) = prices.newest(underlying);
-        return prices.setSlice(
+        return _relay(
             Slice({
                 underlying: underlying,
                 expiry: expiry,

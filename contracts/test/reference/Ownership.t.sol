@@ -3,13 +3,16 @@ pragma solidity 0.8.30;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {PriceRelay} from "../../src/keeper/PriceRelay.sol";
+import {Quorum} from "../../src/keeper/Quorum.sol";
+import {SurfaceRelay} from "../../src/keeper/SurfaceRelay.sol";
+import {ISurfaceRelay} from "../../src/keeper/interfaces/ISurfaceRelay.sol";
 import {Bonds} from "../../src/reference/Bonds.sol";
 import {Parameters} from "../../src/reference/Parameters.sol";
-import {Prices} from "../../src/reference/Prices.sol";
 import {Products} from "../../src/reference/Products.sol";
 import {ReportStore} from "../../src/reference/ReportStore.sol";
 import {VenueRules} from "../../src/reference/VenueRules.sol";
-import {CollateralType, Observation, Slice} from "../../src/reference/Types.sol";
+import {CollateralType} from "../../src/reference/Types.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// @notice Everything the owner may do is refused to everyone else, and ownership moves only with the heir's consent.
@@ -21,12 +24,13 @@ contract OwnershipTest is Fixture {
 
     OwnersCall[] private _calls;
 
-    function _owned() private view returns (Ownable2Step[5] memory) {
+    function _owned() private view returns (Ownable2Step[6] memory) {
         return [
             Ownable2Step(venue),
             Ownable2Step(auctions),
             Ownable2Step(riskArrays),
             Ownable2Step(prices),
+            Ownable2Step(surface),
             Ownable2Step(products)
         ];
     }
@@ -34,7 +38,7 @@ contract OwnershipTest is Fixture {
     function testFuzz_only_the_owner_may(address caller, address any, uint256 seed) public {
         vm.assume(caller != address(this) && caller != address(0));
         _listVenueAndArrays(any, seed);
-        _listPrices(seed);
+        _listRelays(seed);
         _listProducts(any, seed);
         bytes memory refused = abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, caller);
         for (uint256 i; i < _calls.length; ++i) {
@@ -52,25 +56,23 @@ contract OwnershipTest is Fixture {
         _add(address(venue), abi.encodeWithSelector(VenueRules.wireAuctions.selector, any));
         _add(address(riskArrays), abi.encodeCall(Bonds.setPublisher, (any, yes)));
         _add(address(riskArrays), abi.encodeWithSelector(Bonds.wireVenue.selector, any));
-        Ownable2Step[5] memory owned = _owned();
-        for (uint256 i; i < 5; ++i) {
+        Ownable2Step[6] memory owned = _owned();
+        for (uint256 i; i < 6; ++i) {
             _add(address(owned[i]), abi.encodeCall(Ownable2Step.transferOwnership, (any)));
             _add(address(owned[i]), abi.encodeCall(Ownable.renounceOwnership, ()));
             _add(address(owned[i]), abi.encodeCall(Ownable2Step.acceptOwnership, ()));
         }
     }
 
-    function _listPrices(uint256 seed) private {
-        Observation[] memory seen = new Observation[](1 + seed % 3);
-        Slice[] memory fitted = new Slice[](1 + seed % 3);
-        _add(address(prices), abi.encodeCall(Prices.setReport, (seen[0])));
-        _add(address(prices), abi.encodeCall(Prices.setReports, (seen)));
-        _add(address(prices), abi.encodeCall(Prices.setSlice, (fitted[0])));
-        _add(address(prices), abi.encodeCall(Prices.setSlices, (fitted)));
-        _add(
-            address(prices),
-            abi.encodeCall(ReportStore.setFundingLimits, (uint8(seed), uint64(seed), uint64(seed >> 64)))
-        );
+    function _listRelays(uint256 seed) private {
+        (uint8 u, uint16 most, uint40 period) = (uint8(seed), uint16(seed >> 8), uint40(seed >> 24));
+        bytes memory signers = abi.encodeCall(Quorum.setSigners, (new address[](seed % 3), u, u));
+        _add(address(prices), signers);
+        _add(address(surface), signers);
+        _add(address(prices), abi.encodeCall(ReportStore.setFundingLimits, (u, uint64(seed), uint64(seed >> 64))));
+        _add(address(prices), abi.encodeCall(PriceRelay.setPriceLimit, (u, most, period)));
+        ISurfaceRelay.SurfaceLimit memory limit = ISurfaceRelay.SurfaceLimit(most, most, period);
+        _add(address(surface), abi.encodeCall(SurfaceRelay.setSurfaceLimit, (u, limit)));
     }
 
     function _listProducts(address any, uint256 seed) private {
@@ -95,8 +97,8 @@ contract OwnershipTest is Fixture {
 
     function testFuzz_ownership_moves_when_the_heir_accepts(address heir, address other) public {
         vm.assume(heir != address(0) && heir != address(this) && other != heir && other != address(this));
-        Ownable2Step[5] memory owned = _owned();
-        for (uint256 i; i < 5; ++i) {
+        Ownable2Step[6] memory owned = _owned();
+        for (uint256 i; i < 6; ++i) {
             owned[i].transferOwnership(other);
             owned[i].transferOwnership(heir); // the last one named
             assertEq(owned[i].owner(), address(this));
@@ -114,8 +116,8 @@ contract OwnershipTest is Fixture {
 
     function testFuzz_who_renounces_leaves_no_heir(address heir) public {
         vm.assume(heir != address(0));
-        Ownable2Step[5] memory owned = _owned();
-        for (uint256 i; i < 5; ++i) {
+        Ownable2Step[6] memory owned = _owned();
+        for (uint256 i; i < 6; ++i) {
             owned[i].transferOwnership(heir);
             owned[i].renounceOwnership();
             assertEq(owned[i].owner(), address(0));

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {IPriceRelay} from "../../src/keeper/interfaces/IPriceRelay.sol";
+import {ISurfaceRelay} from "../../src/keeper/interfaces/ISurfaceRelay.sol";
 import {IPrices} from "../../src/reference/interfaces/IPrices.sol";
 import {IProducts} from "../../src/reference/interfaces/IProducts.sol";
 import {Observation, Report, Slice, WAD} from "../../src/reference/Types.sol";
 import {Fixture} from "./Fixture.sol";
 
+/// @notice What is kept, and what is refused though every signer vouches for it.
 contract PricesTest is Fixture {
     // ---- history ----
 
@@ -19,7 +21,7 @@ contract PricesTest is Fixture {
         assertEq(timestamp, last.timestamp);
         assertEq(before, bytes32(0));
         (Slice memory fitted, bytes32 sliceId,) = prices.newestSlice(ETH, _expiries(ETH)[1]);
-        assertEq(sliceId, keccak256(abi.encode(address(prices), block.chainid, fitted)));
+        assertEq(sliceId, keccak256(abi.encode(address(surface), block.chainid, fitted)));
     }
 
     function test_history_stays_readable_and_knows_when_it_was_superseded() public {
@@ -58,37 +60,34 @@ contract PricesTest is Fixture {
 
     function test_time_is_strictly_later_and_not_in_the_future() public {
         Observation memory seen = _observation(ETH, ETH_PRICE, 0);
-        vm.expectRevert(abi.encodeWithSelector(IPrices.TimeNotLater.selector, START, START));
-        prices.setReport(seen);
+        _refused(seen, abi.encodeWithSelector(IPrices.TimeNotLater.selector, START, START));
         seen.timestamp = uint40(START + 1);
-        vm.expectRevert(abi.encodeWithSelector(IPrices.TimeInFuture.selector, START + 1, START));
-        prices.setReport(seen);
+        _refused(seen, abi.encodeWithSelector(IPrices.TimeInFuture.selector, START + 1, START));
         vm.warp(START + 1);
-        prices.setReport(seen);
+        _relay(seen);
     }
 
     function test_price_and_confidence_bounds() public {
         _skip(1);
         Observation memory seen = _observation(ETH, ETH_PRICE, 0);
         seen.confidence = uint128(ETH_PRICE);
-        _refused(seen, "confidence", int256(ETH_PRICE), 0, int256(ETH_PRICE) - 1);
+        _outside(seen, "confidence", int256(ETH_PRICE), 0, int256(ETH_PRICE) - 1);
         (seen.price, seen.confidence) = (0, 0);
-        _refused(seen, "price", 0, 1, 5e24);
+        _outside(seen, "price", 0, 1, 5e24);
         seen.price = 5e24 + 1;
-        _refused(seen, "price", 5e24 + 1, 1, 5e24);
+        _outside(seen, "price", 5e24 + 1, 1, 5e24);
         seen.price = 5e24;
-        prices.setReport(seen);
+        _relay(seen);
         _skip(1);
         seen = _observation(ETH, 1, 0); // however far it moves
         seen.confidence = 0;
-        prices.setReport(seen);
+        _relay(seen);
     }
 
     function test_unknown_underlying() public {
         Observation memory seen = _observation(ETH, ETH_PRICE, 0);
         seen.underlying = 3;
-        vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 3));
-        prices.setReport(seen);
+        _refused(seen, abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 3));
     }
 
     // ---- funding ----
@@ -96,13 +95,13 @@ contract PricesTest is Fixture {
     function test_funding_cap_and_step_with_equality() public {
         prices.setFundingLimits(ETH, 10, 6);
         _skip(1);
-        _refused(_observation(ETH, ETH_PRICE, 7), "fundingStep", 7, -6, 6);
+        _outside(_observation(ETH, ETH_PRICE, 7), "fundingStep", 7, -6, 6);
         _report(ETH, ETH_PRICE, 6);
         _skip(1);
-        _refused(_observation(ETH, ETH_PRICE, 11), "fundingRate", 11, -10, 10);
+        _outside(_observation(ETH, ETH_PRICE, 11), "fundingRate", 11, -10, 10);
         _report(ETH, ETH_PRICE, 10);
         _skip(1);
-        _refused(_observation(ETH, ETH_PRICE, 3), "fundingStep", -7, -6, 6);
+        _outside(_observation(ETH, ETH_PRICE, 3), "fundingStep", -7, -6, 6);
         _report(ETH, ETH_PRICE, 4);
         vm.expectPartialRevert(IPrices.OutOfRange.selector);
         prices.setFundingLimits(ETH, 1e13 + 1, 0);
@@ -115,7 +114,7 @@ contract PricesTest is Fixture {
         prices.setFundingLimits(ETH, 3e9, 1e9);
         _skip(1);
         Observation memory seen = _observation(ETH, ETH_PRICE, 2e9 - 1);
-        _refused(seen, "fundingStep", -1e9 - 1, -1e9, 1e9);
+        _outside(seen, "fundingStep", -1e9 - 1, -1e9, 1e9);
         _report(ETH, ETH_PRICE, 2e9);
         prices.setFundingLimits(ETH, 0, 0);
         _skip(1);
@@ -124,7 +123,7 @@ contract PricesTest is Fixture {
 
     function test_without_limits_there_is_no_funding() public {
         _skip(1);
-        _refused(_observation(DAI, WAD, 1), "fundingRate", 1, 0, 0);
+        _outside(_observation(DAI, WAD, 1), "fundingRate", 1, 0, 0);
     }
 
     /// 10⁻⁹ of the price a second for an hour at 3,000 USD, then −10⁻⁹ for half an hour at 2,000 USD:
@@ -187,8 +186,7 @@ contract PricesTest is Fixture {
         Observation memory seen = _observation(ETH, ETH_PRICE, 0);
         assertEq(seen.fixingExpiry, 0);
         seen.fixingExpiry = expiry;
-        vm.expectRevert(abi.encodeWithSelector(IPrices.WrongFixing.selector, expiry, 0, 0, 0));
-        prices.setReport(seen);
+        _refused(seen, abi.encodeWithSelector(IPrices.WrongFixing.selector, expiry, 0, 0, 0));
         _report(ETH, ETH_PRICE);
 
         vm.warp(expiry - 30 minutes); // share 0: named, nothing fixed
@@ -196,21 +194,19 @@ contract PricesTest is Fixture {
         assertEq(seen.fixingExpiry, expiry);
         assertEq(seen.fixedShare, 0);
         seen.fixedAverage = 1;
-        _refused(seen, "fixedAverage", 1, 0, 0);
+        _outside(seen, "fixedAverage", 1, 0, 0);
         _report(ETH, ETH_PRICE);
 
         vm.warp(expiry - 20 minutes); // a third
         seen = _observation(ETH, ETH_PRICE, 0);
         assertEq(seen.fixedShare, WAD / 3);
         seen.fixingExpiry = 0;
-        vm.expectRevert(abi.encodeWithSelector(IPrices.WrongFixing.selector, 0, WAD / 3, expiry, WAD / 3));
-        prices.setReport(seen);
+        _refused(seen, abi.encodeWithSelector(IPrices.WrongFixing.selector, 0, WAD / 3, expiry, WAD / 3));
         seen.fixingExpiry = expiry;
         seen.fixedShare = uint64(WAD / 3 - 1);
-        vm.expectRevert(abi.encodeWithSelector(IPrices.WrongFixing.selector, expiry, WAD / 3 - 1, expiry, WAD / 3));
-        prices.setReport(seen);
+        _refused(seen, abi.encodeWithSelector(IPrices.WrongFixing.selector, expiry, WAD / 3 - 1, expiry, WAD / 3));
         (seen.fixedShare, seen.fixedAverage) = (uint64(WAD / 3), 0);
-        _refused(seen, "fixedAverage", 0, 1, 5e24);
+        _outside(seen, "fixedAverage", 0, 1, 5e24);
     }
 
     /// Half the window at 3,000, half at 2,000 USD settles at 2,500.
@@ -240,9 +236,9 @@ contract PricesTest is Fixture {
         vm.warp(expiry);
         Observation memory seen = _observation(ETH, 10e18, 0);
         seen.fixedAverage = 1_500e18 - 1; // half of 3,000 is fixed; the other half cannot have been negative
-        _refused(seen, "fixedAverage", 1_500e18 - 1, 1_500e18, 5e24);
+        _outside(seen, "fixedAverage", 1_500e18 - 1, 1_500e18, 5e24);
         seen.fixedAverage = 1_500e18;
-        prices.setReport(seen);
+        _relay(seen);
         assertEq(prices.settlement(ETH, expiry), 1_500e18);
     }
 
@@ -252,7 +248,7 @@ contract PricesTest is Fixture {
         for (uint256 i; i < 3; ++i) {
             Observation memory seen = _observation(ETH, (i + 1) * 1_000e18, 0);
             assertEq(seen.fixingExpiry, expiries[i]);
-            prices.setReport(seen);
+            _relay(seen);
             assertEq(prices.settlement(ETH, expiries[i]), (i + 1) * 1_000e18);
             _skip(1);
         }
@@ -276,22 +272,22 @@ contract PricesTest is Fixture {
         _skip(1);
         Slice memory fitted = _slice();
         fitted.b = -1;
-        _refused(fitted, "b", -1, 0, 100e18);
+        _outside(fitted, "b", -1, 0, 100e18);
         fitted = _slice();
         fitted.rho = 1e18;
-        _refused(fitted, "rho", 1e18, 1 - 1e18, 1e18 - 1);
+        _outside(fitted, "rho", 1e18, 1 - 1e18, 1e18 - 1);
         fitted.rho = -1e18;
-        _refused(fitted, "rho", -1e18, 1 - 1e18, 1e18 - 1);
+        _outside(fitted, "rho", -1e18, 1 - 1e18, 1e18 - 1);
         fitted = _slice();
         fitted.s = 0;
-        _refused(fitted, "s", 0, 1, 10e18);
+        _outside(fitted, "s", 0, 1, 10e18);
         fitted = _slice();
         fitted.forward = 2 * fitted.spot + 1;
-        _refused(fitted, "forward", 6_000e18 + 1, 1_500e18, 6_000e18);
+        _outside(fitted, "forward", 6_000e18 + 1, 1_500e18, 6_000e18);
         fitted.forward = fitted.spot / 2 - 1;
-        _refused(fitted, "forward", 1_500e18 - 1, 1_500e18, 6_000e18);
+        _outside(fitted, "forward", 1_500e18 - 1, 1_500e18, 6_000e18);
         fitted.forward = fitted.spot / 2;
-        prices.setSlice(fitted);
+        _relay(fitted);
     }
 
     /// a + b·s·√(1−ρ²) with b·s = 0.1, ρ = 0.6: 0.08, so a = −0.08 is the edge.
@@ -299,74 +295,55 @@ contract PricesTest is Fixture {
         _skip(1);
         Slice memory fitted = _slice();
         (fitted.a, fitted.b, fitted.s, fitted.rho) = (-0.08e18 - 1, 0.2e18, 0.5e18, 0.6e18);
-        vm.expectPartialRevert(IPrices.OutOfRange.selector);
-        prices.setSlice(fitted);
+        _outside(fitted, "variance", -1e36, 0, type(int256).max);
         fitted.a = -0.08e18;
-        prices.setSlice(fitted);
+        _relay(fitted);
     }
 
     function test_slice_time_is_later_not_future_and_before_expiry() public {
         Slice memory fitted = _slice();
-        vm.expectRevert(abi.encodeWithSelector(IPrices.TimeNotLater.selector, START, START));
-        prices.setSlice(fitted);
+        _refused(fitted, abi.encodeWithSelector(IPrices.TimeNotLater.selector, START, START));
         fitted.timestamp = uint40(START + 1);
-        vm.expectRevert(abi.encodeWithSelector(IPrices.TimeInFuture.selector, START + 1, START));
-        prices.setSlice(fitted);
+        _refused(fitted, abi.encodeWithSelector(IPrices.TimeInFuture.selector, START + 1, START));
         uint40 expiry = fitted.expiry;
         vm.warp(expiry);
         fitted.timestamp = expiry;
-        vm.expectPartialRevert(IPrices.OutOfRange.selector);
-        prices.setSlice(fitted);
+        _outside(fitted, "timestamp", int256(uint256(expiry)), 1, int256(uint256(expiry)) - 1);
         fitted.timestamp = expiry - 1;
-        prices.setSlice(fitted);
+        _relay(fitted);
     }
 
     function test_slice_needs_a_listed_expiry() public {
         Slice memory fitted = _slice();
         fitted.expiry += 60;
-        vm.expectRevert(abi.encodeWithSelector(IPrices.NoSlice.selector, ETH, fitted.expiry));
-        prices.setSlice(fitted);
+        _refused(fitted, abi.encodeWithSelector(IPrices.NoSlice.selector, ETH, fitted.expiry));
         fitted.expiry = 0;
-        vm.expectRevert(abi.encodeWithSelector(IPrices.NoSlice.selector, ETH, 0));
-        prices.setSlice(fitted);
+        _refused(fitted, abi.encodeWithSelector(IPrices.NoSlice.selector, ETH, 0));
     }
 
-    // ---- batches and access ----
+    // ---- batches ----
 
     function test_batches_keep_their_order() public {
         _skip(2);
-        Observation[] memory seen = new Observation[](2);
-        (seen[0], seen[1]) = (_observation(ETH, 1e18, 0), _observation(ETH, 2e18, 0));
-        seen[0].timestamp -= 1;
-        prices.setReports(seen);
+        IPriceRelay.SignedObservation[] memory seen = new IPriceRelay.SignedObservation[](2);
+        (seen[0].seen, seen[1].seen) = (_observation(ETH, 1e18, 0), _observation(ETH, 2e18, 0));
+        seen[0].seen.timestamp -= 1;
+        for (uint256 i; i < 2; ++i) {
+            seen[i].signatures = _signatures(seen[i].seen, SIGNERS);
+        }
+        prices.relayMany(seen);
         (Report memory last,,) = prices.newest(ETH);
         assertEq(last.price, 2e18);
         assertEq(last.sequence, 3);
-        Slice[] memory fitted = new Slice[](2);
-        (fitted[0], fitted[1]) = (_slice(), _slice());
-        (fitted[0].timestamp, fitted[1].timestamp) = (uint40(START + 1), uint40(START + 2));
-        prices.setSlices(fitted);
-        (Slice memory newestFit,,) = prices.newestSlice(ETH, fitted[0].expiry);
+        ISurfaceRelay.SignedSlice[] memory fitted = new ISurfaceRelay.SignedSlice[](2);
+        for (uint256 i; i < 2; ++i) {
+            fitted[i].fitted = _slice();
+            fitted[i].fitted.timestamp = uint40(START + 1 + i);
+            fitted[i].signatures = _signatures(fitted[i].fitted, QUORUM);
+        }
+        surface.relayMany(fitted);
+        (Slice memory newestFit,,) = prices.newestSlice(ETH, _slice().expiry);
         assertEq(newestFit.timestamp, START + 2);
-    }
-
-    function test_only_the_owner_writes() public {
-        _skip(1);
-        Observation memory seen = _observation(ETH, ETH_PRICE, 0);
-        Slice memory fitted = _slice();
-        bytes memory refused = abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, address(1));
-        vm.startPrank(address(1));
-        vm.expectRevert(refused);
-        prices.setReport(seen);
-        vm.expectRevert(refused);
-        prices.setReports(new Observation[](0));
-        vm.expectRevert(refused);
-        prices.setSlice(fitted);
-        vm.expectRevert(refused);
-        prices.setSlices(new Slice[](0));
-        vm.expectRevert(refused);
-        prices.setFundingLimits(ETH, 0, 0);
-        vm.stopPrank();
     }
 
     function _slice() private view returns (Slice memory fitted) {
@@ -379,13 +356,11 @@ contract PricesTest is Fixture {
         return last.fundingIndex;
     }
 
-    function _refused(Observation memory seen, bytes32 field, int256 found, int256 low, int256 high) private {
-        vm.expectRevert(abi.encodeWithSelector(IPrices.OutOfRange.selector, field, found, low, high));
-        prices.setReport(seen);
+    function _outside(Observation memory seen, bytes32 field, int256 found, int256 low, int256 high) private {
+        _refused(seen, abi.encodeWithSelector(IPrices.OutOfRange.selector, field, found, low, high));
     }
 
-    function _refused(Slice memory fitted, bytes32 field, int256 found, int256 low, int256 high) private {
-        vm.expectRevert(abi.encodeWithSelector(IPrices.OutOfRange.selector, field, found, low, high));
-        prices.setSlice(fitted);
+    function _outside(Slice memory fitted, bytes32 field, int256 found, int256 low, int256 high) private {
+        _refused(fitted, abi.encodeWithSelector(IPrices.OutOfRange.selector, field, found, low, high));
     }
 }

@@ -325,7 +325,7 @@ contract RiskArraysChallengeTest is RiskArraysBase {
         assertTrue(!riskArrays.publisher(PUBLISHER).suspended, "not suspended");
     }
 
-    /// No word fits where the price store would hold a price far beyond its own bound: then nothing published is right.
+    /// No word fits where the price relay would hold a price far beyond its own bound: then nothing published is right.
     function test_where_no_array_exists_any_array_is_wrong() public {
         _skip(1);
         bytes32 reportId = _news(ETH, ETH_PRICE);
@@ -342,7 +342,7 @@ contract RiskArraysChallengeTest is RiskArraysBase {
         assertTrue(riskArrays.publisher(PUBLISHER).suspended, "suspended");
     }
 
-    /// @dev Where the price store keeps a report: the price is in the first slot, from bit 120.
+    /// @dev Where the price relay keeps a report: the price is in the first slot, from bit 120.
     function _reportSlot(bytes32 reportId) private view returns (bytes32 slot) {
         for (uint256 base; base < 16; ++base) {
             slot = keccak256(abi.encode(reportId, base));
@@ -357,7 +357,7 @@ contract RiskArraysChallengeTest is RiskArraysBase {
         vm.warp(late ? FIRST - 1 - age % 30 minutes : START + 1 + age % 12 hours);
         _report(ETH, price);
         for (uint256 i; i < 2; ++i) {
-            prices.setSlice(_oddSlice(_expiries(ETH)[i], price, age));
+            _relay(_oddSlice(_expiries(ETH)[i], price, age));
         }
     }
 

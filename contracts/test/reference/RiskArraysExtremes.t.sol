@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {RelayTime} from "../../src/keeper/RelayTime.sol";
 import {IRiskArrays} from "../../src/reference/interfaces/IRiskArrays.sol";
 import {IPrices} from "../../src/reference/interfaces/IPrices.sol";
 import {Instruments, ScanParameters, Slice} from "../../src/reference/Types.sol";
 import {RiskArraysBase} from "./RiskArraysBase.sol";
 
-/// @notice Whatever the stores accept has an array: otherwise an honest publisher could not publish at all. And what
+/// @notice Whatever the relays accept has an array: otherwise an honest publisher could not publish at all. And what
 /// callers may send at random ends in a named error or in what was asked for.
 contract RiskArraysExtremesTest is RiskArraysBase {
     struct Fit {
@@ -108,14 +109,15 @@ contract RiskArraysExtremesTest is RiskArraysBase {
         fitted.underlying %= 3;
         if (fitted.expiry % 2 == 0) fitted.expiry = FIRST;
         if (fitted.timestamp % 2 == 0) fitted.timestamp = uint40(block.timestamp);
-        try prices.setSlice(fitted) returns (bytes32 id) {
+        try surface.relay(fitted, _signatures(fitted, SIGNERS)) returns (bytes32 id) {
             assertEq(keccak256(abi.encode(prices.slice(id))), keccak256(abi.encode(fitted)));
             assertEq(_sliceId(fitted.underlying, fitted.expiry), id);
         } catch (bytes memory reason) {
             bytes4 name = bytes4(reason);
             assertTrue(
                 name == IPrices.OutOfRange.selector || name == IPrices.NoSlice.selector
-                    || name == IPrices.TimeInFuture.selector || name == IPrices.TimeNotLater.selector,
+                    || name == IPrices.TimeInFuture.selector || name == IPrices.TimeNotLater.selector
+                    || name == RelayTime.TooOld.selector,
                 "named"
             );
         }
@@ -180,7 +182,7 @@ contract RiskArraysExtremesTest is RiskArraysBase {
 
     function _fitAt(uint256 price, Fit memory fit, uint256 edges) private returns (bytes32) {
         uint256 spot = price;
-        return prices.setSlice(
+        return _relay(
             Slice({
                 underlying: ETH,
                 expiry: FIRST,

@@ -60,6 +60,7 @@ contract RiskArraysGasTest is RiskArraysBase {
         vm.cool(address(riskArrays));
         vm.cool(address(riskArrays.RECOMPUTATION()));
         vm.cool(address(prices));
+        vm.cool(address(surface));
         vm.cool(address(products));
         vm.cool(address(venue));
         vm.cool(address(usdc));

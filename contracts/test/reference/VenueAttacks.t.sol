@@ -134,7 +134,7 @@ contract VenueAttacksTest is Fixture {
             (Slice memory slice,,) = prices.newestSlice(ETH, live[i]);
             (slice.timestamp, slice.forward, slice.spot) =
             (uint40(block.timestamp), uint128(ETH_PRICE), uint128(ETH_PRICE));
-            prices.setSlice(slice);
+            _relay(slice);
         }
     }
 

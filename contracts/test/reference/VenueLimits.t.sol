@@ -91,7 +91,7 @@ contract VenueLimitsTest is Fixture {
             (Slice memory slice,,) = prices.newestSlice(ETH, live[i]);
             (slice.timestamp, slice.a, slice.b) = (uint40(block.timestamp), int128(int256(vol * vol / WAD)), 0);
             slice.forward = uint128(uint256(slice.spot) * forward / 10_000);
-            prices.setSlice(slice);
+            _relay(slice);
         }
     }
 

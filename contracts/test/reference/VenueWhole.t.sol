@@ -37,6 +37,7 @@ contract VenueWholeTest is Fixture {
         vm.cool(address(margin));
         vm.cool(address(riskArrays));
         vm.cool(address(prices));
+        vm.cool(address(surface));
         vm.cool(address(products));
         vm.cool(address(auctions));
         vm.cool(address(usdc));

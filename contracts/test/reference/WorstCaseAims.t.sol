@@ -70,8 +70,14 @@ contract WorstCaseAimsTest is Fixture {
                 vm.cool(riskArrays.blob(u, 2, _expiries(u)[i]));
             }
         }
-        address[6] memory all = [
-            address(venue), address(margin), address(riskArrays), address(prices), address(products), address(auctions)
+        address[7] memory all = [
+            address(venue),
+            address(margin),
+            address(riskArrays),
+            address(prices),
+            address(surface),
+            address(products),
+            address(auctions)
         ];
         for (uint256 i; i < all.length; ++i) {
             vm.cool(all[i]);

@@ -6,7 +6,7 @@ import {IAuctions} from "../../reference/interfaces/IAuctions.sol";
 import {IMarginVenue} from "../../reference/interfaces/IMarginVenue.sol";
 import {IProducts} from "../../reference/interfaces/IProducts.sol";
 import {IRiskArrays} from "../../reference/interfaces/IRiskArrays.sol";
-import {ISwapRouter} from "./ISwapRouter.sol";
+import {IUniswapV3Factory, IUniswapV3Pool} from "./IUniswapV3.sol";
 
 /// @title Several steps in one transaction, all or nothing, for one receiver.
 interface IKeeperExecutor {
@@ -37,10 +37,12 @@ interface IKeeperExecutor {
         uint64 expectedSequence; // 2⁶⁴ − 1: any
     }
 
+    /// Sell at one pool; what is sold over two takes two steps.
     struct SwapStep {
-        bytes path; // as Uniswap v3's; allowed by the admin
+        address pool; // allowed by the admin for `sold`
+        address sold;
         uint256 amountIn; // 2²⁵⁶ − 1: all this contract holds
-        uint256 minOut; // by this contract's balance, whatever the router says
+        uint256 minOut; // by this contract's balance, whatever the pool says
     }
 
     struct Step {
@@ -85,14 +87,14 @@ interface IKeeperExecutor {
         IRiskArrays arrays;
         IProducts products;
         address settlementToken;
-        ISwapRouter router;
+        IUniswapV3Factory factory;
         IERC3156FlashLender lender;
     }
 
     event Performed(address indexed profitToken, uint256 profit);
     event JobRefused(uint256 indexed index, bytes reason);
     event StepRefused(uint256 indexed index, Kind kind, bytes reason);
-    event PathAllowed(bytes path, bool allowed);
+    event PoolAllowed(address indexed pool, address indexed sold, bool allowed);
 
     error BadPeer(address peer);
     error PeerUnreadable(address peer, bytes reason);
@@ -103,17 +105,17 @@ interface IKeeperExecutor {
     error UnknownRelay(uint256 found, uint256 count);
     error ForeignAccount(uint256 account, address receiver);
     error AllOfCash(uint256 account);
-    error PathNotAllowed(bytes path);
-    error BadPath(uint256 length);
+    error BadPool(address pool, address sold);
+    error PoolNotAllowed(address pool, address sold);
     error BoughtTooLittle(address token, uint256 found, uint256 least);
-    error UnexpectedCallback(address caller, address initiator);
-    error CallbackMissing(address lender);
+    error SoldTooMuch(address token, int256 found, uint256 most);
+    error UnexpectedCallback(address caller, address expected);
+    error CallbackMissing(address from);
     error LoanRefused(bytes reason);
     error LoanNotReceived(address token, uint256 found, uint256 expected);
     error LoanChanged(address token, uint256 amount);
     error FeeTooHigh(uint256 found, uint256 most);
     error BalanceLeft(address token, uint256 found);
-    error ProfitTooLow(uint256 found, uint256 expected);
 
     /// @notice Do one job: borrow, make the steps in turn, repay, send what is left of the job's tokens to the
     /// receiver. Reverts unless he then has `minProfit` more of the profit token than he and this contract had before.
@@ -126,7 +128,7 @@ interface IKeeperExecutor {
     /// @notice Send to the receiver what somebody has sent here. Anyone may call.
     function sweep(address[] calldata tokens) external;
 
-    /// @notice Let operators sell along a path, or no longer. A stolen operator's key could otherwise sell to a pool
-    /// of its own. Admin only.
-    function allowPath(bytes calldata path, bool allowed) external;
+    /// @notice Let operators sell a token at a pool of the factory's, or no longer. A stolen operator's key could
+    /// otherwise sell to a pool of its own. Admin only.
+    function allowPool(IUniswapV3Pool pool, address sold, bool allowed) external;
 }

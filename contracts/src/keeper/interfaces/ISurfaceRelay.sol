@@ -10,9 +10,10 @@ interface ISurfaceRelay {
         bytes[] signatures; // 65 bytes each, ascending by signer
     }
 
-    /// A slice is a jump where forward ÷ spot changes by more than `carry` (BPS), or volatility at half, 0.8, once, 1.25
-    /// times or twice the forward by more than `volatility` (BPS of itself). Both against the anchor: the last slice of the
-    /// expiry that as many as a jump needs have signed, or, `period` seconds later, the last one.
+    /// A slice is a jump where forward ÷ spot changes by more than `carry` (BPS), the volatility of a strike at half, 0.8,
+    /// once, 1.25 times or twice the anchor's forward by more than `volatility` (BPS of itself), or the forward by more
+    /// than half. All against the anchor: the last slice of the expiry that as many as a jump needs have signed, or,
+    /// `period` seconds later, the last one.
     struct SurfaceLimit {
         uint16 volatility;
         uint16 carry;

@@ -19,7 +19,7 @@ library Svi {
     error SliceTooWild(int256 root);
 
     /// Variance per year at `strike` (wad, > 0), wad, clamped. Reverts where the product with b could overflow: no slice
-    /// of the price store comes near it.
+    /// that is kept comes near it.
     function variance(Slice memory slice, uint256 strike) internal pure returns (uint256) {
         int256 inner;
         // Unchecked: strike < 2¹⁰⁰ and |ln| < 2⁶⁸, so |y| < 2¹²⁷ + 2⁶⁸, its square and that of s (int128) fit one word

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {RelayTime} from "../../../src/keeper/RelayTime.sol";
 import {IPriceRelay} from "../../../src/keeper/interfaces/IPriceRelay.sol";
 import {IQuorum} from "../../../src/keeper/interfaces/IQuorum.sol";
@@ -13,6 +14,7 @@ import {RelayBase} from "../RelayBase.sol";
 /// the set and the limits. What is refused must be refused by a name it can have.
 contract RelayHandler is RelayBase {
     uint256 private constant ALL = 31;
+    uint256 private constant AHEAD = 5; // seconds by which a signer's clock may be fast
 
     IPriceRelay.SignedObservation[] private _said;
     ISurfaceRelay.SignedSlice[] private _fits;
@@ -23,11 +25,13 @@ contract RelayHandler is RelayBase {
     Slice private _lastFit;
     bytes32[] private _ids;
     bytes32[] private _hashes; // of what each id held when it was new
+    bytes32[] private _fitIds;
+    bytes32[] private _fitHashes;
 
     uint256 public accepted; // by either relay
     uint256 public mostTimesOne; // how often one digest was accepted
     uint256 public backward; // reports or slices that were not later than the one before
-    uint256 public tooFew; // accepted with fewer signers than were needed
+    uint256 public tooFew; // accepted though fewer than needed of those now named signed it
     uint256 public late; // accepted though too old, or ahead of the chain
     uint8 private _quorum = QUORUM;
     uint8 private _jumpQuorum = JUMP_QUORUM;
@@ -48,11 +52,26 @@ contract RelayHandler is RelayBase {
     function say(uint256 underlying, uint256 price, uint256 age, uint256 who) external {
         uint8 u = uint8(underlying % 2);
         uint256 last = _last[u].price == 0 ? PRICE : _last[u].price;
-        Observation memory seen = _seen(u, bound(price, last * 9 / 10, last * 11 / 10), bound(age, 0, MAX_AGE + 5));
+        _skip(AHEAD);
+        Observation memory seen =
+            _seen(u, bound(price, last * 9 / 10, last * 11 / 10), bound(age, 0, MAX_AGE + 2 * AHEAD));
+        vm.warp(block.timestamp - AHEAD);
         IPriceRelay.SignedObservation memory said = _signed(seen, _who(who));
         if (_said.length < 64) _said.push(said);
         else _said[age % 64] = said;
         _bring(said);
+    }
+
+    /// @notice Each signature comes twice, so that half of those needed look like all.
+    function sayDouble(uint256 price, uint256 who) external {
+        Observation memory seen = _seen(ETH, bound(price, PRICE * 99 / 100, PRICE * 101 / 100));
+        _bring(IPriceRelay.SignedObservation(seen, _double(_signatures(relay.digest(seen), who & ALL))));
+    }
+
+    function fitDouble(uint256 a, uint256 who) external {
+        if (block.timestamp >= EXPIRY) return;
+        Slice memory fitted = _fitted(int128(int256(bound(a, 0.19e18, 0.21e18))));
+        _bring(ISurfaceRelay.SignedSlice(fitted, _double(_signatures(surface.digest(fitted), who & ALL))));
     }
 
     /// @notice Something said before, at any time.
@@ -75,9 +94,9 @@ contract RelayHandler is RelayBase {
     }
 
     function fit(uint256 a, uint256 age, uint256 who) external {
-        if (block.timestamp >= EXPIRY) return;
+        if (block.timestamp + AHEAD >= EXPIRY) return;
         Slice memory fitted = _fitted(int128(int256(bound(a, 0.15e18, 0.25e18))));
-        fitted.timestamp -= uint40(bound(age, 0, MAX_AGE + 5));
+        fitted.timestamp = uint40(block.timestamp + AHEAD - bound(age, 0, MAX_AGE + 2 * AHEAD));
         ISurfaceRelay.SignedSlice memory signed = _signed(fitted, _who(who));
         if (_fits.length < 64) _fits.push(signed);
         else _fits[age % 64] = signed;
@@ -116,13 +135,20 @@ contract RelayHandler is RelayBase {
         );
     }
 
+    function _double(bytes[] memory once) private pure returns (bytes[] memory list) {
+        list = new bytes[](2 * once.length);
+        for (uint256 i; i < list.length; ++i) {
+            list[i] = once[i / 2];
+        }
+    }
+
     /// @dev Mostly all who are named, else any of the five.
     function _who(uint256 who) private view returns (uint256) {
         return who >> 8 & 3 != 0 ? _named : who & ALL;
     }
 
     function actions() external pure returns (bytes4[] memory list) {
-        list = new bytes4[](8);
+        list = new bytes4[](10);
         list[0] = this.wait.selector;
         list[1] = this.say.selector;
         list[2] = this.bringAgain.selector;
@@ -131,6 +157,8 @@ contract RelayHandler is RelayBase {
         list[5] = this.fitAgain.selector;
         list[6] = this.rename.selector;
         list[7] = this.limit.selector;
+        list[8] = this.sayDouble.selector;
+        list[9] = this.fitDouble.selector;
     }
 
     // ---- what is noted ----
@@ -148,7 +176,7 @@ contract RelayHandler is RelayBase {
         Report storage last = _last[said.seen.underlying];
         if (said.seen.timestamp <= last.timestamp) ++backward;
         _last[said.seen.underlying] = relay.report(id);
-        _note(relay.digest(said.seen), said.seen.timestamp, said.signatures.length, jump);
+        _note(relay.digest(said.seen), said.seen.timestamp, said.signatures, jump);
         _ids.push(id);
         _hashes.push(keccak256(abi.encode(relay.report(id))));
     }
@@ -158,30 +186,44 @@ contract RelayHandler is RelayBase {
         try surface.relay(signed.fitted, signed.signatures) returns (bytes32 id) {
             if (signed.fitted.timestamp <= _lastFit.timestamp) ++backward;
             _lastFit = surface.slice(id);
-            _note(surface.digest(signed.fitted), signed.fitted.timestamp, signed.signatures.length, jump);
+            _note(surface.digest(signed.fitted), signed.fitted.timestamp, signed.signatures, jump);
+            _fitIds.push(id);
+            _fitHashes.push(keccak256(abi.encode(surface.slice(id))));
         } catch (bytes memory reason) {
             _named_(reason);
         }
     }
 
-    function _note(bytes32 digest, uint256 time, uint256 signatures, bool jump) private {
+    function _note(bytes32 digest, uint256 time, bytes[] memory signatures, bool jump) private {
         ++accepted;
         if (++_times[digest] > mostTimesOne) mostTimesOne = _times[digest];
-        if (signatures < (jump ? _jumpQuorum : _quorum) || signatures > _count(_named)) ++tooFew;
+        if (_count(_signers(digest, signatures) & _named) < (jump ? _jumpQuorum : _quorum)) ++tooFew;
         if (time > block.timestamp || time + MAX_AGE < block.timestamp) ++late;
+    }
+
+    /// @dev A bit for each of the five who signed.
+    function _signers(bytes32 digest, bytes[] memory signatures) private view returns (uint256 who) {
+        address[] memory all = _addresses();
+        for (uint256 i; i < signatures.length; ++i) {
+            address signer = ECDSA.recover(digest, signatures[i]);
+            for (uint256 j; j < SIGNERS; ++j) {
+                if (all[j] == signer) who |= 1 << j;
+            }
+        }
     }
 
     function _named_(bytes memory reason) private pure {
         bytes4 name = bytes4(reason);
         assertTrue(
-            name == IQuorum.QuorumMissed.selector || name == IQuorum.NotASigner.selector
-                || name == RelayTime.TooOld.selector || name == IPrices.TimeNotLater.selector
+            name == IQuorum.QuorumMissed.selector || name == IQuorum.NotAscending.selector
+                || name == IQuorum.NotASigner.selector || name == RelayTime.TooOld.selector
+                || name == IPrices.TimeInFuture.selector || name == IPrices.TimeNotLater.selector
                 || name == IPrices.WrongFixing.selector || name == IPrices.OutOfRange.selector,
             "refused by a name it can have"
         );
     }
 
-    /// @notice Whether the relays still say what they said at the end of the last call, and no report ever changed.
+    /// @notice Whether the relays still say what they said at the end of the last call, and all they ever kept.
     function stands() external view returns (bool) {
         for (uint8 u; u < 2; ++u) {
             if (_last[u].timestamp == 0) continue;
@@ -191,6 +233,11 @@ contract RelayHandler is RelayBase {
         for (uint256 i; i < _ids.length; ++i) {
             if (keccak256(abi.encode(relay.report(_ids[i]))) != _hashes[i]) return false;
         }
-        return true;
+        for (uint256 i; i < _fitIds.length; ++i) {
+            if (keccak256(abi.encode(surface.slice(_fitIds[i]))) != _fitHashes[i]) return false;
+        }
+        if (_fitIds.length == 0) return true;
+        (, bytes32 newest,) = relay.newestSlice(ETH, EXPIRY);
+        return newest == _fitIds[_fitIds.length - 1];
     }
 }

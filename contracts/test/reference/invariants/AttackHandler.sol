@@ -251,7 +251,7 @@ contract AttackHandler is Market {
         slice.a = slice.a * int128(uint128(variance)) / 10_000;
         slice.b = slice.b * int128(uint128(variance)) / 10_000;
         slice.forward = uint128(price[ETH] * bound(forward, 10_000, 10_100) / 10_000);
-        prices.setSlice(slice);
+        _relay(slice);
         ++successes["refit"];
     }
 

@@ -39,7 +39,7 @@ contract RelayInvariants is Test {
     }
 
     function invariant_what_is_kept_stays_as_it_is() public view {
-        assertTrue(_handler.stands(), "a report changed, or the newest without a call");
+        assertTrue(_handler.stands(), "something kept changed, or the newest without a call");
     }
 }
 
@@ -48,19 +48,23 @@ contract RelayCampaignTest is Test {
     function test_the_campaign_reaches_both_relays() public {
         RelayHandler handler = new RelayHandler();
         handler.setUp();
-        handler.say(0, 3_000e18, 0, 31);
-        handler.fit(0.2e18, 0, 31);
+        handler.say(0, 3_000e18, 5, 31);
+        handler.fit(0.2e18, 5, 31);
         assertEq(handler.accepted(), 2);
         handler.wait(30);
-        handler.say(0, 3_001e18, 3, 7);
+        handler.say(0, 3_001e18, 8, 7);
         handler.bringAgain(1);
         handler.fitAgain(0);
         handler.bringMany(0, 1);
         assertEq(handler.accepted(), 3);
         handler.rename(7, 2, 3);
         handler.wait(30);
-        handler.say(0, 3_001e18, 0, 3);
-        handler.say(0, 3_001e18, 0, 9);
+        handler.say(0, 3_001e18, 5, 3);
+        handler.say(0, 3_001e18, 5, 9);
+        assertEq(handler.accepted(), 4);
+        handler.wait(30);
+        handler.sayDouble(3_001e18, 1);
+        handler.fitDouble(0.2e18, 1);
         assertEq(handler.accepted(), 4);
         assertTrue(handler.stands(), "as said");
     }
