@@ -103,6 +103,8 @@ def another(trial: Trial, plan: Plan) -> Plan:
         return replace(plan, expiry=plan.expiry + 1)
     if isinstance(plan, RelayReports):
         return replace(plan, newest=plan.newest + "0")
+    if isinstance(plan, WriteParameters):
+        return replace(plan, changes=plan.changes.replace(":0=", ":1="))
     return replace(plan, account=next(a for a in trial.world.accounts if a != plan.account))
 
 

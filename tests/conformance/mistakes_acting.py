@@ -7,7 +7,7 @@ from typing import Any
 
 from keeper.abi import keccak256
 from keeper.chain import Call, Receipt
-from keeper.plans import Plan, PublishArrays, RelayReports, SetParameters
+from keeper.plans import Plan, PublishArrays, RelayReports, SetParameters, WriteParameters
 from keeper.rpc import Rpc
 from keeper.venues.base import Effect, ForeignPlan, Sending
 from tests.conformance.acting import NOBODY
@@ -85,7 +85,7 @@ def done_to_anybody(real: Real) -> Make:
 
 
 def _about_everybody(venue: Any, rpc: Rpc, plan: Plan) -> list[Plan]:
-    if isinstance(plan, SetParameters | PublishArrays | RelayReports):
+    if isinstance(plan, SetParameters | PublishArrays | RelayReports | WriteParameters):
         return [plan]
     addresses, topics = venue.events()
     logs = rpc.logs(addresses, topics, 0, rpc.block().number)

@@ -5,7 +5,7 @@ from typing import Final
 
 from keeper.chain import Receipt
 from keeper.demo.transactions import Batch, receipts
-from keeper.plans import Plan, PublishArrays, RelayReports, SetParameters
+from keeper.plans import EndAuction, Liquidate, Plan, StartAuction, TakeAuction
 from keeper.venues.base import Sending
 from tests.conformance.acting import GAS, simulated
 from tests.conformance.contract import Rule, Trial
@@ -57,7 +57,7 @@ def _require_limits_kept(trial: Trial, plans: list[Plan]) -> None:
 
 def _impossible(trial: Trial, plan: Plan) -> Plan:
     """Return the plan about somebody who is in good health, or who does not exist."""
-    assert not isinstance(plan, SetParameters | PublishArrays | RelayReports), "together() is about accounts"
+    assert isinstance(plan, Liquidate | StartAuction | EndAuction | TakeAuction), "together() is about accounts"
     return replace(plan, account=trial.world.accounts[-1])
 
 
