@@ -94,6 +94,14 @@ class Relays:
 
 
 @dataclass(frozen=True, slots=True)
+class Steward:
+    """Who acts on parameters within the terms that the owner sets afterwards; None: the owner himself."""
+
+    controller: str | None = None
+    guardian: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Executor:
     """A KeeperExecutor; its admin is the deployment's owner, at once."""
 
@@ -110,6 +118,7 @@ class Board:
     collaterals: tuple[Collateral, ...]
     limits: Limits = field(default_factory=Limits)
     relays: Relays = field(default_factory=Relays)
+    steward: Steward = Steward()
     executor: Executor | None = None
     signers: Signers | None = None  # of both relays; None: the deployer's key alone, as only a test chain should have
 

@@ -24,7 +24,8 @@ VIEWS: Final = {
         "PRICES", "PRODUCTS", "TOKEN", "RECOMPUTATION", "venue", "MINIMUM_BOND", "FUND_SHARE", "HEARTBEAT",
         "FINE_PER_SECOND", "MAX_REPORT_AGE", "MAX_SLICE_AGE", "window",
     ),
-    "products": ("SETTLEMENT_TOKEN", "MOST_INCENTIVE", "underlyings", "collaterals"),
+    "products": ("SETTLEMENT_TOKEN", "MOST_INCENTIVE", "underlyings", "collaterals", "steward"),
+    "steward": ("PRODUCTS", "VENUE", "AUCTIONS", "owner", "controller", "guardian", "stopped"),
     "prices": ("SURFACE", "PRODUCTS", "MAX_AGE", "thresholds"),
     "surface": ("PRODUCTS", "MAX_AGE", "thresholds"),
 }  # fmt: skip

@@ -20,6 +20,7 @@ class Contracts:
     prices: str  # a price relay
     surface: str  # the surface relay it names
     settlement_token: str
+    steward: str
 
 
 @dataclass(frozen=True, slots=True)

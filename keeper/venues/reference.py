@@ -29,7 +29,8 @@ from keeper.venues.base import Effect, ForeignPlan, Sending, each_alone
 from keeper.venues.executor_jobs import Executor, Kind, executor_of
 from keeper.venues.portfolio import PortfolioAccount, PortfolioState, Steering, account_id, account_name
 from keeper.venues.reference_batches import StartBatch, batches
-from keeper.venues.reference_facts import AUCTIONS, MARGIN, PRICES, RISK_ARRAYS, SURFACE, VENUE, Facts, contracts_of
+from keeper.venues.reference_facts import AUCTIONS, MARGIN, PRICES, RISK_ARRAYS, VENUE, Facts, contracts_of
+from keeper.venues.reference_relays import Relays
 
 NAME: Final = "reference"
 OWN_IDS: Final = 1 << 96
@@ -40,9 +41,8 @@ GAS: Final = {
     "start": (900_000, 75_000),
     "end": (900_000, 75_000),
     "take": (2_000_000, 110_000),
-    "relay": (200_000, 600_000),
 }
-"""Gas limits, not costs: a flat part, and what each array, leg or record may add."""
+"""Gas limits, not costs: a flat part, and what each array or leg may add."""
 TOLD_BY: Final = {"start_auction": "AuctionStarted", "take_auction": "Taken", "end_auction": "AuctionEnded"}
 """Kind of plan → the event of whoever did it."""
 
@@ -60,6 +60,7 @@ class Reference:
         self.contracts = contracts_of(rpc, venue)
         self.relays = (self.contracts.prices, self.contracts.surface)
         self.steward = reference_steward.steward_of(rpc, self.contracts.products, rpc.block())
+        self._relaying = Relays(rpc, self.contracts)
         self._facts = Facts(rpc, self.contracts)
         self._rules = self._facts.rules()
         self._executor: Executor | None = None
@@ -150,7 +151,7 @@ class Reference:
         if isinstance(plan, PublishArrays):
             return self._publish(plan)
         if isinstance(plan, RelayReports):
-            return self._relay(plan)
+            return self._relaying.call(plan)
         if isinstance(plan, WriteParameters) and self.steward is not None:
             return reference_steward.write(self.steward, plan)
         raise ForeignPlan(self.name, plan)
@@ -202,19 +203,6 @@ class Reference:
         encoded = interface(RISK_ARRAYS).function("publish").packed(self.contracts.risk_arrays, *names, arrays)
         return _with_gas(encoded, "publish", plan.options)
 
-    def _relay(self, plan: RelayReports) -> Call:
-        path, _ = self._said_by(plan)
-        relay = interface(path).function("relayMany")
-        encoded = Call(plan.relay, relay.selector + bytes.fromhex(plan.signed[2:]), function=relay.named)
-        return _with_gas(encoded, "relay", len(plan.records))
-
-    def _said_by(self, plan: RelayReports) -> tuple[str, str]:
-        """Return the interface of the plan's relay and the event of what it keeps. Raises ForeignPlan."""
-        kept = {self.contracts.prices: (PRICES, "ReportSet"), self.contracts.surface: (SURFACE, "SliceSet")}
-        if plan.relay not in kept:
-            raise ForeignPlan(self.name, plan)
-        return kept[plan.relay]
-
     def confirm(self, plan: Plan, receipt: Receipt) -> Effect:
         if not receipt.succeeded:
             return Effect(False, "reverted")
@@ -227,14 +215,14 @@ class Reference:
         if isinstance(plan, PublishArrays):
             return self._published(plan, receipt)
         if isinstance(plan, RelayReports):
-            return self._relayed(plan, receipt)
+            return self._relaying.relayed(plan, receipt)
         if isinstance(plan, WriteParameters) and self.steward is not None:
             return reference_steward.written(self.steward, plan, receipt)
         raise ForeignPlan(self.name, plan)
 
     def done(self, plan: Plan, first: int, last: int) -> bool:
         if isinstance(plan, RelayReports):
-            return self._all_kept(plan, first, last)
+            return self._relaying.all_kept(plan, first, last)
         if isinstance(plan, WriteParameters):
             return self.steward is not None and reference_steward.done(self._rpc, self.steward, plan, first, last)
         if plan.kind not in TOLD_BY:
@@ -276,21 +264,6 @@ class Reference:
             if right and body["sliceId"].hex() == plan.slice_id[2:]:
                 return Effect(True, f"epoch {indexed[1]}, {plan.options} arrays at {body['blob']}")
         return Effect(False, "mined without an ArraysPublished event of this expiry and slice")
-
-    def _relayed(self, plan: RelayReports, receipt: Receipt) -> Effect:
-        path, event = self._said_by(plan)
-        told = [log for log in receipt.logs if log.address == plan.relay]
-        kept = _kept(told, path, event)
-        ours = sum(kept.get(about) == second for about, second in plan.records.items())
-        if not ours:
-            return Effect(False, f"mined without a {event} event of these records")
-        return Effect(True, f"{ours} of {len(plan.records)} kept, the others there already")
-
-    def _all_kept(self, plan: RelayReports, first: int, last: int) -> bool:
-        path, event = self._said_by(plan)
-        logs = self._rpc.logs([plan.relay], [interface(path).event(event).topic], first, last)
-        kept = _kept(logs, path, event)
-        return all(kept.get(about, 0) >= second for about, second in plan.records.items())
 
     def _events(self, receipt: Receipt, address: str, path: str, name: str) -> list[tuple[list[int], dict[str, Any]]]:
         """Return indexed words and body of every such event of ours in the receipt."""
@@ -335,19 +308,6 @@ def _named_error(reason: bytes) -> str:
         return "no reason given, as when its gas runs out"
     names = (interface(path).error_named(reason[:4]) for path in (AUCTIONS, VENUE, MARGIN, RISK_ARRAYS, PRICES))
     return next((name for name in names if name), f"0x{reason[:4].hex()}")
-
-
-def _kept(logs: Sequence[Log], path: str, event: str) -> dict[tuple[int, int], int]:
-    """Return the newest second that the logs tell of each underlying, and expiry where it is a slice."""
-    told = interface(path).event(event)
-    place = 1 if event == "ReportSet" else 2  # of the time in the record
-    found: dict[tuple[int, int], int] = {}
-    for log in logs:
-        if log.topics[0] == told.topic:
-            (record,) = told.body(log).values()
-            about = (record[0], record[1] if event == "SliceSet" else 0)
-            found[about] = max(found.get(about, 0), record[place])
-    return found
 
 
 def _with_gas(call: Call, what: str, count: int) -> Call:

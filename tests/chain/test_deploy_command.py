@@ -175,7 +175,17 @@ def test_every_contract_is_in_the_manifest_with_what_made_it(
     assert run().exit_code == 0
     manifest = manifest_in(folder)
     named = {one.name: one for one in manifest.deployed}
-    assert {"venue", "auctions", "margin", "risk_arrays", "products", "prices", "surface", "feed_ETH"} <= set(named)
+    assert {
+        "venue",
+        "auctions",
+        "margin",
+        "risk_arrays",
+        "products",
+        "prices",
+        "surface",
+        "steward",
+        "feed_ETH",
+    } <= set(named)
     assert len({one.address for one in named.values()}) == len(named)
     assert all(one.block >= manifest.start_block for one in named.values())
     surface = int(named["prices"].arguments[2:66], 16)

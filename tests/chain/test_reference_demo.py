@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,8 @@ from keeper.demo.run import REQUIRED_DIFF
 from keeper.loop import tick
 from keeper.rpc import Rpc
 from keeper.signer.keystore import PASSWORD
+from keeper.twin.margin import by_arrays, by_settled_arrays
+from keeper.venues.reference import Reference
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -96,6 +99,24 @@ def in_step(url: str, scene: Scene, folder: Path, mode: str, hours: int) -> dict
     witness.take(last)
     witness.finish(last)
     return witness.report(folder / "keeper.db")
+
+
+def test_the_world_nets_to_nothing_and_everybody_begins_above_im(anvil: Anvil, scene: Scene) -> None:
+    rpc = Rpc(anvil.url, timeout_s=120.0)
+    names = [*(name for name, _ in scene.traders), *scene.makers, *scene.takers]
+    state = Reference(rpc, scene.manifest.contracts.venue).read(rpc.block(), names, scene.keeper)
+    held: Counter[int] = Counter()
+    for account in state.accounts:
+        held.update({leg.instrument.id: leg.size for leg in account.book.legs})
+        for check in (by_arrays(account.book, state.world), by_settled_arrays(account.book, state.world)):
+            assert check.equity >= check.im
+    assert set(held.values()) == {0}
+    traders = state.accounts[: len(scene.traders)]
+    assert len({kind for _, kind in scene.traders}) == 11
+    assert all(account.book.legs for account in traders)
+    assert {holding.index for account in traders for holding in account.book.collateral} == {0, 1, 2}
+    assert max(len(account.book.legs) for account in traders) >= 8
+    assert state.fund > 0
 
 
 def test_a_keeper_at_work_misses_nobody_and_is_right_about_everybody(walked: Callable[[str], dict[str, Any]]) -> None:

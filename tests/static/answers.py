@@ -36,6 +36,14 @@ OF_A_PLACE: dict[tuple[str, str], str] = {
     ("shadowing-local", "IRiskArrays.publish"): _NAME,
     ("shadowing-local", "Ledger._collateralOf"): _NAME,
     ("missing-zero-check", "VenueRules.setGuardian"): "Zero means that there is none.",
+    ("missing-zero-check", "Parameters.wireSteward"): "Zero wires none; the owner can still name one.",
+    ("missing-zero-check", "RiskSteward._setController"): "Zero means that there is none.",
+    ("missing-zero-check", "RiskSteward._setGuardian"): "Zero means that there is none.",
+    **{
+        (f"reentrancy-{kind}", f"RiskSteward.{function}"): "Calls the venue's contracts alone, which call nobody."
+        for kind in ("benign", "events", "no-eth")
+        for function in ("write", "_writeRecord", "tighten")
+    },
     (
         "missing-zero-check",
         "Products.constructor",

@@ -21,6 +21,10 @@ OWNERSHIP: Final = {
     "renounceOwnership": ("Ownership.testFuzz_who_renounces_leaves_no_heir", STRANGERS),
 }
 
+STEWARD_ALONE: Final = "Parameters.testFuzz_only_the_steward_changes_what_is_listed"
+NOBODY_ELSE: Final = "RiskSteward.testFuzz_nobody_else_does_anything"
+HEIR: Final = "RiskSteward.testFuzz_ownership_moves_when_the_heir_accepts"
+
 # Contract and function: the test in which it succeeds, the test in which it is refused (None: nothing is to refuse).
 FUZZED: Final[dict[str, dict[str, tuple[str, str | None]]]] = {
     "MarginVenue": {
@@ -64,10 +68,7 @@ FUZZED: Final[dict[str, dict[str, tuple[str, str | None]]]] = {
             "VenueCalls.testFuzz_only_the_risk_arrays_credit_the_fund",
         ),
         "setGuardian": ("VenueCalls.testFuzz_the_guardian_pauses_and_the_owner_too", STRANGERS),
-        "setLimits": (
-            "Venue.testFuzz_limits_stay_within_their_bounds",
-            "Venue.testFuzz_limits_stay_within_their_bounds",
-        ),
+        "setLimits": ("Venue.testFuzz_limits_stay_within_their_bounds", STEWARD_ALONE),
         "setPaused": (
             "VenueCalls.testFuzz_the_guardian_pauses_and_the_owner_too",
             "Venue.testFuzz_only_the_owner_sets",
@@ -77,7 +78,7 @@ FUZZED: Final[dict[str, dict[str, tuple[str, str | None]]]] = {
     },
     "Auctions": {
         **OWNERSHIP,
-        "setBonus": ("Bonuses.testFuzz_a_new_limit_keeps_what_is_spent_within_its_bound", STRANGERS),
+        "setBonus": ("Bonuses.testFuzz_a_new_limit_keeps_what_is_spent_within_its_bound", STEWARD_ALONE),
         "startAuction": ("Auctions.test_any_take", "AuctionCalls.testFuzz_a_start_needs_a_shortfall_in_time"),
         "startAuctions": (
             "AuctionCalls.testFuzz_each_of_many_starts_stands_alone",
@@ -180,13 +181,40 @@ FUZZED: Final[dict[str, dict[str, tuple[str, str | None]]]] = {
         "addUnderlying": ("ProductCalls.testFuzz_an_underlying_is_added_whole_or_not", STRANGERS),
         "listExpiry": ("RiskArraysExtremes.testFuzz_listed_expiries_stay_apart_and_in_order", STRANGERS),
         "listOptions": ("ProductCalls.testFuzz_options_are_listed_once_and_in_range_or_not_at_all", STRANGERS),
-        "setScanParameters": ("Products.testFuzz_accepted_scans_keep_prices_positive", STRANGERS),
-        "setMarginParameters": ("ProductCalls.testFuzz_margin_parameters_within_their_bounds", STRANGERS),
+        "wireSteward": ("Parameters.testFuzz_the_steward_is_wired_once", STRANGERS),
+        "setScanParameters": ("Products.testFuzz_accepted_scans_keep_prices_positive", STEWARD_ALONE),
+        "setMarginParameters": ("ProductCalls.testFuzz_margin_parameters_within_their_bounds", STEWARD_ALONE),
+        "holdMargin": ("RiskSteward.testFuzz_a_hold_stops_the_way_where_it_is", STEWARD_ALONE),
+        "holdHaircut": ("RiskSteward.testFuzz_a_hold_stops_the_way_where_it_is", STEWARD_ALONE),
         "addCollateral": (
             "ProductCalls.testFuzz_a_collateral_is_what_its_token_says_with_haircut_enough",
             STRANGERS,
         ),
-        "setCollateral": ("ProductCalls.testFuzz_of_a_collateral_only_haircut_and_cap_change", STRANGERS),
+        "setCollateral": ("ProductCalls.testFuzz_of_a_collateral_only_haircut_and_cap_change", STEWARD_ALONE),
+    },
+    "RiskSteward": {
+        "transferOwnership": (HEIR, NOBODY_ELSE),
+        "acceptOwnership": (HEIR, HEIR),
+        "renounceOwnership": (HEIR, NOBODY_ELSE),
+        "write": (
+            "StewardMargin.testFuzz_what_is_healthy_at_a_write_is_not_liquidatable_within_its_grace",
+            NOBODY_ELSE,
+        ),
+        "tighten": (
+            "RiskSteward.testFuzz_the_guardian_tightens_to_any_tighter_number",
+            "RiskSteward.testFuzz_the_guardian_tightens_to_any_tighter_number",
+        ),
+        "holdMargin": ("RiskSteward.testFuzz_a_hold_stops_the_way_where_it_is", NOBODY_ELSE),
+        "holdHaircut": ("RiskSteward.testFuzz_a_hold_stops_the_way_where_it_is", NOBODY_ELSE),
+        "stop": ("RiskSteward.testFuzz_roles_are_those_named_last", NOBODY_ELSE),
+        "resume": ("RiskSteward.testFuzz_roles_are_those_named_last", NOBODY_ELSE),
+        "setTerms": (
+            "RiskSteward.testFuzz_terms_are_around_the_numbers_in_force",
+            "RiskSteward.testFuzz_terms_are_around_the_numbers_in_force",
+        ),
+        "lift": ("RiskSteward.testFuzz_the_guardian_tightens_to_any_tighter_number", NOBODY_ELSE),
+        "setController": ("RiskSteward.testFuzz_roles_are_those_named_last", NOBODY_ELSE),
+        "setGuardian": ("RiskSteward.testFuzz_roles_are_those_named_last", NOBODY_ELSE),
     },
 }
 

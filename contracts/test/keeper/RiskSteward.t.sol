@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {RiskSteward} from "../../src/keeper/RiskSteward.sol";
 import {IRiskSteward} from "../../src/keeper/interfaces/IRiskSteward.sol";
 import {IProducts} from "../../src/reference/interfaces/IProducts.sol";
@@ -261,6 +262,89 @@ contract RiskStewardTest is StewardBase {
         _write(IRiskSteward.Field.Haircut, 1_100);
     }
 
+    // ---- any number, any time ----
+
+    /// Within bounds and tighter: in force for IM at once and the controller's limit; else refused and nothing changed.
+    function testFuzz_the_guardian_tightens_to_any_tighter_number(uint16 number) public {
+        bool good = number > 12_500 && number <= 20_000;
+        if (number > 12_500 && number % 2 == 0) (number, good) = (uint16(bound(number, 12_501, 20_000)), true);
+        vm.prank(GUARDIAN);
+        (bool done,) =
+            address(steward).call(abi.encodeCall(IRiskSteward.tighten, (IRiskSteward.Field.ImScalar, 0, number)));
+        assertTrue(done == good, "tighter and within bounds, or refused");
+        assertEq(products.marginParameters(ETH).imScalar, good ? number : 12_500);
+        (bool guarded,) = steward.guarded(IRiskSteward.Field.ImScalar, 0);
+        assertTrue(guarded == good, "guarded");
+        steward.lift(IRiskSteward.Field.ImScalar, 0);
+        (guarded,) = steward.guarded(IRiskSteward.Field.ImScalar, 0);
+        assertTrue(!guarded, "lifted");
+    }
+
+    function testFuzz_a_hold_stops_the_way_where_it_is(uint256 wait, uint256 longer) public {
+        _write(IRiskSteward.Field.Haircut, 1_200);
+        _write(IRiskSteward.Field.MmScalar, 9_500);
+        _skip(bound(wait, 0, 2 * DAY - 1));
+        (, uint256 haircut) = steward.inForce(IRiskSteward.Field.Haircut, 0);
+        (, uint256 scalar) = steward.inForce(IRiskSteward.Field.MmScalar, 0);
+        vm.startPrank(GUARDIAN);
+        steward.holdHaircut(0);
+        steward.holdMargin(ETH);
+        vm.stopPrank();
+        _skip(bound(longer, 0, 1_000 * DAY));
+        _expect(IRiskSteward.Field.Haircut, 1_200, haircut);
+        _expect(IRiskSteward.Field.MmScalar, 9_500, scalar);
+    }
+
+    /// Terms that hold every number in force are taken whole, others not at all.
+    function testFuzz_terms_are_around_the_numbers_in_force(IRiskSteward.Terms memory tried, uint256 near) public {
+        if (near % 4 != 0) (tried.low, tried.high) = (uint128(near % 1_400), uint128(800 + near % 700));
+        _write(IRiskSteward.Field.Haircut, 1_200);
+        bool good = tried.low <= 1_000 && tried.high >= 1_200 && tried.step > 0 && tried.delay > 0;
+        bytes memory before = abi.encode(steward.terms(IRiskSteward.Field.Haircut, 0));
+        (bool done,) =
+            address(steward).call(abi.encodeCall(RiskSteward.setTerms, (IRiskSteward.Field.Haircut, 0, tried)));
+        assertTrue(done == good, "around them, or refused");
+        assertEq(abi.encode(steward.terms(IRiskSteward.Field.Haircut, 0)), good ? abi.encode(tried) : before);
+    }
+
+    function testFuzz_roles_are_those_named_last(address controller, address guardian) public {
+        vm.assume(controller != CONTROLLER && guardian != GUARDIAN && guardian != address(this));
+        steward.setController(controller);
+        steward.setGuardian(guardian);
+        IRiskSteward.Change[] memory none = new IRiskSteward.Change[](0);
+        _notAuthorised(CONTROLLER, abi.encodeCall(IRiskSteward.write, (none)));
+        _notAuthorised(GUARDIAN, abi.encodeCall(IRiskSteward.stop, ()));
+        vm.prank(controller);
+        steward.write(none);
+        vm.prank(guardian);
+        steward.stop();
+        assertTrue(steward.stopped(), "stopped");
+        steward.resume();
+        assertTrue(!steward.stopped(), "resumed");
+    }
+
+    function testFuzz_ownership_moves_when_the_heir_accepts(address heir, address other) public {
+        vm.assume(heir != address(0) && heir != address(this) && other != heir && other != address(this));
+        steward.transferOwnership(heir);
+        _callRefused(
+            other,
+            abi.encodeCall(Ownable2Step.acceptOwnership, ()),
+            abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, other)
+        );
+        assertEq(steward.owner(), address(this));
+        vm.prank(heir);
+        steward.acceptOwnership();
+        assertEq(steward.owner(), heir);
+        _callRefused(
+            address(this),
+            abi.encodeCall(Ownable2Step.transferOwnership, (other)),
+            abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, address(this))
+        );
+        vm.prank(heir);
+        steward.renounceOwnership();
+        assertEq(steward.owner(), address(0));
+    }
+
     // ---- who ----
 
     function testFuzz_nobody_else_does_anything(address who) public {
@@ -287,6 +371,8 @@ contract RiskStewardTest is StewardBase {
         _callRefused(who, abi.encodeCall(RiskSteward.setController, (who)), notOwner);
         _callRefused(who, abi.encodeCall(RiskSteward.setGuardian, (who)), notOwner);
         _callRefused(who, abi.encodeCall(RiskSteward.resume, ()), notOwner);
+        _callRefused(who, abi.encodeCall(Ownable2Step.transferOwnership, (who)), notOwner);
+        _callRefused(who, abi.encodeCall(Ownable.renounceOwnership, ()), notOwner);
         IRiskSteward.Terms memory wide = IRiskSteward.Terms(0, 1e30, 1e30, 1);
         _callRefused(who, abi.encodeCall(RiskSteward.setTerms, (field, 0, wide)), notOwner);
     }

@@ -161,8 +161,7 @@ contract StewardMarginTest is StewardBase {
 
     function _refreshAll() private {
         _reports();
-        _publishAll(ETH);
-        _publishAll(BTC);
+        _publishAll(ETH); // the underlying that is written to
     }
 
     function _reports() private {

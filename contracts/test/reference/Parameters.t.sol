@@ -57,6 +57,15 @@ contract ParametersTest is Fixture {
         bare.setMarginParameters(ETH, _margin(ETH));
     }
 
+    function testFuzz_the_steward_is_wired_once(address first, address second) public {
+        vm.assume(first != address(0));
+        Products bare = new Products(address(usdc), MOST_INCENTIVE, address(this));
+        bare.wireSteward(first);
+        assertEq(bare.steward(), first);
+        vm.expectRevert(abi.encodeWithSelector(IProducts.StewardKnown.selector, first));
+        bare.wireSteward(second);
+    }
+
     // ---- rates ----
 
     function test_rates_count_for_im_at_once_and_for_mm_a_day_later_in_a_line() public {

@@ -96,6 +96,14 @@ contract RampsTest is Test {
         _notTighter(_at(r, probe, w.up), w.numbers[3], w.up); // never beyond the number either
     }
 
+    /// Taking a number back, by however little, leaves MM at no moment tighter than it would have been.
+    function testFuzz_a_reduction_never_tightens_at_any_time(Writes memory w) public pure {
+        (Ramp memory before, uint256 time) = _before(w);
+        uint256 number = w.up ? bound(w.numbers[3], 0, before.to) : bound(w.numbers[3], before.to, type(uint128).max);
+        uint256 probe = time + bound(w.later, 0, 4 * DAY);
+        _notTighter(_at(_written(before, number, time, w.up), probe, w.up), _at(before, probe, w.up), w.up);
+    }
+
     /// A tightening leaves the number in force where it is; nothing leaves it tighter.
     function testFuzz_a_write_starts_from_the_number_in_force(Writes memory w) public pure {
         (Ramp memory before, uint256 time) = _before(w);

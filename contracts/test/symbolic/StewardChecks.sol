@@ -109,10 +109,6 @@ contract StewardChecks is Test {
         _graced(m, _atOnce);
     }
 
-    function broken_write_tightens_nothing_within_its_grace_if_directions_are_mixed_up(Moment memory m) public pure {
-        _graced(m, _mixedUp);
-    }
-
     function _graced(
         Moment memory m,
         function(uint256, uint256, uint256, uint256, uint256, bool) internal pure returns (uint256, uint256) written
@@ -126,50 +122,11 @@ contract StewardChecks is Test {
         assert(!Ramps.tighter(from, m.number, m.up)); // what the next write may assume
     }
 
-    function check_loosening_leaves_mm_no_tighter_than_without(Moment memory m) public pure {
-        _loosened(m, Ramps.written);
-    }
-
-    function broken_loosening_leaves_mm_no_tighter_than_without_if_it_begins_at_the_number(Moment memory m)
-        public
-        pure
-    {
-        _loosened(m, _atTheNumber);
-    }
-
-    function _loosened(
-        Moment memory m,
-        function(uint256, uint256, uint256, uint256, uint256, bool) internal pure returns (uint256, uint256) written
-    ) private pure {
-        vm.assume(!Ramps.tighter(m.from, m.to, m.up) && !Ramps.tighter(m.number, m.to, m.up));
-        vm.assume(m.later >= m.time);
-        (uint256 from, uint256 start) = written(m.from, m.to, m.start, m.number, m.time, m.up);
-        uint256 without = Ramps.at(m.from, m.to, Ramps.done(m.start, m.later), m.up);
-        assert(!Ramps.tighter(Ramps.at(from, m.number, Ramps.done(start, m.later), m.up), without, m.up));
-        assert(!Ramps.tighter(from, m.number, m.up));
-    }
-
     function _atOnce(uint256, uint256 to, uint256 start, uint256 number, uint256 time, bool up)
         private
         pure
         returns (uint256, uint256)
     {
         return Ramps.written(number, to, start, number, time, up);
-    }
-
-    function _mixedUp(uint256 from, uint256 to, uint256 start, uint256 number, uint256 time, bool up)
-        private
-        pure
-        returns (uint256, uint256)
-    {
-        return Ramps.written(from, to, start, number, time, !up);
-    }
-
-    function _atTheNumber(uint256, uint256, uint256 start, uint256 number, uint256, bool)
-        private
-        pure
-        returns (uint256, uint256)
-    {
-        return (number, start);
     }
 }
