@@ -197,7 +197,7 @@ def signer_answer(config: Config) -> str:
 
 def configured(path: Path) -> Config:
     """Return the configuration in `path`. Raises ConfigError naming every key that is wrong."""
-    return load(path, venues=VENUES)
+    return load(path, venues={name: adapter.kind for name, adapter in VENUES.items()})
 
 
 def open_chain(config: Config) -> Rpc:

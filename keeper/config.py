@@ -6,7 +6,7 @@ Secrets come from the environment only, and no message or repr shows more of a U
 
 import os
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -48,9 +48,6 @@ JOURNAL_URL = "KEEPER_JOURNAL_URL"
 OVERRIDES = {("chain", "rpc_url"): RPC_URL, ("journal", "url"): JOURNAL_URL}
 """Settings an environment variable replaces, whatever the file says."""
 
-OWN_PRICES = ("reference",)
-"""Venues that carry their own price reports and so need no [[oracle]]."""
-
 
 class ChainConfig(Section):
     rpc_url: RpcUrl = Field(repr=False)  # the first of rpc_urls where only those are given
@@ -89,8 +86,7 @@ class VenueConfig(Section):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str, validation: ValidationInfo) -> str:
-        context: Mapping[str, Collection[str]] = validation.context or {}
-        known = context.get("venues", (name,))
+        known = _venues(validation) or (name,)
         if name not in known:
             raise ValueError(f"expected one of {', '.join(sorted(known))}")
         return name
@@ -190,8 +186,8 @@ class Config(Section):
     jobs: JobsConfig = JobsConfig()
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if not self.oracle and self.venue.name not in OWN_PRICES:
+    def _consistent(self, validation: ValidationInfo) -> Self:
+        if not self.oracle and _venues(validation).get(self.venue.name) == "perpetual":  # others report prices
             raise ValueError("oracle: expected at least one [[oracle]], found none")
         if self.sending.policy == "profit" and self.signer.gas_token_usd is None:
             raise ValueError('signer.gas_token_usd: expected for sending.policy = "profit", found none')
@@ -212,10 +208,16 @@ class Config(Section):
         return self
 
 
-def load(path: Path, *, venues: Collection[str] | None = None, environ: Mapping[str, str] | None = None) -> Config:
+def _venues(validation: ValidationInfo) -> Mapping[str, str]:
+    context: Mapping[str, Mapping[str, str]] = validation.context or {}
+    return context.get("venues", {})
+
+
+def load(path: Path, *, venues: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> Config:
     """Return the checked configuration at `path`, with what the environment overrides.
 
-    `venues` are the names [venue] may carry. Raises ConfigError with every fault of the file.
+    `venues` are the names [venue] may carry, each with its kind; None: any, of any kind.
+    Raises ConfigError with every fault of the file.
     """
     environ = os.environ if environ is None else environ
     tables, overridden = _overlaid(_parsed(path), environ)

@@ -24,6 +24,7 @@ FORGE = NODE_MODULES / "@foundry-rs/forge-linux-amd64/bin/forge"
 OWN = {
     "demo": ("src/demo/SettableAggregator.sol", "src/demo/MintableToken.sol"),
     "demo_test": ("src/demo/HostileCollateral.sol", "src/demo/FlashMintToken.sol", "src/demo/PoolFunder.sol"),
+    "isolated": ("src/demo/IsolatedPerpetual.sol",),
     "reference": tuple(
         f"src/reference/{name}.sol" for name in ("Products", "RiskArrays", "Margin", "MarginVenue", "Auctions")
     ),

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from keeper.chain import Block, Call, Log, Receipt
 from keeper.errors import KeeperError
 from keeper.plans import Plan
+from keeper.rpc import Rpc
 from keeper.units import Ppm, Wad
 
 
@@ -133,6 +134,12 @@ class Venue(Protocol):
     """A protocol deployment, as far as discovery and sending know it. Every method that reads names its block."""
 
     name: str
+
+    def __init__(self, rpc: Rpc, address: str) -> None:
+        """Find the deployment by the one address that is configured, `venue.clearing_house`.
+
+        Raises MissingContract when there is no code there, ReadError when it is another contract.
+        """
 
     def events(self) -> tuple[Sequence[str], Sequence[str]]:
         """Return the addresses and first topics whose logs can introduce an account."""

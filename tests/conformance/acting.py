@@ -17,10 +17,13 @@ from keeper.plans import (
     SetParameters,
     StartAuction,
     TakeAuction,
+    WriteParameters,
 )
+from keeper.reverts import revert
 from keeper.rpc import Rpc, RpcRefusal
 from keeper.venues.base import ForeignPlan
 from tests.conformance.contract import Act, Rule, Trial
+from tests.conformance.kinds import read
 
 GAS: Final = 12_000_000
 """Of one transaction, as `signer.max_gas`."""
@@ -35,6 +38,7 @@ EVERY_KIND: Final[tuple[Plan, ...]] = (
     TakeAuction("any", NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0),
     PublishArrays("any", 0, 0, NO_ID, NO_ID, 0, NO_ID, "0x", "", 0),
     RelayReports("any", NOBODY, "", "0x", 0),
+    WriteParameters("any", "venue", "", "", 0),
 )
 
 
@@ -47,6 +51,11 @@ class Done:
     again: Call  # encoded once more
     fits: bool  # it does not succeed with more gas only
     receipt: Receipt | None  # None: it reverted, or no node would take it
+    refusal: str  # why, '' where it did not
+
+    @property
+    def what(self) -> str:
+        return f"{self.act.plan.kind} of {self.act.plan.subject}"
 
 
 def performed(trial: Trial) -> tuple[Done, ...]:
@@ -64,14 +73,15 @@ def performed(trial: Trial) -> tuple[Done, ...]:
 
 def _perform(trial: Trial, act: Act) -> Done:
     rpc, call = trial.world.rpc, trial.venue.encode(act.plan)
-    short, roomy = (_simulated(rpc, replace(call, gas=gas), act.sender) for gas in (call.gas or GAS, GAS))
+    short, roomy = (simulated(rpc, replace(call, gas=gas), act.sender) for gas in (call.gas or GAS, GAS))
     fits = not isinstance(short, RpcRefusal) or isinstance(roomy, RpcRefusal)
     sendable = call.to in trial.world.targets and not isinstance(roomy, RpcRefusal)  # any call of no contract succeeds
     receipt = _sent(rpc, replace(call, gas=GAS), act.sender) if sendable else None
-    return Done(act, call, trial.venue.encode(act.plan), fits, receipt)
+    refusal = f"a revert, {revert(roomy.revert)}" if isinstance(roomy, RpcRefusal) and roomy.revert else "a revert"
+    return Done(act, call, trial.venue.encode(act.plan), fits, receipt, "" if receipt else refusal)
 
 
-def _simulated(rpc: Rpc, call: Call, sender: str) -> bytes | RpcRefusal:
+def simulated(rpc: Rpc, call: Call, sender: str) -> bytes | RpcRefusal:
     block = rpc.block()
     return rpc.simulate([call], sender, block, block.timestamp + 1, GAS)[0]
 
@@ -93,6 +103,8 @@ def another(trial: Trial, plan: Plan) -> Plan:
         return replace(plan, expiry=plan.expiry + 1)
     if isinstance(plan, RelayReports):
         return replace(plan, newest=plan.newest + "0")
+    if isinstance(plan, WriteParameters):
+        return replace(plan, changes=plan.changes.replace(":0=", ":1="))
     return replace(plan, account=next(a for a in trial.world.accounts if a != plan.account))
 
 
@@ -137,7 +149,19 @@ def states_gas_that_is_enough(trial: Trial) -> None:
 def succeeds_where_it_should(trial: Trial) -> None:
     for done in performed(trial):
         todo = "run the call by hand; is it the function that the plan means, with its arguments in order and unit?"
-        trial.require(done.receipt is not None, f"{done.act.plan.kind} to succeed as sent", "a revert", todo)
+        trial.require(done.receipt is not None, f"{done.what} to succeed as sent", done.refusal, todo)
+
+
+def reads_the_parameters_it_sets(trial: Trial) -> None:
+    world = trial.world
+    changes = [done.act.plan for done in succeeded(trial) if isinstance(done.act.plan, SetParameters)]
+    if not changes:
+        return
+    state = read(trial.venue, world.rpc.block(), sorted(world.accounts))
+    for plan in changes:
+        found = trial.venue.parameter(state, plan.parameter)
+        todo = "return parts per million, by the name that plans carry; None only where the state does not hold it"
+        trial.require(found == plan.new, f"{plan.kind} of {plan.parameter} read as {plan.new}", found, todo)
 
 
 def refuses_plans_of_other_venues(trial: Trial) -> None:
@@ -194,8 +218,8 @@ def confirms_by_its_own_event_only(trial: Trial) -> None:
         assert receipt is not None
         effect = trial.venue.confirm(plan, receipt)
         todo = "find the event that this call emits, and what in it names the plan's subject"
-        trial.require(effect.achieved, f"{plan.kind} confirmed by its receipt", effect.summary, todo)
-        trial.require(bool(effect.summary), f"{plan.kind} summed up", "an empty summary", "say what was achieved")
+        trial.require(effect.achieved, f"{done.what} confirmed by its receipt", effect.summary, todo)
+        trial.require(bool(effect.summary), f"{done.what} summed up", "an empty summary", "say what was achieved")
         elsewhere = tuple(replace(log, address=NOBODY) for log in receipt.logs)
         for what, wrong, about in (
             ("a receipt without events", replace(receipt, logs=()), plan),
@@ -205,12 +229,12 @@ def confirms_by_its_own_event_only(trial: Trial) -> None:
         ):
             found = trial.venue.confirm(about, wrong)
             todo = "status 1 proves nothing: match emitter, topic and subject of a log of this receipt"
-            trial.require(not found.achieved, f"{plan.kind} not confirmed by {what}", f"{found.summary!r}", todo)
+            trial.require(not found.achieved, f"{done.what} not confirmed by {what}", f"{found.summary!r}", todo)
 
 
 def notices_what_anybody_did(trial: Trial) -> None:
     venue, first = trial.venue, trial.world.start_block
-    seen: set[str] = set()
+    seen, says = set[str](), {True: "noticed as done", False: "left to us alone"}
     performed(trial)
     head = trial.world.rpc.block().number
     for row, done in enumerate(succeeded(trial)):
@@ -219,19 +243,19 @@ def notices_what_anybody_did(trial: Trial) -> None:
         if plan.effect not in seen:
             todo = "look at the blocks first to last only, and at this plan's subject"
             early = venue.done(plan, first, mined - 1)
-            trial.require(not early, f"{plan.kind} not done before it was", "done", todo)
+            trial.require(not early, f"{done.what} not done before it was", "done", todo)
         seen.add(plan.effect)
         again = any(later.act.plan.effect == plan.effect for later in succeeded(trial)[row + 1 :])
         if mined < head and not again:
             late = venue.done(plan, mined + 1, head)
             todo = "look at the blocks first to last only: what was done before is another plan's"
-            trial.require(not late, f"{plan.kind} not done after it was", "done", todo)
+            trial.require(not late, f"{done.what} not done after it was", "done", todo)
         told = venue.done(plan, mined, mined)
         todo = "read the logs of whoever does it; only set `watched` false for plans that nobody else can carry out"
-        trial.require(told == done.act.watched, f"{plan.kind} to be done: {done.act.watched}", told, todo)
+        trial.require(told == done.act.watched, f"{done.what} {says[done.act.watched]}", says[told], todo)
         other = venue.done(another(trial, plan), mined, mined)
         todo = "compare the subject named in the log with the plan's"
-        trial.require(not other, f"{plan.kind} of another subject not done", "done", todo)
+        trial.require(not other, f"{done.what} of another subject not done", "done", todo)
     _require_foreign_never_done(trial, head)
 
 
@@ -248,6 +272,7 @@ ACTING: Final[dict[str, Rule]] = {
     "function": names_the_function_it_calls,
     "gas": states_gas_that_is_enough,
     "succeed": succeeds_where_it_should,
+    "parameter": reads_the_parameters_it_sets,
     "foreign": refuses_plans_of_other_venues,
     "sendings": carries_out_every_plan_once,
     "confirm": confirms_by_its_own_event_only,

@@ -17,13 +17,15 @@ Make = Callable[[Rpc], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
-    """What the protocol's own views say of one account: USD, 18 decimals, equity signed, margins >= 0."""
+class Statement:
+    """What one account comes to: USD, 18 decimals, equity signed, margins >= 0."""
 
     equity: int
     im: int
     mm: int
-    liquidatable: bool
+
+    def __str__(self) -> str:
+        return f"equity {self.equity}, IM {self.im}, MM {self.mm}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,11 @@ class World(Protocol):
     def targets(self) -> frozenset[str]:
         """The contracts that a plan may call, checksummed."""
 
-    def asked(self, block: Block, accounts: Sequence[str]) -> Mapping[str, Truth]:
+    def asked(self, block: Block, accounts: Sequence[str]) -> Mapping[str, Statement]:
         """Ask the protocol's own views, without the adapter."""
+
+    def liquidatable(self, account: str) -> bool:
+        """Ask the protocol whether it would let the account be liquidated now, without the adapter."""
 
     def word(self, account: str) -> bytes:
         """Return what a call about the account has in its calldata: the address or number as 32 bytes."""
@@ -76,8 +81,18 @@ class World(Protocol):
     def stir(self) -> None:
         """Mine a block in which prices move a little."""
 
+    def corners(self) -> Iterator[str]:
+        """Put accounts where adapters go wrong, one corner after the other, and yield what it is.
+
+        What every world has is CORNERS in reading.py: cash below nothing, nobody's positions, books drawn by a seed.
+        No account needs to be healthy then.
+        """
+
     def to_margin(self, steps: int) -> str:
         """Make one account's equity exceed its MM by so many smallest units, 0: equal; return its name."""
+
+    def together(self) -> tuple[Act, ...]:
+        """Return two plans and more, about two accounts and more, that all succeed in the world's present state."""
 
     def acts(self) -> Iterator[Act]:
         """Yield plans of every kind that the venue knows. Each is sent before the next one is asked for."""

@@ -1,10 +1,9 @@
 """Perp Curie for the kit: its own bytecode on Anvil, eight traders, and a hand that may write its storage."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-from eth_utils.crypto import keccak
 
 from keeper.abi import int_at
 from keeper.chain import Block, Call
@@ -16,10 +15,11 @@ from keeper.demo.traders import open_book
 from keeper.demo.transactions import Batch, call, role
 from keeper.plans import Liquidate, SetParameters
 from keeper.rpc import Rpc, answered
-from tests.conformance.contract import Act, Truth
+from tests.conformance.contract import Act, Statement
+from tests.conformance.curie_books import CurieBooks
 
 TRADERS = 8
-SLOTS = 600  # where Curie's mappings start: beyond its base contracts' gaps
+RANDOM_BOOKS = 3
 UNIT = 10**12  # equity's, of 18 decimals: a millionth of a dollar
 ROUND_PRICE = 16 * 10**12 * 10**18
 """USD, 18 decimals. At this price MM, a sixteenth of the position's value, is a whole number of UNITs: equity, which
@@ -30,6 +30,7 @@ is floored to them, can be equal to it."""
 class CurieWorld:
     rpc: Rpc
     deployment: Deployment
+    books: CurieBooks
     name: str = "perp_curie"
 
     @property
@@ -54,26 +55,34 @@ class CurieWorld:
     def base_token(self) -> str:
         return self.deployment.markets[0].base_token
 
-    def asked(self, block: Block, accounts: Sequence[str]) -> Mapping[str, Truth]:
+    def asked(self, block: Block, accounts: Sequence[str]) -> Mapping[str, Statement]:
         c = self.deployment.contracts
         (im_ratio,) = self._ints(block, [call(c.clearing_house_config, "getImRatio()")])
-        return {account: self._truth(block, account, im_ratio) for account in accounts}
-
-    def _truth(self, block: Block, account: str, im_ratio: int) -> Truth:
-        c = self.deployment.contracts
         calls = [
-            call(c.vault, "getAccountValue(address)", account),
-            call(c.account_balance, "getMarginRequirementForLiquidation(address)", account),
-            call(c.account_balance, "getTotalDebtValue(address)", account),
+            message
+            for account in accounts
+            for message in (
+                call(c.vault, "getAccountValue(address)", account),
+                call(c.account_balance, "getTotalDebtValue(address)", account),
+                call(c.account_balance, "getMarginRequirementForLiquidation(address)", account),
+            )
         ]
-        equity, mm, debt = self._ints(block, calls)
+        words = iter(self._ints(block, calls))
+        return {
+            account: Statement(equity * UNIT, debt * im_ratio // 10**6, mm)
+            for account, (equity, debt, mm) in zip(accounts, zip(words, words, words, strict=True), strict=True)
+        }
+
+    def liquidatable(self, account: str) -> bool:
+        block = self.rpc.block()
+        equity = self.asked(block, [account])[account].equity
         signature = "getLiquidatablePositionSize(address,address,int256)"
-        sized = call(c.account_balance, signature, account, self.base_token, equity * UNIT)
-        (size,) = self._ints(block, [sized])
-        return Truth(equity * UNIT, debt * im_ratio // 10**6, mm, size != 0)
+        balances = self.deployment.contracts.account_balance
+        (size,) = self._ints(block, [call(balances, signature, account, self.base_token, equity)])
+        return size != 0
 
     def word(self, account: str) -> bytes:
-        return _word(int(account, 16))
+        return int(account, 16).to_bytes(32)
 
     def introduce(self) -> str:
         batch, newcomer = Batch(self.rpc), role("newcomer")
@@ -98,32 +107,45 @@ class CurieWorld:
         self._excess(account, steps)
         return account
 
+    def together(self) -> tuple[Act, ...]:
+        accounts = self.deployment.accounts[:3]
+        said = self.asked(self.rpc.block(), accounts)
+        for account in accounts:
+            self._excess(account, -said[account].mm // UNIT // 4)
+        keeper, name, market = self.deployment.keeper, self.name, self.base_token
+        return tuple(Act(Liquidate(name, account, market, 1.0, 1.0, 0), keeper) for account in accounts)
+
     def acts(self) -> Iterator[Act]:
         keeper, name, account = self.deployment.keeper, self.name, self.deployment.accounts[0]
-        truth = self.asked(self.rpc.block(), [account])[account]
-        self._excess(account, -truth.mm // UNIT // 4)
+        said = self.asked(self.rpc.block(), [account])[account]
+        self._excess(account, -said.mm // UNIT // 4)
         yield Act(Liquidate(name, account, self.base_token, 1.0, 1.0, 0), keeper)
         token = self.deployment.collaterals[0].token
         for parameter, new in ((f"collateral_ratio:{token}", 650_000), ("mm_ratio_buffer", 25_000)):
             yield Act(SetParameters(name, parameter, 0, new, "", 0), keeper, watched=False)
         yield Act(SetParameters(name, "max_funding_rate", 0, 123_456, "", 0), keeper, watched=False)
 
+    def corners(self) -> Iterator[str]:
+        one, *_ = self.deployment.accounts
+        books = self.books
+        books.write(one, cash=-12_345 * USDC - 7)
+        yield "negative cash"
+        books.write(one, size=0, notional=0)
+        yield "no positions, though the market is still on its list"
+        books.write(one, size=-9, notional=9)
+        yield "a position of dust"
+        for seed in range(RANDOM_BOOKS):
+            for account in self.deployment.accounts:
+                rng = random.Random(f"{account} {seed}")
+                size, price = rng.choice((-1, 1)) * rng.randint(1, 10 ** rng.randint(1, 22)), rng.randint(10, 20_000)
+                notional = -size * price + rng.randint(-(10**21), 10**21)
+                books.write(account, rng.randint(-(10**12), 10**12), size, notional, rng.randint(0, 10**20))
+            yield f"a random book, seed {seed}"
+
     def _excess(self, account: str, units: int) -> None:
         """Write the account's USDC so that equity exceeds MM by so many units, up to the unit."""
-        slot, cash = self._slot_of_cash(account)
-        truth = self.asked(self.rpc.block(), [account])[account]
-        wanted = cash + units - (truth.equity - truth.mm) // UNIT
-        vault = self.deployment.contracts.vault
-        self.rpc.call("anvil_setStorageAt", vault, hex(slot), f"0x{wanted % 2**256:064x}")
-        self.rpc.call("evm_mine")
-
-    def _slot_of_cash(self, account: str) -> tuple[int, int]:
-        c = self.deployment.contracts
-        (cash,) = self._ints(self.rpc.block(), [call(c.vault, "getBalance(address)", account)])
-        slots = [slot for inner in _mapped(account, range(SLOTS)) for slot in _mapped(c.usdc, [inner])]
-        contents = self.rpc.batch([("eth_getStorageAt", (c.vault, hex(slot), "latest")) for slot in slots])
-        (found,) = [s for s, held in zip(slots, contents, strict=True) if int(str(held), 16) == cash % 2**256]
-        return found, cash
+        said = self.asked(self.rpc.block(), [account])[account]
+        self.books.write(account, self.books.cash(account) + units - (said.equity - said.mm) // UNIT)
 
     def _ints(self, block: Block, calls: Sequence[Call]) -> list[int]:
         return [int_at(answer) for answer in answered(self.rpc.eth_calls(calls, block))]
@@ -136,13 +158,4 @@ def curie_world() -> Iterator[CurieWorld]:
         opened = open_book(anvil.url, deployed, traders=TRADERS)
         rpc = Rpc(anvil.url, timeout_s=30.0)
         rpc.call("anvil_setBlockTimestampInterval", 12)  # feeds refuse two answers of one second
-        yield CurieWorld(rpc, opened)
-
-
-def _mapped(key: str, slots: Iterable[int]) -> list[int]:
-    """Return where mappings that start at `slots` keep the entry of an address (Solidity's storage layout)."""
-    return [int.from_bytes(keccak(_word(int(key, 16)) + _word(slot))) for slot in slots]
-
-
-def _word(number: int) -> bytes:
-    return number.to_bytes(32)
+        yield CurieWorld(rpc, opened, CurieBooks.of(rpc, opened))

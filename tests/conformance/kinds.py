@@ -1,31 +1,21 @@
 """The two kinds of venue under one roof: reading, naming and judging accounts as the keeper itself does."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from keeper.chain import Block
 from keeper.portfolios import fresh_world, standing
 from keeper.twin.margin import by_arrays
+from keeper.twin.records import MarginParameters
 from keeper.units import Wad
-from keeper.venues.base import Account
+from keeper.venues.base import Account, VenueState
 from keeper.venues.portfolio import PortfolioAccount
+from tests.conformance.contract import Statement
 
 PUBLISHER = "0x" + "0" * 40
-DECIMALS = (6, 8, 10, 12, 18)
-"""What amounts are mistaken by: 18 - 6 and 18 - 8 decimals, a feed's, a wad's."""
-
 State = Any
 AnyAccount = Account | PortfolioAccount
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """USD, 18 decimals."""
-
-    equity: int
-    im: int
-    mm: int
 
 
 def read(venue: Any, block: Block, accounts: Sequence[str]) -> State:
@@ -87,10 +77,71 @@ def renamed(account: AnyAccount, name: str) -> AnyAccount:
     return replace(account, address=name) if isinstance(account, Account) else replace(account, name=name)
 
 
-def suspicions(account: AnyAccount) -> Iterator[tuple[str, AnyAccount]]:
-    """Yield the usual mistakes, each with the account as it would be without it."""
-    yield "sign: with every position's turned it agrees; long is > 0, quote owed < 0", turned(account)
-    for places in DECIMALS:
-        todo = f"decimals: with the cash {{}} 10**{places} it agrees; which decimals does the protocol state it in?"
-        yield todo.format("divided by"), scaled(account, 1, 10**places)
-        yield todo.format("times"), scaled(account, 10**places)
+def cash_of(account: AnyAccount) -> int:
+    return account.cash if isinstance(account, Account) else account.book.cash
+
+
+def with_cash(account: AnyAccount, cash: int) -> AnyAccount:
+    if isinstance(account, Account):
+        return replace(account, cash=cash)
+    return replace(account, book=replace(account.book, cash=cash))
+
+
+def positions_of(account: AnyAccount) -> int:
+    return len(account.positions if isinstance(account, Account) else account.book.legs)
+
+
+def live_positions_of(account: AnyAccount) -> int:
+    """Return how many positions are of any size: a market may stay on a list without one."""
+    return sum(p.size != 0 for p in (account.positions if isinstance(account, Account) else account.book.legs))
+
+
+def collaterals_of(account: AnyAccount) -> tuple[int, ...]:
+    """Return the rows, among the venue's collaterals, of those it holds."""
+    if isinstance(account, Account):
+        return tuple(balance.collateral for balance in account.balances)
+    return tuple(holding.index for holding in account.book.collateral)
+
+
+def without_last_collateral(account: AnyAccount) -> AnyAccount:
+    if isinstance(account, Account):
+        return replace(account, balances=account.balances[:-1])
+    return replace(account, book=replace(account.book, collateral=account.book.collateral[:-1]))
+
+
+def decimals_of(state: State) -> tuple[int, ...]:
+    """Return every collateral's decimals."""
+    return tuple(c.decimals for c in _collaterals(state))
+
+
+def with_decimals(state: State, row: int, decimals: int) -> State:
+    """Return the state with other decimals of one collateral."""
+    found = _collaterals(state)
+    found = (*found[:row], replace(found[row], decimals=decimals), *found[row + 1 :])
+    if isinstance(state, VenueState):
+        return replace(state, collaterals=found)
+    return replace(state, world=replace(state.world, collaterals=found))
+
+
+def _collaterals(state: State) -> tuple[Any, ...]:
+    found: tuple[Any, ...] = (state if isinstance(state, VenueState) else state.world).collaterals
+    return found
+
+
+def with_margins_swapped(state: State) -> State:
+    """Return the state with what makes IM in place of what makes MM."""
+    if isinstance(state, VenueState):
+        p = state.parameters
+        return replace(state, parameters=replace(p, im_ratio=p.mm_ratio, mm_ratio=p.im_ratio))
+    known = {u: replace(one, margin=_swapped(one.margin)) for u, one in state.world.underlyings.items()}
+    return replace(state, world=replace(state.world, underlyings=known))
+
+
+def _swapped(m: MarginParameters) -> MarginParameters:
+    return replace(
+        m,
+        im_scalar=m.mm_scalar,
+        mm_scalar=m.im_scalar,
+        short_im_rate=m.short_mm_rate,
+        short_mm_rate=m.short_im_rate,
+    )

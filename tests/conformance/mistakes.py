@@ -1,22 +1,22 @@
 """Faults to put into an adapter, one at a time: each wraps a venue of VENUES and leaves all else as it is."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from keeper.abi import keccak256
-from keeper.chain import Block, Call, Receipt
+from keeper.abi import interface, keccak256
+from keeper.chain import Block, Call
 from keeper.errors import ReadError
-from keeper.plans import Plan, PublishArrays, RelayReports, SetParameters
 from keeper.portfolios import fresh_world, standing
 from keeper.rpc import Rpc, RpcRefusal
-from keeper.venues.base import Effect, ExactMargin, ForeignPlan, VenueState
+from keeper.venues.base import Account, ExactMargin, VenueState
+from keeper.venues.portfolio import PortfolioAccount
 from tests.conformance.acting import NOBODY
 from tests.conformance.contract import Make
 from tests.conformance.faults import FaultyRpc
 from tests.conformance.kinds import AnyAccount, State, emptied, name_of
 
+MANY = 24
 Real = Callable[[Rpc], Any]
 Wrap = Callable[[Real], Make]
 
@@ -129,6 +129,51 @@ class ZeroWords(FaultyRpc):
         return ["0x" + "00" * 160 if isinstance(a, RpcRefusal) and not a.revert else a for a in answers]
 
 
+def counting_dust(account: AnyAccount) -> AnyAccount:
+    """Sizes that Curie takes for nothing, as its storage has them."""
+    assert isinstance(account, Account)
+    return replace(account, positions=tuple(replace(p, size=p.size or p.base) for p in account.positions))
+
+
+def without_debt(account: AnyAccount) -> AnyAccount:
+    """Balances as the protocol keeps them, though its IM is not the rule that the engine applies to them."""
+    assert isinstance(account, Account)
+    return replace(account, positions=tuple(replace(p, base=p.size, quote=p.open_notional) for p in account.positions))
+
+
+def long_when_many(account: AnyAccount) -> AnyAccount:
+    """A 25th position and all after it are read without their sign: nobody had tried so many."""
+    assert isinstance(account, PortfolioAccount)
+    book = account.book
+    legs = (*book.legs[:MANY], *(replace(leg, size=abs(leg.size)) for leg in book.legs[MANY:]))
+    return replace(account, book=replace(book, legs=legs))
+
+
+class Recorded(FaultyRpc):
+    """Reads what is on record of an account, not what time has made of it."""
+
+    def batch(self, items: Sequence[tuple[str, Sequence[object]]]) -> list[Any | RpcRefusal]:
+        asked = [self._asked(item) for item in items]
+        answers = self._behind.batch(asked)
+        return [
+            answer if new is old or isinstance(answer, RpcRefusal) else f"0x{32:064x}{answer[2 + 128 :]}"
+            for old, new, answer in zip(items, asked, answers, strict=True)
+        ]
+
+    def _asked(self, item: tuple[str, Sequence[Any]]) -> tuple[str, Sequence[Any]]:
+        """Return the item, with `recorded` for `book`: its answer has the last activity before the same words."""
+        venue = interface("reference/MarginVenue")
+        book, recorded = (venue.function(name).selector.hex() for name in ("book", "recorded"))
+        method, params = item
+        if method != "eth_call" or params[0]["data"][2:10] != book:
+            return item
+        return method, ({**params[0], "data": f"0x{recorded}{params[0]['data'][10:]}"}, *params[1:])
+
+
+def as_recorded(real: Real) -> Make:
+    return lambda rpc: real(Recorded(rpc))
+
+
 def empty_when_unreadable(real: Real) -> Make:
     def make(rpc: Rpc) -> Around:
         last: list[State] = []
@@ -152,7 +197,7 @@ def liquidatable_when_equal(real: Real) -> Make:
 
     def exact(venue: Any, state: VenueState, account: Any) -> ExactMargin:
         found: ExactMargin = venue.exact(state, account)
-        return replace(found, mm=found.mm + (found.equity == found.mm))
+        return replace(found, mm=found.mm + (found.equity == found.mm > 0))
 
     def read(venue: Any, *asked: Any) -> State:
         state = venue.read(*asked)
@@ -166,84 +211,8 @@ def liquidatable_when_equal(real: Real) -> Make:
 def _lowered(account: Any, state: Any) -> Any:
     found = standing(account, state.world, fresh_world(state))
     equal = any(check is not None and check.excess == 0 for check in (found.newest, found.settled, found.proof))
-    return replace(account, book=replace(account.book, cash=account.book.cash - 1)) if equal else account
-
-
-# --- acting -------------------------------------------------------------------------------------------
-
-
-def counting() -> Wrap:
-    count = itertools.count()
-    return call_by(lambda call: replace(call, data=call.data + next(count).to_bytes(32)))
-
-
-def another_selector(call: Call) -> Call:
-    return replace(call, data=keccak256(b"liquidate(uint256)")[:4] + call.data[4:])
-
-
-def first_two_swapped(call: Call) -> Call:
-    selector, first, second = call.data[:4], call.data[4:36], call.data[36:68]
-    return replace(call, data=selector + second + first + call.data[68:])
-
-
-def taking_any_plan(real: Any, plan: Plan) -> Call:
-    try:
-        call: Call = real.encode(plan)
-    except ForeignPlan:
-        return Call(NOBODY, b"")
-    return call
-
-
-def by_status(real: Any, plan: Plan, receipt: Receipt) -> Effect:
-    effect = real.confirm(plan, receipt)
-    return Effect(receipt.succeeded, effect.summary)
-
-
-def by_any_emitter(real: Any, plan: Plan, receipt: Receipt) -> Effect:
-    """Find the event wherever it comes from: anybody can emit one that looks like it."""
-    found: list[Effect] = [real.confirm(plan, receipt)]
-    for place in real.contracts.__slots__:
-        ours = getattr(real.contracts, place)
-        found.append(real.confirm(plan, replace(receipt, logs=tuple(replace(x, address=ours) for x in receipt.logs))))
-    return next((effect for effect in found if effect.achieved), found[0])
-
-
-def in_spite_of_a_revert(real: Any, plan: Plan, receipt: Receipt) -> Effect:
-    effect: Effect = real.confirm(plan, replace(receipt, succeeded=True))
-    return effect
-
-
-def confirmed_for_anybody(real: Real) -> Make:
-    """Finds the event, and does not look whom it names."""
-
-    def make(rpc: Rpc) -> Around:
-        def confirm(venue: Any, plan: Plan, receipt: Receipt) -> Effect:
-            found: list[Effect] = [venue.confirm(other, receipt) for other in _about_everybody(venue, rpc, plan)]
-            return next((effect for effect in found if effect.achieved), found[0])
-
-        return Around(real(rpc), rpc, {"confirm": confirm})
-
-    return make
-
-
-def done_to_anybody(real: Real) -> Make:
-    def make(rpc: Rpc) -> Around:
-        def done(venue: Any, plan: Plan, first: int, last: int) -> bool:
-            return any(venue.done(other, first, last) for other in _about_everybody(venue, rpc, plan))
-
-        return Around(real(rpc), rpc, {"done": done})
-
-    return make
-
-
-def _about_everybody(venue: Any, rpc: Rpc, plan: Plan) -> list[Plan]:
-    if isinstance(plan, SetParameters | PublishArrays | RelayReports):
-        return [plan]
-    addresses, topics = venue.events()
-    logs = rpc.logs(addresses, topics, 0, rpc.block().number)
-    return [plan, *(replace(plan, account=account) for account in venue.introduced(logs))]
-
-
-def from_the_start(real: Any, plan: Plan, first: int, last: int) -> bool:  # noqa: ARG001 - that is the mistake
-    """Looks at all blocks up to the last, so that what was done once is done for ever."""
-    return bool(real.done(plan, 0, last))
+    return (
+        replace(account, book=replace(account.book, cash=account.book.cash - 1))
+        if equal and account.book.legs
+        else account
+    )

@@ -1,32 +1,33 @@
-"""The reference venue for the kit: six traders of options, two market makers, and a hand that may write its storage."""
+"""The reference venue for the kit: six traders, two market makers, and a hand that may write its storage."""
 
+import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final
-
-from eth_utils.crypto import keccak
+from typing import Any, Final
 
 from keeper.abi import interface
 from keeper.auctions import AuctionPolicy
-from keeper.chain import Block, Call
+from keeper.chain import Block
 from keeper.demo.anvil import start_anvil
 from keeper.demo.transactions import Batch, adopt
 from keeper.memory import Memory
 from keeper.plans import EndAuction, Plan, PublishArrays, StartAuction, TakeAuction
 from keeper.portfolios import PortfolioLine, PortfolioPolicy
 from keeper.publish import PPM, Publishing
+from keeper.reference.board import DEMO, Board, Collateral, Token
 from keeper.reference.inbox import Signed
 from keeper.reference.relaying import plan_of
 from keeper.reference.reports import PRICE_RELAY, Observation, signature
 from keeper.rpc import Rpc, RpcRefusal, answered
-from keeper.twin.records import Check, Instrument
+from keeper.twin.records import Book, Check, Holding, Instrument, Leg
 from keeper.twin.words import ROWS
 from keeper.venues.portfolio import account_id
 from tests.chain.reference_market import (
     KEEPER,
     MAKER,
+    OWNER,
     REPORTERS,
     TRADERS,
     USDC,
@@ -37,13 +38,25 @@ from tests.chain.reference_market import (
     named,
     open_market,
 )
-from tests.conformance.contract import Act, Truth
+from tests.conformance.contract import Act, Statement
+from tests.conformance.reference_books import Books
 
 MAKERS: Final = (named(MAKER), named(MAKER, 1))
 NEWCOMER: Final = named(TRADERS[7], 9)
 NOTHING: Final = (1 << 256) - 1
-SLOTS: Final = 64  # where the venue's mappings may start
-CASH_BITS: Final = 128
+RANDOM_BOOKS: Final = 3
+MOST_TOKENS: Final = 24  # that the venue can take
+
+
+def _board() -> Board:
+    """Return the demonstration's board with as many collaterals as there can be, of all sorts of decimals."""
+    more = range(len(DEMO.collaterals), MOST_TOKENS)
+    tokens = (Token(f"Token {n}", f"T{n}", (6, 8, 12, 18)[n % 4]) for n in more)
+    added = (Collateral(token, n % 3, 500 + 10 * n, 10**30) for n, token in zip(more, tokens, strict=True))
+    return replace(DEMO, collaterals=(*DEMO.collaterals, *added))
+
+
+BOARD: Final = _board()
 Words = tuple[int, Sequence[int], Sequence[int]]
 
 
@@ -52,6 +65,7 @@ class ReferenceWorld:
     rpc: Rpc
     market: Market
     accounts: tuple[str, ...]
+    storage: Books
     name: str = "reference"
 
     @property
@@ -67,22 +81,26 @@ class ReferenceWorld:
         c = self.market.manifest.contracts
         return frozenset({c.auctions, c.risk_arrays, c.prices, c.surface})
 
-    def asked(self, block: Block, accounts: Sequence[str]) -> Mapping[str, Truth]:
-        return {account: self._truth(block, account) for account in accounts}
+    def asked(self, block: Block, accounts: Sequence[str]) -> Mapping[str, Statement]:
+        said = self._said(block, [("byArrays", book) for book in self._books(block, accounts)])
+        found = {}
+        for account, check in zip(accounts, said, strict=True):
+            assert check is not None, f"{account}: the margin contract refuses it"
+            found[account] = Statement(check.equity, check.im, check.mm)
+        return found
 
-    def _truth(self, block: Block, account: str) -> Truth:
-        newest = self._said(block, "byArrays", self._book(block, account))
-        assert newest is not None
-        return Truth(newest.equity, newest.im, newest.mm, self._excess(block, account) < 0)
+    def liquidatable(self, account: str) -> bool:
+        return self._excess(self.rpc.block(), account) < 0
 
     def _excess(self, block: Block, account: str) -> int:
         """Return equity over MM by the worst proof that would start an auction: both arrays, or a row."""
-        book = self._book(block, account)
-        both = [self._said(block, "byArrays", book), self._said(block, "bySettledArrays", book)]
+        (book,) = self._books(block, [account])
         held = {leg >> 248 for leg in book[1]}  # an instrument's id begins with its underlying
         rows = [NOTHING ^ sum((0xFF ^ row) << 8 * u for u in held) for row in range(ROWS)]
-        proofs = [self._said(block, "byScenario", book, row) for row in rows]
-        arrays = [] if None in both else [max(check.excess for check in both if check)]
+        newest, settled, *proofs = self._said(
+            block, [("byArrays", book), ("bySettledArrays", book), *(("byScenario", book, row) for row in rows)]
+        )
+        arrays = [max(newest.excess, settled.excess)] if newest and settled else []
         return min([*arrays, *(check.excess for check in proofs if check)])
 
     def word(self, account: str) -> bytes:
@@ -97,18 +115,69 @@ class ReferenceWorld:
     def stir(self) -> None:
         self._report(999)
 
+    def corners(self) -> Iterator[str]:
+        trader, other, *_ = self.accounts[2:]
+        self._write(trader, Book(-12_345 * WAD - 7, self._legs(random.Random(1), 2), (Holding(0, 9 * WAD),)))
+        yield "negative cash"
+        self._write(trader, Book(3 * WAD + 1, (), ()))
+        self._write(other, Book(0, (), ()))
+        yield "no positions, nor cash"
+        many = (0, 1, 2, 3, 4, 5, 21, MOST_TOKENS - 1)
+        held = tuple(Holding(i, 10 ** self.market.board.collaterals[i].token.decimals + i) for i in many)
+        self._write(trader, Book(WAD, self._legs(random.Random(2), 3), held))
+        yield f"as many collaterals as allowed, the last of {MOST_TOKENS} among them"
+        self._write(trader, Book(10_000 * WAD, (*self._legs(random.Random(3), 2), self._expired(0)), ()))
+        yield "an expiry that is settled and not yet touched"
+        for seed in range(RANDOM_BOOKS):
+            for account in self.accounts[:6]:
+                self.storage.write(account, self._drawn(random.Random(f"{account} {seed}")))
+            self.rpc.call("evm_mine")
+            yield f"a random book, seed {seed}"
+
+    def _drawn(self, rng: random.Random) -> Book:
+        tokens = sorted(rng.sample(range(MOST_TOKENS), rng.randint(0, 8)))
+        held = tuple(
+            Holding(i, rng.randint(1, 10 ** (2 + self.market.board.collaterals[i].token.decimals))) for i in tokens
+        )
+        return Book(rng.choice((-1, 1)) * rng.randint(0, 10**24), self._legs(rng, rng.randint(0, 40)), held)
+
+    def _legs(self, rng: random.Random, count: int) -> tuple[Leg, ...]:
+        listed = [Instrument(u) for u in (0, 1)]
+        for u, expiry, strike in itertools.product((0, 1), range(3), range(5)):
+            listed += [self.market.option(u, expiry, strike, is_call=is_call) for is_call in (True, False)]
+        sizes = (rng.choice((-1, 1)) * rng.randint(1, 10 ** rng.randint(1, 20)) for _ in range(count))
+        return tuple(Leg(instrument, size) for instrument, size in zip(rng.sample(listed, count), sizes, strict=True))
+
+    def _expired(self, underlying: int) -> Leg:
+        """Return a long call whose expiry is over and settled in the money, as nobody has touched it since."""
+        strike, expiry = 2_000, self.rpc.block().timestamp - 3_600
+        self.storage.settle(underlying, expiry, (strike + 500) * WAD)
+        return Leg(Instrument(underlying, expiry, strike * 10**8, True, 0), 7 * WAD // 2)
+
+    def _write(self, account: str, book: Book) -> None:
+        self.storage.write(account, book)
+        self.rpc.call("evm_mine")
+
     def to_margin(self, steps: int) -> str:
-        account = self.accounts[0]
-        self._add_cash(account, steps - self._excess(self.rpc.block(), account))
+        return self._to_margin(self.accounts[0], steps)
+
+    def _to_margin(self, account: str, steps: int) -> str:
+        self.storage.add_cash(account, steps - self._excess(self.rpc.block(), account))
+        self.rpc.call("evm_mine")
         return account
+
+    def together(self) -> tuple[Act, ...]:
+        accounts = self.accounts[:6]
+        for account, said in self.asked(self.rpc.block(), accounts).items():
+            self._to_margin(account, -said.mm // 4)
+        return tuple(Act(plan, KEEPER.address) for plan in self._plans(StartAuction))
 
     def acts(self) -> Iterator[Act]:
         self._report(990)
         for plan in self._plans(PublishArrays):
             if isinstance(plan, PublishArrays) and plan.underlying == 0:
                 yield Act(plan, KEEPER.address, watched=False)
-        deep = self._said(self.rpc.block(), "byArrays", self._book(self.rpc.block(), self.accounts[0]))
-        assert deep is not None
+        deep = self.asked(self.rpc.block(), self.accounts[:1])[self.accounts[0]]
         self.to_margin(-deep.mm // 4)
         yield Act(self._plans(StartAuction)[0], KEEPER.address)
         self.to_margin(deep.mm)
@@ -155,38 +224,22 @@ class ReferenceWorld:
         """Forget nonces of a chain that may have been rolled back."""
         self.market.batch = Batch(self.rpc)
 
-    def _add_cash(self, account: str, more: int) -> None:
-        venue, key = self.address, account_id(account).to_bytes(32)
-        slots = [int.from_bytes(keccak(key + slot.to_bytes(32))) for slot in range(SLOTS)]
-        contents = self.rpc.batch([("eth_getStorageAt", (venue, hex(slot), "latest")) for slot in slots])
-        low = (1 << CASH_BITS) - 1
-        cash = self._book(self.rpc.block(), account)[0]
-        (found,) = [
-            (slot, int(str(held), 16))
-            for slot, held in zip(slots, contents, strict=True)
-            if int(str(held), 16) & low == cash & low
+    def _books(self, block: Block, accounts: Sequence[str]) -> list[Words]:
+        """Return accounts as the margin rules see them, in the contract's words."""
+        book = interface("reference/MarginVenue").function("book")
+        calls = [book.call(self.address, account_id(account)) for account in accounts]
+        return [book.values(answer)[0] for answer in answered(self.rpc.eth_calls(calls, block))]
+
+    def _said(self, block: Block, asked: Sequence[tuple[Any, ...]]) -> list[Check | None]:
+        """Return what the margin contract itself says to each (function, arguments …); None where it refuses."""
+        margin, to = interface("reference/Margin"), self.market.manifest.contracts.margin
+        answers = self.rpc.eth_calls([margin.function(name).packed(to, *given) for name, *given in asked], block)
+        return [
+            None
+            if isinstance(answer, RpcRefusal)
+            else Check(*(int.from_bytes(answer[at : at + 32], signed=at == 0) for at in (0, 32, 64)))
+            for answer in answers
         ]
-        slot, packed = found
-        written = packed & ~low | (cash + more) & low
-        self.rpc.call("anvil_setStorageAt", venue, hex(slot), f"0x{written:064x}")
-        self.rpc.call("evm_mine")
-
-    def _book(self, block: Block, account: str) -> Words:
-        function = interface("reference/MarginVenue").function("book")
-        words: Words = function.values(self._answer(block, function.call(self.address, account_id(account))))[0]
-        return words
-
-    def _said(self, block: Block, name: str, book: Words, *arguments: int) -> Check | None:
-        """Return what the margin contract itself says; None where it refuses."""
-        function = interface("reference/Margin").function(name)
-        call = function.packed(self.market.manifest.contracts.margin, book, *arguments)
-        (answer,) = self.rpc.eth_calls([call], block)
-        if isinstance(answer, RpcRefusal):
-            return None
-        return Check(*(int.from_bytes(answer[at : at + 32], signed=at == 0) for at in (0, 32, 64)))
-
-    def _answer(self, block: Block, call: Call) -> bytes:
-        return answered(self.rpc.eth_calls([call], block))[0]
 
 
 @contextmanager
@@ -194,22 +247,43 @@ def reference_world() -> Iterator[ReferenceWorld]:
     with start_anvil(gas_limit=400_000_000) as anvil:
         rpc = Rpc(anvil.url, timeout_s=60.0)
         rpc.call("anvil_setBlockTimestampInterval", 1)  # chain time goes with the blocks, however slow the test is
-        market = open_market(rpc)
+        market = open_market(rpc, BOARD)
         market.fund(100_000 * USDC)
         wishes = tuple(_wishes(market))
         fill(market, wishes, MAKERS)
         adopt(rpc, [KEEPER.address, MAKER.address])
-        yield ReferenceWorld(rpc, market, (*(wish.name for wish in wishes), *MAKERS))
+        for row, wish in enumerate(wishes[3:], 1):
+            for index in range(row):
+                _bring(market, wish, index)
+        market.mine()
+        contracts = market.manifest.contracts
+        storage = Books.of(rpc, contracts.venue, contracts.prices, wishes[0].name)
+        yield ReferenceWorld(rpc, market, (*(wish.name for wish in wishes), *MAKERS), storage)
 
 
 def _wishes(market: Market) -> Iterator[Wish]:
-    """Yield accounts in one underlying each, so that the rows that can be shown of one are few."""
+    """Yield two traders of options in one underlying each, so that the rows that can be shown of one are few, then one
+    of perpetuals only, then three of both in both."""
     rng = random.Random(11)
-    for number in range(6):
-        u = number % 2
+    for number, key in enumerate(TRADERS[:6]):
         legs: dict[Instrument, int] = {}
-        for _ in range(3):
-            size = rng.choice((-1, 1)) * rng.randint(1, 20) * WAD // (10 if u == 0 else 200)
-            legs[market.option(u, rng.randint(0, 2), rng.randint(0, 4), is_call=rng.random() < 0.5)] = size
-        key = TRADERS[number]
+        for u in (number % 2,) if number < 2 else (0, 1):
+            scale = 10 if u == 0 else 200
+            for _ in range(0 if number == 2 else 3):
+                chosen = market.option(u, rng.randint(0, 2), rng.randint(0, 4), is_call=rng.random() < 0.5)
+                legs[chosen] = rng.choice((-1, 1)) * rng.randint(1, 20) * WAD // scale
+            if number >= 2:
+                legs[Instrument(u)] = (-1) ** (number + u) * rng.randint(1, 20) * WAD // scale
         yield Wish(named(key, number), key, tuple(legs.items()), 4.0)
+
+
+def _bring(market: Market, wish: Wish, index: int) -> None:
+    """Queue the owner's deposit of one whole token of a collateral."""
+    token, venue, owner = market.manifest.collaterals[index], market.manifest.contracts.venue, wish.key.address
+    amount = 10 ** market.board.collaterals[index].token.decimals
+    erc20 = interface("demo/MintableToken")
+    market.batch.add(OWNER, erc20.function("mint").packed(token, owner, amount), "mint", gas=100_000)
+    market.batch.add(owner, erc20.function("approve").packed(token, venue, amount), "approve", gas=100_000)
+    deposit = interface("reference/MarginVenue").function("deposit")
+    call = deposit.packed(venue, account_id(wish.name), 1 + index, amount)
+    market.batch.add(owner, call, f"deposit of collateral {index}", gas=300_000)

@@ -5,9 +5,12 @@ from typing import Final
 
 from tests.conformance.acting import ACTING
 from tests.conformance.contract import Broken, Make, Rule, Trial, World, undone
+from tests.conformance.engine import ENGINE
 from tests.conformance.reading import READING
+from tests.conformance.sending import TOGETHER
 
-RULES: Final[Mapping[str, Rule]] = READING | ACTING
+FAMILIES: Final = (READING, ENGINE, TOGETHER, ACTING)
+RULES: Final[Mapping[str, Rule]] = READING | ENGINE | TOGETHER | ACTING
 
 
 def first_broken(world: World, make: Make, rules: Mapping[str, Rule] = RULES) -> Broken | None:

@@ -30,8 +30,9 @@ class Newest(ThroughLens):
         return super()._through_lens(calls, self.block())
 
 
-@pytest.mark.parametrize(("lens", "rule"), [(ZeroWords, "unknown"), (Newest, "block")])
-def test_a_wrong_lens_is_noticed(world: World, lens: type[ThroughLens], rule: str) -> None:
+@pytest.mark.parametrize(("lens", "rules"), [(ZeroWords, {"agree", "unknown"}), (Newest, {"block"})])
+def test_a_wrong_lens_is_noticed(world: World, lens: type[ThroughLens], rules: set[str]) -> None:
+    """A revert that is an answer, as that an underlying has no epoch, is one of the failures read as zeros."""
     broken = first_broken(world, lambda rpc: VENUES[world.name](lens(rpc), world.address), READING)
     assert broken is not None, "nothing noticed"
-    assert broken.rule == rule, str(broken)
+    assert broken.rule in rules, str(broken)

@@ -4,34 +4,56 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.conformance.acting import NOBODY
-from tests.conformance.kinds import name_of, renamed, scaled, turned
+from tests.conformance.kinds import (
+    cash_of,
+    collaterals_of,
+    live_positions_of,
+    name_of,
+    renamed,
+    scaled,
+    turned,
+    with_cash,
+    with_decimals,
+    with_margins_swapped,
+    without_last_collateral,
+)
 from tests.conformance.mistakes import (
     Renamed,
     Wrap,
     ZeroWords,
-    another_selector,
+    as_recorded,
     at_latest,
-    by_any_emitter,
-    by_status,
     call_by,
-    confirmed_for_anybody,
-    counting,
-    done_to_anybody,
+    counting_dust,
     empty_when_unreadable,
-    first_two_swapped,
     forgetting_the_first,
     from_memory,
-    from_the_start,
-    in_spite_of_a_revert,
     instead,
     liquidatable_when_equal,
+    long_when_many,
     of_each,
     remembering,
     repeating,
     state_by,
-    taking_any_plan,
     with_the_emitter,
+    without_debt,
     zero_on_failure,
+)
+from tests.conformance.mistakes_acting import (
+    all_by_the_first,
+    all_or_nothing,
+    another_selector,
+    by_any_emitter,
+    by_status,
+    confirmed_for_anybody,
+    counting,
+    done_to_anybody,
+    first_two_swapped,
+    from_the_start,
+    in_basis_points,
+    in_spite_of_a_revert,
+    taking_any_plan,
+    without_limits,
 )
 
 
@@ -41,8 +63,12 @@ class Wrong:
     rule: str  # the first that it breaks
     says: str  # a regular expression for its message
     wrap: Wrap
+    where: frozenset[str] | None = None  # the venues that can be wrong in this; None: every one
 
 
+CURIE: Final = frozenset({"perp_curie"})
+REFERENCE: Final = frozenset({"reference"})
+GUEST: Final = frozenset({"isolated"})
 WRONG: Final = (
     Wrong("another name", "name", "its key in VENUES", lambda real: lambda rpc: Renamed(real(rpc), rpc, {})),
     Wrong(
@@ -95,6 +121,64 @@ WRONG: Final = (
     ),
     Wrong("sign", "agree", "sign: with every position's turned", of_each(turned)),
     Wrong("decimals", "agree", r"decimals: with the cash divided by 10\*\*12", of_each(lambda a: scaled(a, 10**12))),
+    Wrong(
+        "decimals of a collateral",
+        "agree",
+        r"collateral decimals: with 18 for collateral 0 it agrees, 8 were read",
+        state_by(lambda s: with_decimals(s, 0, 8)),
+        CURIE | REFERENCE,
+    ),
+    Wrong("IM and MM swapped", "agree", "IM and MM.*MM is the lower one", state_by(with_margins_swapped)),
+    Wrong(
+        "negative cash read unsigned",
+        "corners",
+        "negative cash.*sign: with the cash read as int128 it agrees",
+        of_each(lambda a: with_cash(a, cash_of(a) % 2**128)),
+    ),
+    Wrong(
+        "negative cash taken for none",
+        "corners",
+        "negative cash.*with equity .*it is short by what it owes.*negative cash is debt",
+        of_each(lambda a: with_cash(a, max(cash_of(a), 0))),
+    ),
+    *(
+        Wrong(
+            f"an account without positions taken for an empty one, {where}",
+            rule,
+            r"off: equity by -.* cash 0, . positions",
+            of_each(lambda a: a if live_positions_of(a) else with_cash(a, 0)),
+            where=frozenset({where}),
+        )
+        for where, rule in (("perp_curie", "agree"), ("reference", "corners"))
+    ),
+    Wrong(
+        "a position of dust counted",
+        "corners",
+        "a position of dust.*only by a rounding",
+        of_each(counting_dust),
+        CURIE,
+    ),
+    Wrong(
+        "an expiry seen before it is settled",
+        "corners",
+        "settled and not yet touched.*found none.*has a settlement price is cash",
+        as_recorded,
+        REFERENCE,
+    ),
+    Wrong(
+        "the last of many collaterals cut off",
+        "corners",
+        "as many collaterals as allowed.*off: equity by .*is one of them missing or cut off",
+        of_each(lambda a: without_last_collateral(a) if len(collaterals_of(a)) == 8 else a),
+        REFERENCE,
+    ),
+    Wrong(
+        "a short of many positions taken for a long",
+        "corners",
+        "a random book.*off: ",
+        of_each(long_when_many),
+        REFERENCE,
+    ),
     Wrong("zero on failure", "unknown", "known, with numbers.*a zero for a failure", state_by(zero_on_failure)),
     Wrong(
         "a zero for one refused word",
@@ -109,7 +193,41 @@ WRONG: Final = (
         "expected ReadError.*found a state of 0 accounts",
         empty_when_unreadable,
     ),
-    Wrong("equality case", "equality", "equal to MM to be healthy, found endangered", liquidatable_when_equal),
+    Wrong("equality case", "equality", "equal to MM, to be healthy, found endangered", liquidatable_when_equal),
+    Wrong(
+        "IM by a rule that the engine does not know",
+        "engine",
+        r"IM of about .* as exact\(\) says.*put what the rule needs into these fields",
+        of_each(without_debt),
+        GUEST,
+    ),
+    Wrong(
+        "gas guessed where it was simulated",
+        "together",
+        "start_auction in one transaction with at least .* gas",
+        instead(sendings=without_limits),
+        REFERENCE,
+    ),
+    Wrong(
+        "a batch above the gas given",
+        "together",
+        "transactions of at most .* gas given, found one with",
+        instead(sendings=lambda real, plans, gas, limits: real.sendings(plans, 2 * gas, limits)),
+        REFERENCE,
+    ),
+    Wrong(
+        "one transaction that carries out the first plan only",
+        "together",
+        "to be carried out beside one that fails, found that it was not",
+        instead(sendings=all_by_the_first),
+    ),
+    Wrong(
+        "a batch that fails as one",
+        "together",
+        "to be carried out beside one that fails, found that it was not",
+        instead(sendings=all_or_nothing),
+        REFERENCE,
+    ),
     Wrong("a call that differs each time", "repeatable", "no clock, no counter", counting()),
     Wrong("wrong target", "target", "venue's contracts, found 0x0000", call_by(lambda c: replace(c, to=NOBODY))),
     Wrong("wrong selector", "function", "found selector 0x", call_by(another_selector)),
@@ -122,7 +240,16 @@ WRONG: Final = (
     Wrong(
         "too little gas", "gas", "gas limit of 21000|gas stated.*out of gas", call_by(lambda c: replace(c, gas=25_000))
     ),
-    Wrong("arguments in the wrong order", "succeed", "arguments in order", call_by(first_two_swapped)),
+    Wrong(
+        "arguments in the wrong order", "succeed", "arguments in order", call_by(first_two_swapped), CURIE | REFERENCE
+    ),
+    Wrong(
+        "a parameter read in basis points",
+        "parameter",
+        "expected .* read as .*parts per million",
+        instead(parameter=in_basis_points),
+        CURIE | GUEST,
+    ),
     Wrong("a foreign plan taken", "foreign", "raise ForeignPlan", instead(encode=taking_any_plan)),
     Wrong("a plan left out", "sendings", "left out", instead(sendings=lambda real, *a: real.sendings(*a)[1:])),
     Wrong(
@@ -146,7 +273,7 @@ WRONG: Final = (
     Wrong("confirmed by anybody's event", "confirm", "by events of another contract", instead(confirm=by_any_emitter)),
     Wrong("confirmed though reverted", "confirm", "by a reverted receipt", instead(confirm=in_spite_of_a_revert)),
     Wrong("done from the start", "done", "not done before it was", instead(done=lambda *_: True)),
-    Wrong("never done", "done", "to be done: True, found False", instead(done=lambda *_: False)),
+    Wrong("never done", "done", "noticed as done, found left to us alone", instead(done=lambda *_: False)),
     Wrong("confirmed for anybody", "confirm", "same plan about another subject", confirmed_for_anybody),
     Wrong("done to anybody", "done", "of another subject not done", done_to_anybody),
     Wrong("done for ever", "done", "not done after it was", instead(done=from_the_start)),

@@ -16,6 +16,7 @@ from keeper.errors import ConfigError, ExitCode, redacted
 from keeper.executors import rules_of
 from keeper.sending.priority import SendingPolicy
 
+KINDS = {"perp_curie": "perpetual", "reference": "portfolio"}
 EXAMPLE = Path(__file__).parents[2] / "keeper.example.toml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
 VITALIK = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"
@@ -63,7 +64,7 @@ def uncommented():
 
 
 def test_the_example_is_valid():
-    config = load(EXAMPLE, venues=["perp_curie"], environ={})
+    config = load(EXAMPLE, venues=KINDS, environ={})
     assert (config.chain.rpc_url, config.chain.chain_id) == ("http://127.0.0.1:8545", 10)
     assert config.oracle[0].heartbeat_seconds == 1_200
     assert config.parameter[0].name == "mm_ratio_buffer"
@@ -211,7 +212,7 @@ def test_a_bad_url_from_the_environment_names_the_variable():
         ("[chain]", "[chian]", "chian: expected no such key; did you mean chain?"),
         ("[chain]", "[chian]", "chain: expected a setting, found none"),
         ("[chain]", 'chain = "https://h/SECRET"\n[policies]', "chain: expected a table, found https://h/…"),
-        ('"perp_curie"', '"perp_curry"', "venue.name: expected one of perp_curie; found 'perp_curry'"),
+        ('"perp_curie"', '"perp_curry"', "venue.name: expected one of perp_curie, reference; found 'perp_curry'"),
         (
             "0x82ac2C",
             "0x82ac2c",
@@ -294,7 +295,7 @@ def test_a_bad_url_from_the_environment_names_the_variable():
 )
 def test_what_is_wrong_is_said_by_key(write, old, new, complaint):
     with pytest.raises(ConfigError) as refusal:
-        load(write(changed(old, new)), venues=["perp_curie"], environ={})
+        load(write(changed(old, new)), venues=KINDS, environ={})
     assert complaint in str(refusal.value)
     assert "keeper.toml" in str(refusal.value)
     assert "SECRET" not in str(refusal.value)
@@ -320,7 +321,7 @@ def test_repeated_tables(write):
     with pytest.raises(ConfigError, match=r"parameter\.name: expected each once, found mm_ratio_buffer"):
         load(write(TEXT.replace("[signer]", parameter + "[signer]")), environ={})
     with pytest.raises(ConfigError, match=r"oracle: expected at least one"):
-        load(write("oracle = []\n" + TEXT.replace(oracle, "")), environ={})
+        load(write("oracle = []\n" + TEXT.replace(oracle, "")), venues=KINDS, environ={})
 
 
 def test_a_file_that_is_not_there(tmp_path):
@@ -397,7 +398,7 @@ def test_no_file_raises_anything_but_config_error(tmp_path, content):
     path = tmp_path / "keeper.toml"
     path.write_bytes(content)
     try:
-        load(path, venues=["perp_curie"], environ={})
+        load(path, venues=KINDS, environ={})
     except ConfigError as error:
         assert str(path) in str(error)
 
@@ -423,8 +424,8 @@ def test_a_venue_with_its_own_prices_needs_no_oracle(write):
     bare = re.sub(r"\[\[oracle\]\].*?(?=\n\[policy\])", "", TEXT, flags=re.DOTALL)
     bare = re.sub(r"\[\[parameter\]\].*?(?=\n\[portfolio\])", "", bare, flags=re.DOTALL)
     with pytest.raises(ConfigError, match="at least one"):
-        load(write(bare), environ={})
-    assert load(write(bare.replace('"perp_curie"', '"reference"')), environ={}).oracle == ()
+        load(write(bare), venues=KINDS, environ={})
+    assert load(write(bare.replace('"perp_curie"', '"reference"')), venues=KINDS, environ={}).oracle == ()
 
 
 def test_a_publisher_names_at_most_four_underlyings_by_number(write):
