@@ -46,14 +46,6 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """One argument that is an array: most elements."""
-
-    argument: str
-    most: int
-
-
-@dataclass(frozen=True, slots=True)
 class Rows:
     """One argument that is a list of structs of numbers: each must fit one row, (low, high) of every field; no more
     elements than rows."""
@@ -62,7 +54,15 @@ class Rows:
     rows: tuple[tuple[tuple[int, int], ...], ...]
 
 
-Bound = Bounded | Named | Counted | Rows
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One argument that is an array: most elements."""
+
+    argument: str
+    most: int
+
+
+Bound = Bounded | Named | Rows | Counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from keeper.abi import ABIS, checksummed, decoded, interface, keccak256
 from keeper.chain import Block, Call
-from keeper.errors import RpcBusy, RpcUnreachable
+from keeper.errors import ChainError, RpcBusy, RpcUnreachable
 from keeper.rpc import Rpc, RpcRefusal
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ GAS_EACH: Final = 1_000_000
 KEPT_EACH: Final = 8_192
 MOST_BYTES: Final = 4 << 20
 """Of the answers of one request; in JSON twice as many."""
-MOST_CALLS: Final = 6_000
+MOST_CALLS: Final = 4_000
 FEWEST_CALLS: Final = 20
 """Fewer go as quickly without the lens."""
 REST_S: Final = 60.0
@@ -66,7 +66,7 @@ class LensRpc(Rpc):
             answers = self._through_lens(list(known), self.block())
             if answers != list(known.values()):
                 raise ValueError("expected the known answers, found others")
-        except (RpcUnreachable, ValueError) as e:
+        except (ChainError, ValueError) as e:
             log.warning("lens not used, accounts are read by batches: %s", e)
             return False
         self._usable_from = self._clock()
@@ -76,9 +76,12 @@ class LensRpc(Rpc):
         if len(calls) < self._fewest_calls or self._clock() < self._usable_from:
             return super().eth_calls(calls, block)
         answers: list[bytes | None] = []
+        size = self._most_calls
         try:
             while len(answers) < len(calls):
-                answers += self._through_lens(calls[len(answers) : len(answers) + self._most_calls], block)
+                found = self._through_lens(calls[len(answers) : len(answers) + size], block)
+                size = min(2 * len(found), self._most_calls)  # no more than there is gas for travels in vain
+                answers += found
         except RpcBusy:
             raise
         except (RpcUnreachable, ValueError) as e:

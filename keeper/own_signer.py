@@ -84,13 +84,13 @@ def _call(call: AllowedCall) -> str:
 def _argument(bound: Bound) -> str:
     if isinstance(bound, Named):
         return f'[[call.argument]]\npath = "{bound.argument}"\none_of = ["{bound.address}"]\n'
-    if isinstance(bound, Counted):
-        return f'[[call.argument]]\npath = "{bound.argument}"\nmax_items = {bound.most}\n'
     if isinstance(bound, Rows):
         rows = json.dumps(bound.rows)
         return f'[[call.argument]]\npath = "{bound.argument}"\nmax_items = {len(bound.rows)}\n' + (
             f'[[call.argument]]\npath = "{bound.argument}[*]"\nrows = {rows}\n'
         )
+    if isinstance(bound, Counted):
+        return f'[[call.argument]]\npath = "{bound.argument}"\nmax_items = {bound.most}\n'
     return f'[[call.argument]]\npath = "{bound.argument}"\nlow = {bound.low}\nhigh = {bound.high}\n'
 
 

@@ -7,20 +7,11 @@ Addresses are lower case throughout. Integers keep the decimals the contract gav
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import orjson
-import requests
-from eth_utils.abi import function_signature_to_4byte_selector
-from eth_utils.crypto import keccak
+from observer_node import Node, address, call_data, result, selector, topic, word
 
 HUNDRED_PERCENT = 10**6  # Curie's ratios carry six decimals
-RETRY_SECONDS = 5.0
-
-
-class ObserverError(Exception):
-    """The observer cannot answer for a block; its report would not be worth anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,85 +63,15 @@ class BlockFacts:
     read_seconds: float
 
 
-class Node:
-    """A JSON-RPC endpoint asked in batches."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._session = requests.Session()
-        self._session.trust_env = False  # the node is local: no proxy, and no look-up of one at every post
-
-    def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[dict[str, Any]]:
-        """Return one reply a call, in order of the calls, errors included."""
-        body = orjson.dumps(
-            [
-                {"jsonrpc": "2.0", "id": i, "method": method, "params": params}
-                for i, (method, params) in enumerate(calls)
-            ]
-        )
-        deadline = time.monotonic() + RETRY_SECONDS
-        while True:
-            try:
-                reply = self._session.post(self._url, body, headers={"Content-Type": "application/json"}, timeout=60)
-                replies = orjson.loads(reply.content)
-                break
-            except (requests.RequestException, orjson.JSONDecodeError) as error:
-                if time.monotonic() > deadline:
-                    raise ObserverError(f"no answer from {self._url} within {RETRY_SECONDS:.0f} s: {error}") from error
-                time.sleep(0.1)
-        if not isinstance(replies, list) or len(replies) != len(calls):
-            raise ObserverError(f"{self._url}: expected {len(calls)} replies, found {str(replies)[:200]}")
-        return sorted(replies, key=lambda r: int(r["id"]))
-
-    def one(self, method: str, *params: Any) -> Any:
-        return _result(self.batch([(method, list(params))])[0], method)
-
-    def head(self) -> int:
-        return int(self.one("eth_blockNumber"), 16)
-
-
-def _result(reply: Mapping[str, Any], what: str) -> Any:
-    if "error" in reply:
-        raise ObserverError(f"{what}: expected an answer, found {reply['error']}")
-    return reply["result"]
-
-
-@cache
-def _selector(signature: str) -> str:
-    return "0x" + function_signature_to_4byte_selector(signature).hex()
-
-
-def _topic(signature: str) -> str:
-    return "0x" + keccak(text=signature).hex()
-
-
-def _call_data(signature: str, *arguments: str | int) -> str:
-    """Pack static arguments, addresses as text and integers, as 32-byte words."""
-    words = (int(a, 16) if isinstance(a, str) else a % 2**256 for a in arguments)
-    return _selector(signature) + "".join(f"{word:064x}" for word in words)
-
-
-def _word(reply: Mapping[str, Any], what: str) -> int:
-    """Return the first word of an eth_call's answer as a signed integer (no answer here reaches 2^255)."""
-    raw = bytes.fromhex(str(_result(reply, what))[2:])
-    if len(raw) != 32:
-        raise ObserverError(f"{what}: expected one 32-byte word, found {len(raw)} bytes; is the address right?")
-    return int.from_bytes(raw, "big", signed=True)
-
-
-def _address(word: str) -> str:
-    return "0x" + word[-40:].lower()
-
-
 LIQUIDATE = "liquidate(address,address)"
-LIQUIDATIONS = (_selector(LIQUIDATE), _selector("liquidate(address,address,int256)"))
-DEPOSITED = _topic("Deposited(address,address,uint256)")
-POSITION_LIQUIDATED = _topic("PositionLiquidated(address,address,uint256,uint256,uint256,address)")
-BAD_DEBT_SETTLED = _topic("BadDebtSettled(address,uint256)")
+LIQUIDATIONS = (selector(LIQUIDATE), selector("liquidate(address,address,int256)"))
+DEPOSITED = topic("Deposited(address,address,uint256)")
+POSITION_LIQUIDATED = topic("PositionLiquidated(address,address,uint256,uint256,uint256,address)")
+BAD_DEBT_SETTLED = topic("BadDebtSettled(address,uint256)")
 PARAMETERS_CHANGED = (
-    _topic("CollateralRatioChanged(address,uint24)"),
-    _topic("MmRatioBufferChanged(uint24)"),
-    _topic("MaxFundingRateChanged(uint24)"),
+    topic("CollateralRatioChanged(address,uint24)"),
+    topic("MmRatioBufferChanged(uint24)"),
+    topic("MaxFundingRateChanged(uint24)"),
 )
 ACCOUNT_VIEWS = (
     ("vault", "getAccountValue(address)"),
@@ -174,8 +95,8 @@ class Protocol:
         self._im_ratio = self._constant("clearing_house_config", "getImRatio()")  # Curie has no setter for it
 
     def _constant(self, contract: str, signature: str) -> int:
-        call = {"to": self._at[contract], "data": _call_data(signature)}
-        return _word(self._node.batch([("eth_call", [call, "latest"])])[0], f"{contract}.{signature}")
+        call = {"to": self._at[contract], "data": call_data(signature)}
+        return word(self._node.batch([("eth_call", [call, "latest"])])[0], f"{contract}.{signature}")
 
     def _add(self, accounts: Iterable[str]) -> None:
         known = set(self.accounts)
@@ -187,18 +108,18 @@ class Protocol:
             "eth_getLogs",
             {"address": self._at["vault"], "topics": [DEPOSITED], "fromBlock": hex(first), "toBlock": hex(last)},
         )
-        self._add(_address(log["topics"][2]) for log in logs)
+        self._add(address(log["topics"][2]) for log in logs)
 
     def read(self, number: int) -> BlockFacts:
         """Return everything the protocol says at block `number`; the block must exist."""
         started = time.perf_counter()
         tag = hex(number)
         header, receipts = (
-            _result(reply, f"block {number}")
+            result(reply, f"block {number}")
             for reply in self._node.batch([("eth_getBlockByNumber", [tag, True]), ("eth_getBlockReceipts", [tag])])
         )
         logs = [log for receipt in receipts for log in receipt["logs"]]
-        self._add(_address(log["topics"][2]) for log in self._events(logs, "vault", DEPOSITED))
+        self._add(address(log["topics"][2]) for log in self._events(logs, "vault", DEPOSITED))
         index_price, mark_price, views = self._views(tag)
         return BlockFacts(
             number=number,
@@ -220,18 +141,18 @@ class Protocol:
         call = {
             "from": self.keeper,
             "to": self._at["clearing_house"],
-            "data": _call_data(LIQUIDATE, account, base_token),
+            "data": call_data(LIQUIDATE, account, base_token),
         }
         reply = self._node.batch([("eth_call", [call, hex(number)])])[0]
         return str(reply["error"].get("message", reply["error"])) if "error" in reply else None
 
     def _views(self, tag: str) -> tuple[int, int, dict[str, View]]:
         prices = [
-            (self._markets[0], _call_data("getIndexPrice(uint256)", 0)),
-            (self._at["account_balance"], _call_data("getMarkPrice(address)", self._markets[0])),
+            (self._markets[0], call_data("getIndexPrice(uint256)", 0)),
+            (self._at["account_balance"], call_data("getMarkPrice(address)", self._markets[0])),
         ]
         asked = [
-            (self._at[contract], _call_data(signature, account))
+            (self._at[contract], call_data(signature, account))
             for account in self.accounts
             for contract, signature in ACCOUNT_VIEWS
         ]
@@ -254,14 +175,14 @@ class Protocol:
         scale = 10 ** (18 - self.settlement_decimals)
         signature = "getLiquidatablePositionSize(address,address,int256)"
         return [
-            (self._at["account_balance"], _call_data(signature, account, market, value * scale))
+            (self._at["account_balance"], call_data(signature, account, market, value * scale))
             for account, value in zip(self.accounts, account_values, strict=True)
             for market in self._markets
         ]
 
     def _words(self, calls: Sequence[tuple[str, str]], tag: str) -> list[int]:
         replies = self._node.batch([("eth_call", [{"to": to, "data": data}, tag]) for to, data in calls])
-        return [_word(r, f"{to} {data[:74]} at {tag}") for r, (to, data) in zip(replies, calls, strict=True)]
+        return [word(r, f"{to} {data[:74]} at {tag}") for r, (to, data) in zip(replies, calls, strict=True)]
 
     def _events(self, logs: Iterable[Mapping[str, Any]], contract: str, topic: str) -> list[Mapping[str, Any]]:
         at = self._at[contract]
@@ -270,8 +191,8 @@ class Protocol:
     def _liquidations(self, logs: Iterable[Mapping[str, Any]]) -> Iterable[Liquidation]:
         for log in self._events(logs, "clearing_house", POSITION_LIQUIDATED):
             notional, _size, _fee, liquidator = (log["data"][2 + 64 * i : 66 + 64 * i] for i in range(4))
-            account, base_token = _address(log["topics"][1]), _address(log["topics"][2])
-            yield Liquidation(account, base_token, int(notional, 16), _address(liquidator))
+            account, base_token = address(log["topics"][1]), address(log["topics"][2])
+            yield Liquidation(account, base_token, int(notional, 16), address(liquidator))
 
     def _parameter_updates(self, receipts: Iterable[Mapping[str, Any]]) -> int:
         setters = (self._at["collateral_manager"], self._at["clearing_house_config"])
@@ -290,5 +211,5 @@ class Protocol:
             if transaction["from"].lower() != self.keeper:
                 continue
             data = transaction["input"]
-            liquidates = (_address(data[10:74]), _address(data[74:138])) if data[:10] in LIQUIDATIONS else None
+            liquidates = (address(data[10:74]), address(data[74:138])) if data[:10] in LIQUIDATIONS else None
             yield Transaction(transaction["hash"], succeeded[transaction["hash"]], liquidates)

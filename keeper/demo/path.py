@@ -1,8 +1,12 @@
 """The two days the demo replays: 12 and 13 March 2020, when bitcoin lost half its price in 27 hours.
 
 The hourly closes are those of the BTC/USD series in https://github.com/ClementPerroud/Gym-Trading-Env (MIT
-licence), typed in here so that the demo needs no download. Ether's price is made up: see `eth_usd`.
+licence), typed in here so that the demo needs no download. Of ether the days' closes are known and the hours between
+them made up: see `ETH_MARCH_2020`; on Curie it is a fixed share of bitcoin: see `eth_usd`.
 """
+
+import math
+from bisect import bisect_left, bisect_right
 
 from keeper.units import to_base
 
@@ -76,3 +80,32 @@ def eth_usd(btc_usd: float) -> float:
 def to_feed(price_usd: float) -> int:
     """Return a USD price as an aggregator's answer, rounded down to 8 decimals."""
     return to_base(price_usd, FEED_DECIMALS, up=False)
+
+
+DAYS_CLOSE = ((1_583_967_600, 7911.430176, 194.86853), (1_584_054_000, 4970.788086, 112.347122),
+              (1_584_140_400, 5563.707031, 133.201813))  # fmt: skip
+"""Last hour of 11, 12 and 13 March, bitcoin's and ether's close of the day in USD, of the daily table in
+https://github.com/ivang5/RNN-Crypto-Price-Prediction (MIT licence)."""
+
+
+def _eth_per_btc(at: int) -> float:
+    """Return the days' closing ratios, and between two of them the geometric line."""
+    row = min(bisect_right([day for day, *_ in DAYS_CLOSE], at), len(DAYS_CLOSE) - 1)
+    (before, *left), (after, *right) = DAYS_CLOSE[row - 1], DAYS_CLOSE[row]
+    first, last = left[1] / left[0], right[1] / right[0]
+    return first * math.exp(math.log(last / first) * (at - before) / (after - before))
+
+
+ETH_MARCH_2020: PricePath = tuple((hour, round(btc * _eth_per_btc(hour), 2)) for hour, btc in BTC_MARCH_2020)
+"""Bitcoin's hours at ether's ratio: 42 % down on the 12th as the daily table has it, the hours in between bitcoin's."""
+
+
+def price_at(path: PricePath, at: float) -> float:
+    """Return USD at a time: the hours' closes, a straight line between two, the outermost ones beyond."""
+    row = bisect_left(path, (at, 0.0))
+    if row == 0:
+        return path[0][1]
+    if row == len(path):
+        return path[-1][1]
+    (before, low), (after, high) = path[row - 1], path[row]
+    return low + (high - low) * (at - before) / (after - before)

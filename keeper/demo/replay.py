@@ -84,13 +84,13 @@ def replay(
     rpc = Rpc(rpc_url, timeout_s=30.0)
     number = rpc.block().number
     with _own_mining(rpc, HOUR_S // blocks_per_hour):
-        deadline, missed = time.monotonic(), False
+        deadline, left_out = time.monotonic(), False
         for step in steps(path, blocks_per_hour):
-            sent = _queue(rpc, deployment, step, again=missed)
-            deadline = _wait(deadline, block_seconds)
+            sent = _queue(rpc, deployment, step, again=left_out)
+            deadline = wait(deadline, block_seconds)
             rpc.call("evm_mine")
             number = rpc.block().number
-            missed = _missed(rpc, sent)
+            left_out = missed(rpc, sent)
             log.debug("block %d: hour %d, BTC %.2f", number, step.hour, step.btc_usd)
             if on_block is not None:
                 on_block(number)
@@ -110,7 +110,7 @@ def _own_mining(rpc: Rpc, block_time_s: int) -> Iterator[None]:
         rpc.call("evm_setAutomine", automine)
 
 
-def _wait(deadline: float, block_seconds: float) -> float:
+def wait(deadline: float, block_seconds: float) -> float:
     """Sleep until the next deadline and return it; a late block moves the later ones, none is made up for."""
     following = max(deadline + block_seconds, time.monotonic())
     time.sleep(max(following - time.monotonic(), 0.0))
@@ -147,7 +147,7 @@ def _free_collateral_usd(rpc: Rpc, deployment: Deployment, account: str) -> floa
     return to_float(int(returned, 16), USDC_DECIMALS)
 
 
-def _missed(rpc: Rpc, sent: list[tuple[Transaction, str]]) -> bool:
+def missed(rpc: Rpc, sent: list[tuple[Transaction, str]]) -> bool:
     """Return whether a needed transaction was left out of the block just mined. Raises when one reverted."""
     found = receipts(rpc, sent)
     for (transaction, _), receipt in zip(sent, found, strict=True):

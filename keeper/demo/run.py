@@ -1,14 +1,11 @@
-"""The demo: a real protocol, a real crash, the keeper as a process of its own, and a witness that shares no code."""
+"""The demo: a venue on a local chain, a real crash, the keeper as a process of its own, and a witness that shares no
+code."""
 
-import os
 import secrets
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +14,22 @@ import orjson
 from eth_account import Account
 
 from keeper.demo.anvil import REPO, start_anvil
-from keeper.demo.config import write_config
-from keeper.demo.curie import deploy
-from keeper.demo.deployment import Deployment
+from keeper.demo.curie_play import CURIE
 from keeper.demo.path import BTC_MARCH_2020
-from keeper.demo.replay import BLOCK_SECONDS, BLOCKS_PER_HOUR
-from keeper.demo.traders import open_book
+from keeper.demo.play import Play, Prepared
+from keeper.demo.processes import Children, children_of
+from keeper.demo.reference_play import REFERENCE
 from keeper.demo.view import View
 from keeper.errors import KeeperError
 from keeper.journal import Journal
+from keeper.rpc import Rpc
 
-PREPARATION_S = 3600
-"""Chain time the deployment and the opening of the book may take before the path begins."""
+PLAYS: Mapping[str, Play] = {play.name: play for play in (REFERENCE, CURIE)}
 START_S = 60.0
-STOP_S = 60.0
+CATCH_UP_S = 300.0
+"""The observer skips no block; where the machine is slow it is behind when the path is over."""
 POLL_S = 0.1
-AT_LEAST = {"liquidatable": 25, "most_liquidatable_in_one_hour": 10, "liquidated": 20, "comparisons": 1}
+NEVER = ("missed", "reverted", "duplicates", "status_disagreements", "engine_apart")
 REQUIRED_DIFF = 1e-9
 
 
@@ -40,81 +37,27 @@ REQUIRED_DIFF = 1e-9
 class Options:
     """What a demo run may vary."""
 
+    play: Play = REFERENCE
     folder: Path = REPO / "build" / "demo"
     mode: str = "live"
-    block_seconds: float = BLOCK_SECONDS
-    blocks_per_hour: int = BLOCKS_PER_HOUR
+    block_seconds: float | None = None  # the venue's own by default
     hours: int | None = None  # only the first so many hours of the path
     kill_at_hour: int | None = None  # SIGKILL the keeper in the first block of this hour and start it again
 
 
-@dataclass(slots=True)
-class Children:
-    """The demo's processes and their log files, in the folder."""
-
-    folder: Path
-    environment: Mapping[str, str]
-    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-
-    def start(self, name: str, arguments: Sequence[str]) -> None:
-        with (self.folder / f"{name}.out").open("ab") as out, (self.folder / f"{name}.log").open("ab") as log:
-            self.running[name] = subprocess.Popen(
-                [sys.executable, *arguments], stdout=out, stderr=log, env=dict(self.environment), cwd=REPO
-            )
-
-    def ended(self, name: str) -> int | None:
-        return self.running[name].poll()
-
-    def require_running(self, *names: str) -> None:
-        for name in names:
-            code = self.ended(name)
-            if code is not None:
-                tail = (self.folder / f"{name}.log").read_text(errors="replace")[-1500:]
-                raise KeeperError(f"demo: the {name} process ended with {code}; its log says:\n{tail}")
-
-    def kill(self, name: str) -> None:
-        self.running[name].send_signal(signal.SIGKILL)
-        self.running[name].wait()
-
-    def finish(self, name: str, *, ask: bool, within: float = STOP_S) -> int:
-        """Wait for a process to end, asking it by SIGTERM first if `ask`; return its exit code."""
-        process = self.running[name]
-        if ask and process.poll() is None:
-            process.terminate()
-        try:
-            return process.wait(within)
-        except subprocess.TimeoutExpired as e:
-            process.kill()
-            raise KeeperError(f"demo: the {name} process did not end within {within:.0f} s") from e
-
-    def stop_all(self) -> None:
-        for process in self.running.values():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-
-
-@contextmanager
-def _children(folder: Path, password: str) -> Iterator[Children]:
-    children = Children(folder, {**os.environ, "KEEPER_KEYSTORE_PASSWORD": password, "PYTHONUNBUFFERED": "1"})
-    try:
-        yield children
-    finally:
-        children.stop_all()
-
-
 def run_demo(options: Options, view: View) -> dict[str, Any]:
     """Run the whole demo and return the summary, also written to <folder>/summary.json."""
-    folder = options.folder
+    folder, play = options.folder, options.play
     _clear(folder)
     begun = time.monotonic()
     with ExitStack() as stack:
-        anvil = stack.enter_context(start_anvil(timestamp=BTC_MARCH_2020[0][0] - PREPARATION_S))
+        genesis = BTC_MARCH_2020[0][0] - play.preparation_s
+        anvil = stack.enter_context(start_anvil(timestamp=genesis, gas_limit=play.setup_gas))
         view.say(f"Anvil on {anvil.url}")
-        deployment, password = _prepare(anvil.url, folder, options)
-        view.say(f"Perp Curie deployed, {len(deployment.accounts)} leveraged accounts open")
-        children = stack.enter_context(_children(folder, password))
-        children.start("observer", _observer_arguments(anvil.url, folder))
+        prepared, password = _prepare(anvil.url, folder, options)
+        view.say(prepared.said)
+        children = stack.enter_context(children_of(folder, password))
+        children.start("observer", _observer_arguments(anvil.url, folder, play))
         keeper = ["-m", "keeper", "run", "--json", "--config", str(folder / "keeper.toml")]
         children.start("keeper", keeper)
         _await_first_tick(children, folder, view)
@@ -123,21 +66,21 @@ def run_demo(options: Options, view: View) -> dict[str, Any]:
         if children.finish("keeper", ask=True) != 0:
             children.require_running("keeper")
         (folder / "stop").touch()
-        if children.finish("observer", ask=False) != 0:
+        if children.finish("observer", ask=False, within=CATCH_UP_S) != 0:
             children.require_running("observer")
-    summary = _summary(folder, deployment, time.monotonic() - begun)
+    summary = _summary(folder, play, prepared, time.monotonic() - begun)
     (folder / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n")
     return summary
 
 
-def shortcomings(summary: Mapping[str, Any]) -> list[str]:
+def shortcomings(play: Play, summary: Mapping[str, Any]) -> list[str]:
     """Return what a full live run must show and this one did not."""
     found = []
-    for count, least in AT_LEAST.items():
+    for count, least in play.at_least.items():
         if summary[count] < least:
             found.append(f"{count}: expected at least {least}, found {summary[count]}")
-    for count in ("missed", "reverted", "duplicates", "status_disagreements"):
-        if summary[count]:
+    for count in NEVER:
+        if summary.get(count):
             found.append(f"{count}: expected 0, found {summary[count]}")
     if not summary["max_rel_diff"] <= REQUIRED_DIFF:
         found.append(f"max_rel_diff: expected at most {REQUIRED_DIFF}, found {summary['max_rel_diff']}")
@@ -151,30 +94,33 @@ def _clear(folder: Path) -> None:
             stale.unlink()
 
 
-def _prepare(url: str, folder: Path, options: Options) -> tuple[Deployment, str]:
+def _prepare(url: str, folder: Path, options: Options) -> tuple[Prepared, str]:
     key, password = Account.create(), secrets.token_hex(16)
-    deployment = open_book(url, deploy(url, keeper_address=key.address))
-    (folder / "deployment.json").write_text(deployment.to_json())
     keystore = folder / "keystore.json"
     # a throwaway key with a random password: a light derivation spares the keeper a second at each start
     keystore.write_bytes(orjson.dumps(key.encrypt(password, kdf="scrypt", iterations=4096)))
     keystore.chmod(0o600)
-    write_config(folder, url, deployment, options.mode)
-    return deployment, password
+    prepared = options.play.prepare(url, folder, options.mode, key.address)
+    if options.play.block_gas != options.play.setup_gas:
+        Rpc(url, timeout_s=30.0).call("evm_setBlockGasLimit", hex(options.play.block_gas))
+    return prepared, password
 
 
-def _observer_arguments(url: str, folder: Path) -> list[str]:
+def _observer_arguments(url: str, folder: Path, play: Play) -> list[str]:
     paths = {"deployment": "deployment.json", "journal": "keeper.db", "out": "observer.json"}
     paths |= {"progress": "progress.json", "until-file": "stop"}
-    arguments = ["scripts/observer.py", "--rpc", url]
+    arguments = [play.observer, "--rpc", url]
     for option, name in paths.items():
         arguments += [f"--{option}", str(folder / name)]
     return arguments
 
 
 def _replay_arguments(url: str, folder: Path, options: Options) -> list[str]:
-    arguments = ["-m", "keeper.demo.replay", "--rpc", url, "--deployment", str(folder / "deployment.json")]
-    arguments += ["--block-seconds", str(options.block_seconds), "--blocks-per-hour", str(options.blocks_per_hour)]
+    play, seconds = options.play, options.block_seconds
+    arguments = ["-m", play.replay, "--rpc", url, "--deployment", str(folder / "deployment.json")]
+    arguments += ["--block-seconds", str(play.block_seconds if seconds is None else seconds)]
+    arguments += ["--blocks-per-hour", str(play.blocks_per_hour)]
+    arguments += play.replayed_with(folder, options.mode)
     return arguments if options.hours is None else [*arguments, "--hours", str(options.hours)]
 
 
@@ -193,7 +139,7 @@ def _watch(children: Children, keeper: Sequence[str], options: Options, view: Vi
     kill_at = None
     first: int | None = None
     if options.kill_at_hour is not None:
-        kill_at = options.kill_at_hour * options.blocks_per_hour
+        kill_at = options.kill_at_hour * options.play.blocks_per_hour
     while children.ended("replay") is None:
         time.sleep(POLL_S)
         children.require_running("keeper", "observer")
@@ -216,16 +162,15 @@ def _progress(folder: Path) -> dict[str, Any] | None:
     return orjson.loads(path.read_bytes()) if path.exists() else None
 
 
-def _summary(folder: Path, deployment: Deployment, seconds: float) -> dict[str, Any]:
+def _summary(folder: Path, play: Play, prepared: Prepared, seconds: float) -> dict[str, Any]:
     """Join what the witness counted on the chain with what the keeper says of itself."""
     witnessed = orjson.loads((folder / "observer.json").read_bytes())
-    with Journal.open(f"sqlite:///{folder / 'keeper.db'}", chain_id=deployment.chain_id, venue="perp_curie") as journal:
+    with Journal.open(f"sqlite:///{folder / 'keeper.db'}", chain_id=prepared.chain_id, venue=play.venue) as journal:
         counts = journal.counts()
         spent = journal.latency(limit=100_000)
     own = {"ticks": counts.ticks, "skipped_heads": counts.skipped_heads, "unknown": counts.unknown}
-    named = ("blocks", "accounts", "liquidatable", "liquidated", "missed", "reverted", "parameter_updates")
     return {
-        **{name: witnessed[name] for name in named},
+        **{name: witnessed[name] for name in play.counted},
         **own,
         "bad_debt_usd": witnessed["bad_debt_usd"],
         "max_rel_diff": witnessed["max_rel_diff"],
@@ -237,8 +182,23 @@ def _summary(folder: Path, deployment: Deployment, seconds: float) -> dict[str, 
         "status_disagreements": witnessed["journal"]["status_disagreements"],
         "reasons": witnessed["reasons"],
         "missed_detail": witnessed["missed_detail"],
+        **crosschecked((folder / "keeper.out").read_bytes().splitlines()),
         "seconds": round(seconds, 1),
     }
+
+
+def crosschecked(lines: Iterable[bytes]) -> dict[str, Any]:
+    """Return how far the keeper's two computations of margins were apart, from what it printed of its ticks.
+
+    `engine_max_diff` is the largest share of its band, so beyond 1 it is out of it; nothing where there is one only.
+    """
+    ticks = [orjson.loads(line).get("crosscheck") for line in lines if line.startswith(b"{") and line.endswith(b"}")]
+    found = [tick for tick in ticks if tick]
+    shares = [tick["largest_usd"] / tick["its_band_usd"] for tick in found if tick.get("largest_usd") is not None]
+    if not found:
+        return {}
+    apart, compared = (sum(tick[name] for tick in found) for name in ("apart", "compared"))
+    return {"engine_max_diff": max(shares, default=None), "engine_apart": apart, "engine_compared": compared}
 
 
 def latency(spent: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:

@@ -46,10 +46,15 @@ class View:
 
 
 def _headline(seen: Mapping[str, Any]) -> str:
+    if "prices" in seen:  # of the reference venue
+        prices = "  ".join(f"{symbol} {price:,.2f}" for symbol, price in seen["prices"].items())
+        done = f"in auction {seen['in_auction']}  publications {seen['publications']}"
+    else:
+        prices = f"BTC {seen['index']:,.2f}  mark {seen['mark']:,.2f}"
+        done = f"parameter updates {seen['parameter_updates']}"
     return (
-        f"block {seen['block']}  BTC {seen['index']:,.2f}  mark {seen['mark']:,.2f}  "
-        f"endangered {len(seen['endangered'])}  liquidated {seen['liquidated']}  missed {seen['missed']}  "
-        f"reverted {seen['reverted']}  parameter updates {seen['parameter_updates']}"
+        f"block {seen['block']}  {prices}  endangered {len(seen['endangered'])}  liquidated {seen['liquidated']}  "
+        f"missed {seen['missed']}  reverted {seen['reverted']}  {done}"
     )
 
 

@@ -117,8 +117,19 @@ class Reference:
         return int.from_bytes(held, signed=True), Allowance(most, spent, at, self._rules.auctions.bonus_period)
 
     def _accounts(self, block: Block, accounts: Sequence[str], unknown: dict[str, str]) -> tuple[PortfolioAccount, ...]:
+        answers = self._rpc.eth_calls(self.account_calls(accounts), block)
+        found = []
+        for row, name in enumerate(accounts):
+            try:
+                found.append(_account(name, answers[3 * row : 3 * row + 3]))
+            except ValueError as e:
+                unknown[name] = f"not read: {e}"
+        return tuple(found)
+
+    def account_calls(self, accounts: Sequence[str]) -> list[Call]:
+        """Return what is asked of each account, three calls one behind the other."""
         venue, auctions, c = interface(VENUE), interface(AUCTIONS), self.contracts
-        calls = [
+        return [
             call
             for number in map(account_id, accounts)
             for call in (
@@ -127,14 +138,6 @@ class Reference:
                 auctions.function("auction").call(c.auctions, number),
             )
         ]
-        answers = self._rpc.eth_calls(calls, block)
-        found = []
-        for row, name in enumerate(accounts):
-            try:
-                found.append(_account(name, answers[3 * row : 3 * row + 3]))
-            except ValueError as e:
-                unknown[name] = f"not read: {e}"
-        return tuple(found)
 
     # --- act ---------------------------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ MISSED_AFTER = 4
 
 
 def demo(folder: Path, *options: str, hours: int = HOURS) -> tuple[dict[str, Any], subprocess.CompletedProcess[str]]:
-    command = [sys.executable, "-m", "keeper", "demo", "--json", "--folder", str(folder), "--hours", str(hours)]
+    command = [sys.executable, "-m", "keeper", "demo", "--venue", "curie", "--json", "--folder", str(folder)]
+    command += ["--hours", str(hours)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)

@@ -1,0 +1,1 @@
+"""What does reading many accounts in one call cost? Run: python -m tests.lens_study"""

@@ -14,6 +14,7 @@ ABIS: Final = (*(ROOT / "abis/reference").glob("*.json"), *(ROOT / "abis/keeper"
 LENGTH: Final = "forge-config: default.fuzz.runs = 10000"
 
 STRANGERS: Final = "Ownership.testFuzz_only_the_owner_may"
+NOBODY: Final = "KeeperExecutor.testFuzz_strangers_do_nothing"
 OWNERSHIP: Final = {
     "transferOwnership": ("Ownership.testFuzz_ownership_moves_when_the_heir_accepts", STRANGERS),
     "acceptOwnership": ("Ownership.testFuzz_ownership_moves_when_the_heir_accepts", STRANGERS),
@@ -132,6 +133,34 @@ FUZZED: Final[dict[str, dict[str, tuple[str, str | None]]]] = {
         "setSigners": ("Quorum.testFuzz_thresholds_are_a_majority_at_least", STRANGERS),
         "setPriceLimit": ("RelayJumps.testFuzz_price_limits_within_their_bounds", STRANGERS),
         "setFundingLimits": ("PriceCalls.testFuzz_funding_stays_within_the_hard_cap", STRANGERS),
+    },
+    "KeeperExecutor": {
+        "run": ("KeeperExecutor.testFuzz_exactly_the_least_profit_is_enough_and_a_unit_less_is_not", NOBODY),
+        "tryMany": ("ExecutorAttacks.testFuzz_a_lying_balance_harms_nobody_else", NOBODY),
+        "attempt": ("ExecutorAttacks.testFuzz_a_lying_balance_harms_nobody_else", NOBODY),
+        "onFlashLoan": ("ExecutorAttacks.testFuzz_a_fee_is_paid_to_the_unit_and_never_more_than_agreed", NOBODY),
+        "uniswapV3SwapCallback": (
+            "KeeperExecutor.testFuzz_a_sale_takes_what_it_is_told_and_brings_the_least_or_nothing",
+            "ExecutorAttacks.testFuzz_nobody_draws_outside_of_a_sale",
+        ),
+        "sweep": (
+            "KeeperExecutor.testFuzz_anyone_may_sweep_to_the_receiver",
+            "KeeperExecutor.testFuzz_a_sweep_that_leaves_something_is_undone",
+        ),
+        "allowPool": (
+            "KeeperExecutor.testFuzz_a_pool_is_the_factorys_and_sells_one_of_its_two_tokens",
+            "KeeperExecutor.testFuzz_an_operator_is_no_admin",
+        ),
+        **dict.fromkeys(
+            ("bond", "requestUnbond", "finishUnbond"),
+            (
+                "KeeperExecutor.testFuzz_a_bond_comes_from_the_admin_and_ends_at_the_receiver",
+                "KeeperExecutor.testFuzz_an_operator_is_no_admin",
+            ),
+        ),
+        **dict.fromkeys(
+            ("grantRole", "revokeRole", "renounceRole"), ("KeeperExecutor.testFuzz_operators_come_and_go", NOBODY)
+        ),
     },
     "SurfaceRelay": {
         **OWNERSHIP,

@@ -92,6 +92,7 @@ class Node(LensRpc):
     def __init__(self, **settings: Any) -> None:
         self.now, self.sent, self.fault = 0.0, list[str](), None
         self.fits = 10**9  # questions there is gas for
+        self.asked = list[int]()
         super().__init__("http://unused.invalid", clock=lambda: self.now, **settings)
 
     def block(self, number: int | None = None) -> Block:
@@ -115,6 +116,7 @@ class Node(LensRpc):
 
     def _stream(self, data: bytes) -> bytes:
         questions, stream = decode(["uint32", "uint24", "uint32", "bytes"], data[4:])[3], b""
+        self.asked.append(len(questions) // 25)  # those of `calls` are of one byte
         for _ in range(self.fits):
             if not questions:
                 break
@@ -129,6 +131,7 @@ def probed(**settings: Any) -> Node:
     node = Node(**settings)
     assert node.probe()
     node.sent.clear()
+    node.asked.clear()
     return node
 
 
@@ -159,6 +162,13 @@ def test_calls_beyond_the_gas_or_the_number_of_one_request_go_into_the_next() ->
     node.fits = 4
     assert node.eth_calls(calls(10), BLOCK) == [c.data for c in calls(10)]
     assert node.sent == ["lens"] * 3
+
+
+def test_a_request_is_no_larger_than_twice_what_the_last_one_had_gas_for() -> None:
+    node = probed(fewest_calls=1, most_calls=100)
+    node.fits = 5
+    assert node.eth_calls(calls(60), BLOCK) == [c.data for c in calls(60)]
+    assert node.asked == [60, *[10] * 10, 5]
 
 
 FAULTS = {

@@ -16,7 +16,7 @@ ALICE, BOB, CAROL = ("0x" + digit * 40 for digit in "abc")
 
 def run(*blocks: tuple[set[str], set[str]], refusal: str | None = None):
     """Step through (liquidatable, liquidated) pairs from block 100 on."""
-    streaks = observer.Streaks()
+    streaks = observer.streaks()
     for number, (liquidatable, liquidated) in enumerate(blocks, start=100):
         streaks.step(number, liquidatable, liquidated, lambda _account: refusal)
     return streaks
@@ -62,7 +62,7 @@ def test_only_an_empty_insurance_fund_excuses():
 
 
 def test_an_excused_account_is_missed_if_the_excuse_goes_away_for_four_blocks():
-    streaks = observer.Streaks()
+    streaks = observer.streaks()
     for number in range(8):
         streaks.step(number, {ALICE}, set(), lambda _account, number=number: "CH_IIC" if number < 5 else None)
     assert [(streak.reason, streak.last_block) for streak in streaks.closed] == [("insurance_empty", 3), ("missed", 7)]
@@ -138,7 +138,7 @@ def test_accounts_becoming_liquidatable_are_grouped_by_hour_steps_after_the_firs
 def test_a_reorganised_chain_is_refused():
     counted = tally()
     counted.take(facts(1, {}), lambda _account: None)
-    with pytest.raises(chain.ObserverError, match="reorganised"):
+    with pytest.raises(observer.ObserverError, match="reorganised"):
         counted.take(facts(3, {}), lambda _account: None)
 
 

@@ -320,7 +320,9 @@ contract Margin is IMargin {
 
     /// @dev `version` 0: the one in force. `time` is the report's that the rows are for.
     function _setParameters(Group memory g, uint32 version, uint256 time) private view {
-        Portfolios.setParameters(g, PRODUCTS.packedParameters(uint8(g.underlying), version, time));
+        (uint256 a, uint256 b, uint256 c, uint256 im, uint256 mm) =
+            PRODUCTS.packedParameters(uint8(g.underlying), version, time);
+        Portfolios.setParameters(g, a, b, c, im, mm);
     }
 
     /// Price and confidence of the newest report, and the price as its own reference until an epoch says another.

@@ -12,10 +12,10 @@ import {CollateralType, MarginParameters, ScanParameters} from "./Types.sol";
 /// @title The parameters of what is listed, and where they are on their way: docs/risk-arrays.md, "Parameters over time".
 /// Changed by the steward alone.
 abstract contract Parameters is IProducts, Ownable2Step {
-    /// Three words each; the start in spare bits of the last of `to`.
+    /// Words of Packed.scan: the third holds the third of both ends and the start.
     struct Scan {
         uint256[3] to;
-        uint256[3] from;
+        uint256[2] from;
     }
 
     struct Rates {
@@ -97,9 +97,9 @@ abstract contract Parameters is IProducts, Ownable2Step {
 
     /// @inheritdoc IProducts
     function holdHaircut(uint256 index) external onlySteward {
-        Collateral storage kind = _kind(index);
-        _requireRunning(index, kind.start);
-        _setCollateral(index, collateral(index), _haircutMm(kind), HELD);
+        _requireRunning(index, _kind(index).start);
+        (,,, uint16 haircutMm) = collateralTerms(index);
+        _setCollateral(index, collateral(index), haircutMm, HELD);
     }
 
     // ---- reading ----
@@ -127,7 +127,7 @@ abstract contract Parameters is IProducts, Ownable2Step {
         returns (ScanParameters memory from, ScanParameters memory to, uint256 start)
     {
         Scan storage s = _scanOf(underlying, version);
-        from = Packed.scan(s.from[0], s.from[1], s.from[2]);
+        from = Packed.scan(s.from[0], s.from[1], s.to[2] >> Packed.FROM_SHIFT);
         to = Packed.scan(s.to[0], s.to[1], s.to[2]);
         start = s.to[2] >> Packed.SCAN_START_SHIFT;
     }
@@ -140,8 +140,8 @@ abstract contract Parameters is IProducts, Ownable2Step {
 
     /// @inheritdoc IProducts
     function mmParameters(uint8 underlying) external view returns (MarginParameters memory) {
-        scanVersion(underlying);
         (, uint256 mm) = _ratesNow(underlying);
+        if (mm == 0) revert UnknownUnderlying(underlying);
         return Packed.rates(mm);
     }
 
@@ -155,12 +155,12 @@ abstract contract Parameters is IProducts, Ownable2Step {
     function packedParameters(uint8 underlying, uint32 version, uint256 time)
         external
         view
-        returns (uint256[5] memory packed)
+        returns (uint256 a, uint256 b, uint256 c, uint256 im, uint256 mm)
     {
         if (version == 0) version = scanVersion(underlying);
-        (packed[0], packed[1], packed[2]) = _scanAt(_scans[underlying][version], time);
-        if (packed[0] == 0) revert UnknownVersion(underlying, version); // no scan is 0 (ParameterRules)
-        (packed[3], packed[4]) = _ratesNow(underlying);
+        (a, b, c) = _scanAt(_scans[underlying][version], time);
+        if (a == 0) revert UnknownVersion(underlying, version); // no scan is 0 (ParameterRules)
+        (im, mm) = _ratesNow(underlying);
     }
 
     /// @inheritdoc IProducts
@@ -171,12 +171,18 @@ abstract contract Parameters is IProducts, Ownable2Step {
 
     /// @inheritdoc IProducts
     function collateralTerms(uint256 index)
-        external
+        public
         view
         returns (uint8 underlying, uint8 decimals, uint16 haircut, uint16 haircutMm)
     {
         Collateral storage kind = _kind(index);
-        return (kind.underlying, kind.decimals, kind.haircut, _haircutMm(kind));
+        uint256 word;
+        assembly ("memory-safe") {
+            word := sload(kind.slot)
+        }
+        (underlying, decimals, haircut) = (uint8(word >> 168), uint8(word >> 160), uint16(word >> 176));
+        uint256 done = Ramps.done(uint32(word >> 208), block.timestamp);
+        haircutMm = done == SLOPE ? haircut : uint16(Ramps.at(uint16(word >> 192), haircut, done, true));
     }
 
     /// @inheritdoc IProducts
@@ -200,8 +206,11 @@ abstract contract Parameters is IProducts, Ownable2Step {
         ParameterRules.check(to);
         uint32 version = ++_versions[underlying];
         Scan storage added = _scans[underlying][version];
-        (added.from, added.to) = (Packed.scan(from), Packed.scan(to));
-        added.to[2] |= start << Packed.SCAN_START_SHIFT;
+        uint256[3] memory words = Packed.scan(from);
+        uint256 covers = words[2] << Packed.FROM_SHIFT;
+        added.from = [words[0], words[1]];
+        added.to = Packed.scan(to);
+        added.to[2] |= covers | start << Packed.SCAN_START_SHIFT;
         _scanHashes[underlying][version] = keccak256(abi.encode(from, to, start));
         emit ScanParametersSet(underlying, version, to, from, start);
     }
@@ -226,19 +235,22 @@ abstract contract Parameters is IProducts, Ownable2Step {
     }
 
     function _scanAt(Scan storage s, uint256 time) private view returns (uint256 a, uint256 b, uint256 c) {
-        (a, b, c) = (s.to[0], s.to[1], s.to[2]);
+        assembly ("memory-safe") {
+            a := sload(s.slot)
+            b := sload(add(s.slot, 1))
+            c := sload(add(s.slot, 2))
+        }
         uint256 done = Ramps.done(c >> Packed.SCAN_START_SHIFT, time);
-        c &= (1 << Packed.SCAN_START_SHIFT) - 1;
-        if (done == SLOPE) return (a, b, c);
-        a = Packed.between(s.from[0], a, 64, 256, done);
-        b = Packed.between(s.from[1], b, 64, 256, done);
-        c = Packed.between(s.from[2], c, 16, Packed.SCAN_START_SHIFT, done);
+        if (done == SLOPE) return (a, b, c & Packed.COVERS);
+        a = Packed.wide(s.from[0], a, done);
+        b = Packed.wide(s.from[1], b, done);
+        c = Packed.narrow(c >> Packed.FROM_SHIFT, c, 0, 48, done);
     }
 
     function _ratesOf(uint8 underlying) private view returns (uint256 from, uint256 to, uint256 start) {
-        scanVersion(underlying);
         Rates storage rates = _rates[underlying];
         uint256 word = rates.written;
+        if (word == 0) revert UnknownUnderlying(underlying); // no imScalar is 0
         return (rates.from, word & Packed.RATES, word >> Packed.START_SHIFT);
     }
 
@@ -253,12 +265,6 @@ abstract contract Parameters is IProducts, Ownable2Step {
     function _kind(uint256 index) private view returns (Collateral storage) {
         if (index >= _collaterals.length) revert UnknownCollateral(index);
         return _collaterals[index];
-    }
-
-    function _haircutMm(Collateral storage kind) private view returns (uint16) {
-        uint256 done = Ramps.done(kind.start, block.timestamp);
-        if (done == SLOPE) return kind.haircut;
-        return uint16(Ramps.at(kind.haircutFrom, kind.haircut, done, true));
     }
 
     function _requireRunning(uint256 of_, uint256 start) private view {

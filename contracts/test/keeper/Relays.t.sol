@@ -51,6 +51,32 @@ contract RelaysTest is RelayBase {
         assertEq(relay.relayMany(batch)[2], bytes32(0));
     }
 
+    /// A jump that all signed moves the anchor for what comes after it in the batch, and one that too few signed sinks it.
+    function testFuzz_a_batch_is_its_parts_one_by_one_or_nothing(uint256[3] memory seeds) public {
+        _relay(_seen(ETH, PRICE), ALL);
+        _skip(5);
+        IPriceRelay.SignedObservation[] memory batch = new IPriceRelay.SignedObservation[](3);
+        for (uint256 i; i < 3; ++i) {
+            uint256 price = PRICE * bound(seeds[i] >> 8, 9_600, 10_400) / 10_000;
+            batch[i] = _signed(_seen(ETH, price, 2 - i), seeds[i] % 4 == 0 ? THREE : ALL);
+        }
+        (, bytes32 expected,) = relay.newest(ETH);
+        uint256 clean = vm.snapshotState();
+        bool all = true;
+        for (uint256 i; i < 3 && all; ++i) {
+            try relay.relay(batch[i].seen, batch[i].signatures) {}
+            catch {
+                all = false;
+            }
+        }
+        if (all) (, expected,) = relay.newest(ETH);
+        vm.revertToState(clean);
+        if (!all) vm.expectRevert(abi.encodeWithSelector(IQuorum.QuorumMissed.selector, 3, 4));
+        relay.relayMany(batch);
+        (, bytes32 id,) = relay.newest(ETH);
+        assertEq(id, expected);
+    }
+
     function testFuzz_anything_else_that_is_wrong_reverts_the_batch(uint256 bad) public {
         IPriceRelay.SignedObservation[] memory batch = new IPriceRelay.SignedObservation[](2);
         (batch[0], batch[1]) = (_signed(_seen(ETH, PRICE), ALL), _signed(_seen(BTC, PRICE), ALL));

@@ -40,7 +40,6 @@ contract StewardMarginTest is StewardBase {
 
     /// Whatever is written, within a day of the first write no account's MM is more than without, arrays published in
     /// between or not, nor its equity other: who is healthy without is healthy with. Rates and a haircut may be on their way.
-    /// forge-config: default.fuzz.runs = 64
     function testFuzz_what_is_healthy_at_a_write_is_not_liquidatable_within_its_grace(
         Writes memory w,
         uint256 seed,

@@ -99,11 +99,10 @@ contract ProductsPeer {
     function packedParameters(uint8 underlying, uint32 version, uint256)
         external
         view
-        returns (uint256[5] memory packed)
+        returns (uint256, uint256, uint256, uint256, uint256)
     {
         uint256[3] memory scan = Packed.scan(_scans[underlying][version == 0 ? scanVersion[underlying] : version]);
-        (packed[0], packed[1], packed[2]) = (scan[0], scan[1], scan[2]);
-        (packed[3], packed[4]) = (Packed.rates(_margins[underlying]), Packed.rates(_mms[underlying]));
+        return (scan[0], scan[1], scan[2], Packed.rates(_margins[underlying]), Packed.rates(_mms[underlying]));
     }
 
     function collateralTerms(uint256 index) external view returns (uint8, uint8, uint16, uint16) {

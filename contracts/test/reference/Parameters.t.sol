@@ -223,13 +223,10 @@ contract ParametersTest is Fixture {
         p.scan = uint64(bound(scan, 12, 0.45e18 - 1));
         products.setScanParameters(ETH, p);
         _skip(bound(wait, 0, 3 * DAY));
-        uint256[5] memory packed = products.packedParameters(ETH, 0, block.timestamp);
-        assertEq(packed[3], Packed.rates(products.marginParameters(ETH)));
-        assertEq(packed[4], Packed.rates(products.mmParameters(ETH)));
-        assertEq(
-            abi.encode(Packed.scan(packed[0], packed[1], packed[2])),
-            abi.encode(products.scanParameters(ETH, 2, block.timestamp))
-        );
+        (uint256 a, uint256 b, uint256 c, uint256 im, uint256 mm) = products.packedParameters(ETH, 0, block.timestamp);
+        assertEq(im, Packed.rates(products.marginParameters(ETH)));
+        assertEq(mm, Packed.rates(products.mmParameters(ETH)));
+        assertEq(abi.encode(Packed.scan(a, b, c)), abi.encode(products.scanParameters(ETH, 2, block.timestamp)));
     }
 
     // ---- arrays ----

@@ -147,18 +147,21 @@ contract ProductsTest is Fixture {
         products.setMarginParameters(ETH, rates);
         uint256 later = START + 2 days;
         vm.warp(later);
-        Group memory g;
-        Portfolios.setParameters(g, products.packedParameters(ETH, 2, later));
+        Group memory g = _unpacked(2, later);
         assertEq(abi.encode(g.scan), abi.encode(scan));
         assertEq(abi.encode(g.rates), abi.encode(rates));
         assertEq(abi.encode(g.ratesMm), abi.encode(rates));
-        assertEq(products.packedParameters(ETH, 0, later)[0], products.packedParameters(ETH, 2, later)[0]);
-        Portfolios.setParameters(g, products.packedParameters(ETH, 1, later));
-        assertEq(abi.encode(g.scan), abi.encode(_scan(ETH)));
+        assertEq(abi.encode(_unpacked(0, later).scan), abi.encode(scan));
+        assertEq(abi.encode(_unpacked(1, later).scan), abi.encode(_scan(ETH)));
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownVersion.selector, ETH, 3));
         products.packedParameters(ETH, 3, later);
         vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 3));
         products.packedParameters(3, 0, later);
+    }
+
+    function _unpacked(uint32 version, uint256 time) private view returns (Group memory g) {
+        (uint256 a, uint256 b, uint256 c, uint256 im, uint256 mm) = products.packedParameters(ETH, version, time);
+        Portfolios.setParameters(g, a, b, c, im, mm);
     }
 
     function test_collateral_terms_are_those_of_the_type() public {

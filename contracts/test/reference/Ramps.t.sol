@@ -128,6 +128,20 @@ contract RampsTest is Test {
         if (Ramps.tighter(w.numbers[3], before.to, w.up)) assertEq(r.start, time + GRACE);
     }
 
+    function testFuzz_it_is_exact_at_its_ends_and_between_them(uint128 from, uint128 to, uint256 done, bool up)
+        public
+        pure
+    {
+        done = bound(done, 0, SLOPE);
+        assertEq(Ramps.at(from, to, 0, up), from);
+        assertEq(Ramps.at(from, to, SLOPE, up), to);
+        uint256 found = Ramps.at(from, to, done, up);
+        assertLe(from < to ? from : to, found);
+        assertLe(found, uint256(from < to ? to : from));
+        uint256 sum = from * (SLOPE - done) + to * done; // the specification's words
+        assertEq(found, up ? sum / SLOPE : (sum + SLOPE - 1) / SLOPE);
+    }
+
     // ---- records ----
 
     /// Every field of a record goes its own number's way; one of MM's tightened takes all of them from where they are.
@@ -179,16 +193,15 @@ contract RampsTest is Test {
         _shape(to);
         done = bound(done, 0, SLOPE);
         (uint256[3] memory f, uint256[3] memory t) = (Packed.scan(from), Packed.scan(to));
-        ScanParameters memory p = Packed.scan(
-            Packed.between(f[0], t[0], 64, 256, done),
-            Packed.between(f[1], t[1], 64, 256, done),
-            Packed.between(f[2], t[2], 16, 48, done)
-        );
+        uint256 covers = Packed.narrow(f[2], t[2], 0, 48, done);
+        ScanParameters memory p = Packed.scan(Packed.wide(f[0], t[0], done), Packed.wide(f[1], t[1], done), covers);
         ParameterRules.check(p);
-        _between(p.scan, from.scan, to.scan);
-        _between(p.volDown, from.volDown, to.volDown);
-        _between(p.deepDown, from.deepDown, to.deepDown);
-        _between(p.deepDownCover, from.deepDownCover, to.deepDownCover);
+        uint256[11] memory found = abi.decode(abi.encode(p), (uint256[11]));
+        uint256[11] memory left = abi.decode(abi.encode(from), (uint256[11]));
+        uint256[11] memory right = abi.decode(abi.encode(to), (uint256[11]));
+        for (uint256 i; i < 11; ++i) {
+            assertEq(found[i], Ramps.at(left[i], right[i], done, true));
+        }
     }
 
     /// Good by the rules, and a third of them with rows as near to one another as may be.
@@ -203,11 +216,6 @@ contract RampsTest is Test {
         p.extremeCover = uint16(bound(p.extremeCover, 0, 1e4));
         p.deepUpCover = uint16(bound(p.deepUpCover, 0, 1e4));
         p.deepDownCover = uint16(bound(p.deepDownCover, 0, 1e4));
-    }
-
-    function _between(uint256 found, uint256 left, uint256 right) private pure {
-        assertLe(left < right ? left : right, found);
-        assertLe(found, left < right ? right : left);
     }
 
     // ---- helpers ----

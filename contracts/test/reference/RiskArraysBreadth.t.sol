@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IRiskArrays} from "../../src/reference/interfaces/IRiskArrays.sol";
+import {ScanParameters} from "../../src/reference/Types.sol";
 import {RiskArraysBase} from "./RiskArraysBase.sol";
 
 /// What a proof costs against a publisher of as many underlyings as one may serve: it voids his unsettled epochs on
@@ -63,11 +64,15 @@ contract RiskArraysBreadthTest is RiskArraysBase {
         vm.revertToState(state);
     }
 
-    /// Another bond stands, so that paying this one out clears no slot.
+    /// Another bond stands, so that paying this one out clears no slot; and every scan parameter is on its way.
     function test_the_dearest_proof_fits_its_budget() public {
         serve(LISTED - 1);
         serve(LISTED - 2);
         _bond(RIVAL, MINIMUM_BOND);
+        products.setScanParameters(
+            ETH,
+            ScanParameters(0.14e18, 0.4e18, 0.31e18, 0.31e18, 0.12e18, 0.44e18, 0.9e18, 0.7e18, 3_400, 1_900, 2_900)
+        );
         uint256 id = _publishNonsense();
         uint256 most;
         uint40 at;

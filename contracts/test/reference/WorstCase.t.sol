@@ -13,6 +13,8 @@ import {
     MAX_EXPIRIES,
     MAX_HELD_UNDERLYINGS,
     MAX_LEGS,
+    MarginParameters,
+    ScanParameters,
     WAD
 } from "../../src/reference/Types.sol";
 import {Fixture} from "./Fixture.sol";
@@ -83,10 +85,14 @@ abstract contract WorstCaseBase is Fixture {
             address token = address(new MintableToken("T", "T", 18));
             products.addCollateral(CollateralType(token, 18, u, 1_000, 1e30));
         }
+        _prepare();
         _publishEach(1);
         _publishEach(WINDOW);
         _open();
     }
+
+    /// @dev What happens between listing and trading.
+    function _prepare() internal virtual {}
 
     function _listAll(uint8 u) private {
         uint40[] memory expiries = _expiries(u);
@@ -149,7 +155,7 @@ abstract contract WorstCaseBase is Fixture {
         uint256 spare = uint256(check.equity - int256(check.im)) / 1e12;
         uint64 sequence = venue.sequence(victim);
         vm.prank(vm.addr(VICTIM));
-        venue.withdraw(victim, 0, spare - 1e6, vm.addr(VICTIM), sequence);
+        venue.withdraw(victim, 0, spare - 10e6, vm.addr(VICTIM), sequence);
         Book memory book = venue.book(victim);
         assertEq(book.legs.length, MAX_LEGS);
         assertEq(book.collateral.length, MAX_COLLATERALS);
@@ -293,6 +299,33 @@ contract WorstCaseWideTest is WorstCaseBase {
 
     function _name() internal pure override returns (string memory) {
         return "four underlyings";
+    }
+}
+
+/// The same while every number of every underlying and collateral is on its way.
+contract WorstCaseMovingTest is WorstCaseBase {
+    function _spread() internal pure override returns (uint8) {
+        return uint8(MAX_HELD_UNDERLYINGS);
+    }
+
+    function _name() internal pure override returns (string memory) {
+        return "four underlyings, all moving";
+    }
+
+    function _prepare() internal override {
+        for (uint8 u; u < _underlyings(); ++u) {
+            products.setScanParameters(
+                u,
+                ScanParameters(0.14e18, 0.4e18, 0.31e18, 0.31e18, 0.12e18, 0.44e18, 0.9e18, 0.7e18, 3_400, 1_900, 2_900)
+            );
+            products.setMarginParameters(u, MarginParameters(13_000, 9_200, 110, 60, 210, 10_100, 990e18));
+        }
+        for (uint256 i; i < products.collaterals(); ++i) {
+            CollateralType memory kind = products.collateral(i);
+            kind.haircut += 100;
+            products.setCollateral(i, kind);
+        }
+        _skip(36 hours);
     }
 }
 

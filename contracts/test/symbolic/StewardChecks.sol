@@ -105,8 +105,8 @@ contract StewardChecks is Test {
         _graced(m, Ramps.written);
     }
 
-    function broken_write_tightens_nothing_within_its_grace_if_the_running_one_is_kept(Moment memory m) public pure {
-        _graced(m, _keepingTheStart);
+    function broken_write_tightens_nothing_within_its_grace_if_it_counts_at_once(Moment memory m) public pure {
+        _graced(m, _atOnce);
     }
 
     function broken_write_tightens_nothing_within_its_grace_if_directions_are_mixed_up(Moment memory m) public pure {
@@ -149,13 +149,12 @@ contract StewardChecks is Test {
         assert(!Ramps.tighter(from, m.number, m.up));
     }
 
-    function _keepingTheStart(uint256 from, uint256 to, uint256 start, uint256 number, uint256 time, bool up)
+    function _atOnce(uint256, uint256 to, uint256 start, uint256 number, uint256 time, bool up)
         private
         pure
-        returns (uint256 begin, uint256)
+        returns (uint256, uint256)
     {
-        (begin,) = Ramps.written(from, to, start, number, time, up);
-        return (begin, start);
+        return Ramps.written(number, to, start, number, time, up);
     }
 
     function _mixedUp(uint256 from, uint256 to, uint256 start, uint256 number, uint256 time, bool up)

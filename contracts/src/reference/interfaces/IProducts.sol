@@ -86,9 +86,12 @@ interface IProducts {
     function marginRamp(uint8 underlying) external view returns (MarginParameters memory from, uint256 start);
 
     /// @notice All that margin reads of an underlying: the three storage words of a version's ScanParameters (0: the
-    /// version in force) for a report of `time`, those of the MarginParameters of IM and, at this block's time, of MM;
+    /// version in force) for a report of `time`, and those of the MarginParameters of IM and, at this block's time, of MM;
     /// fields in order from the low end. Reverts UnknownVersion.
-    function packedParameters(uint8 underlying, uint32 version, uint256 time) external view returns (uint256[5] memory);
+    function packedParameters(uint8 underlying, uint32 version, uint256 time)
+        external
+        view
+        returns (uint256 a, uint256 b, uint256 c, uint256 im, uint256 mm);
 
     /// @notice Collateral types are numbered 0, 1, 2, …; the settlement token is not among them.
     function collateral(uint256 index) external view returns (CollateralType memory);

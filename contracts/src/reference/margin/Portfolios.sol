@@ -153,10 +153,10 @@ library Portfolios {
     }
 
     /// Parameters as Products packs them.
-    function setParameters(Group memory g, uint256[5] memory packed) internal pure {
-        g.scan = Packed.scan(packed[0], packed[1], packed[2]);
-        g.rates = Packed.rates(packed[3]);
-        g.ratesMm = packed[4] == packed[3] ? g.rates : Packed.rates(packed[4]);
+    function setParameters(Group memory g, uint256 a, uint256 b, uint256 c, uint256 im, uint256 mm) internal pure {
+        g.scan = Packed.scan(a, b, c);
+        g.rates = Packed.rates(im);
+        g.ratesMm = mm == im ? g.rates : Packed.rates(mm);
     }
 
     /// Index of an expiry, which is made where there is none.

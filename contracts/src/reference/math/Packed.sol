@@ -2,13 +2,16 @@
 pragma solidity 0.8.30;
 
 import {MarginParameters, ScanParameters} from "../Types.sol";
-import {GRACE, Ramps} from "./Ramps.sol";
+import {GRACE, Ramps, SLOPE} from "./Ramps.sol";
 
 /// Parameter records as their storage words, fields in order from the low end, and what they are between two ends.
 library Packed {
     uint256 internal constant RATES = type(uint224).max; // above it the start of MM's way
     uint256 internal constant START_SHIFT = 224;
-    uint256 internal constant SCAN_START_SHIFT = 48; // in the third word
+    uint256 internal constant COVERS = type(uint48).max; // of a scan's third word; above it those of `from`, the start
+    uint256 internal constant FROM_SHIFT = 48;
+    uint256 internal constant SCAN_START_SHIFT = 96;
+    uint256 private constant EVEN = type(uint64).max | uint256(type(uint64).max) << 128;
     uint256 private constant IM_ALONE = type(uint16).max | uint256(type(uint16).max) << 32; // imScalar, shortImRate
     uint256 private constant FIELDS = 7; // of rates
     uint256 private constant CONCENTRATION_FROM = 6; // the one where less is tighter
@@ -41,22 +44,39 @@ library Packed {
         p.concentrationFrom = uint128(word >> 96);
     }
 
-    /// Fields of `bits` each below bit `end`, every one `done` seconds on its way, rounded down.
-    function between(uint256 from, uint256 to, uint256 bits, uint256 end, uint256 done)
+    /// Four fields of 64 bits, every one `done` seconds on its way, rounded down: as Ramps.at.
+    function wide(uint256 from, uint256 to, uint256 done) internal pure returns (uint256 word) {
+        // Unchecked: with times of 17 bits two products share a word, 128 bits each.
+        unchecked {
+            uint256 left = SLOPE - done;
+            uint256 even = (from & EVEN) * left + (to & EVEN) * done;
+            uint256 odd = (from >> 64 & EVEN) * left + (to >> 64 & EVEN) * done;
+            word = uint128(even) / SLOPE | uint128(odd) / SLOPE << 64 | (even >> 128) / SLOPE << 128
+                | (odd >> 128) / SLOPE << 192;
+        }
+    }
+
+    /// The same of fields of 16 bits from bit `at` to `end`.
+    function narrow(uint256 from, uint256 to, uint256 at, uint256 end, uint256 done)
         internal
         pure
         returns (uint256 word)
     {
-        uint256 mask = (1 << bits) - 1;
-        for (uint256 at; at < end; at += bits) {
-            word |= Ramps.at(from >> at & mask, to >> at & mask, done, true) << at;
+        unchecked {
+            uint256 left = SLOPE - done;
+            for (; at < end; at += 16) {
+                word |= (uint16(from >> at) * left + uint16(to >> at) * done) / SLOPE << at;
+            }
         }
     }
 
     /// MM's rates `done` seconds on their way; imScalar and shortImRate as written.
-    function ratesAt(uint256 from, uint256 to, uint256 done) internal pure returns (uint256 word) {
-        word = between(from, to, 16, 96, done) & ~IM_ALONE | to & IM_ALONE;
-        word |= Ramps.at(_field(from, CONCENTRATION_FROM), _field(to, CONCENTRATION_FROM), done, false) << 96;
+    function ratesAt(uint256 from, uint256 to, uint256 done) internal pure returns (uint256) {
+        unchecked {
+            uint256 sum = uint128(from >> 96) * (SLOPE - done) + uint128(to >> 96) * done;
+            return to & IM_ALONE | narrow(from, to, 16, 32, done) | narrow(from, to, 48, 96, done)
+                | (sum + SLOPE - 1) / SLOPE << 96;
+        }
     }
 
     /// Where MM's rates begin after `number` is written over `to`, and when they leave.

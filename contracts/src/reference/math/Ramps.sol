@@ -13,13 +13,17 @@ library Ramps {
     /// Seconds of the way that are done, up to SLOPE.
     function done(uint256 start, uint256 time) internal pure returns (uint256) {
         if (time <= start) return 0;
-        return time - start < SLOPE ? time - start : SLOPE;
+        unchecked {
+            return time - start < SLOPE ? time - start : SLOPE;
+        }
     }
 
     /// Rounded toward the looser end where `from` is that.
     function at(uint256 from, uint256 to, uint256 done_, bool up) internal pure returns (uint256) {
-        uint256 sum = from * (SLOPE - done_) + to * done_;
-        return up ? sum / SLOPE : Rounding.cdiv(sum, SLOPE);
+        uint256 way = (to > from ? to - from : from - to) * done_;
+        // What is added is rounded down where more is tighter, what is taken away where less is.
+        way = (to > from) == up ? way / SLOPE : Rounding.cdiv(way, SLOPE);
+        return to > from ? from + way : from - way;
     }
 
     function tighter(uint256 left, uint256 right, bool up) internal pure returns (bool) {

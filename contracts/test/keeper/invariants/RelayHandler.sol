@@ -14,6 +14,7 @@ import {RelayBase} from "../RelayBase.sol";
 /// the set and the limits. What is refused must be refused by a name it can have.
 contract RelayHandler is RelayBase {
     uint256 private constant ALL = 31;
+    uint256 private constant AHEAD = 5; // seconds by which a signer's clock may be fast
 
     IPriceRelay.SignedObservation[] private _said;
     ISurfaceRelay.SignedSlice[] private _fits;
@@ -51,7 +52,10 @@ contract RelayHandler is RelayBase {
     function say(uint256 underlying, uint256 price, uint256 age, uint256 who) external {
         uint8 u = uint8(underlying % 2);
         uint256 last = _last[u].price == 0 ? PRICE : _last[u].price;
-        Observation memory seen = _seen(u, bound(price, last * 9 / 10, last * 11 / 10), bound(age, 0, MAX_AGE + 5));
+        _skip(AHEAD);
+        Observation memory seen =
+            _seen(u, bound(price, last * 9 / 10, last * 11 / 10), bound(age, 0, MAX_AGE + 2 * AHEAD));
+        vm.warp(block.timestamp - AHEAD);
         IPriceRelay.SignedObservation memory said = _signed(seen, _who(who));
         if (_said.length < 64) _said.push(said);
         else _said[age % 64] = said;
@@ -90,9 +94,9 @@ contract RelayHandler is RelayBase {
     }
 
     function fit(uint256 a, uint256 age, uint256 who) external {
-        if (block.timestamp >= EXPIRY) return;
+        if (block.timestamp + AHEAD >= EXPIRY) return;
         Slice memory fitted = _fitted(int128(int256(bound(a, 0.15e18, 0.25e18))));
-        fitted.timestamp -= uint40(bound(age, 0, MAX_AGE + 5));
+        fitted.timestamp = uint40(block.timestamp + AHEAD - bound(age, 0, MAX_AGE + 2 * AHEAD));
         ISurfaceRelay.SignedSlice memory signed = _signed(fitted, _who(who));
         if (_fits.length < 64) _fits.push(signed);
         else _fits[age % 64] = signed;
@@ -213,8 +217,8 @@ contract RelayHandler is RelayBase {
         assertTrue(
             name == IQuorum.QuorumMissed.selector || name == IQuorum.NotAscending.selector
                 || name == IQuorum.NotASigner.selector || name == RelayTime.TooOld.selector
-                || name == IPrices.TimeNotLater.selector || name == IPrices.WrongFixing.selector
-                || name == IPrices.OutOfRange.selector,
+                || name == IPrices.TimeInFuture.selector || name == IPrices.TimeNotLater.selector
+                || name == IPrices.WrongFixing.selector || name == IPrices.OutOfRange.selector,
             "refused by a name it can have"
         );
     }

@@ -48,19 +48,19 @@ contract RelayCampaignTest is Test {
     function test_the_campaign_reaches_both_relays() public {
         RelayHandler handler = new RelayHandler();
         handler.setUp();
-        handler.say(0, 3_000e18, 0, 31);
-        handler.fit(0.2e18, 0, 31);
+        handler.say(0, 3_000e18, 5, 31);
+        handler.fit(0.2e18, 5, 31);
         assertEq(handler.accepted(), 2);
         handler.wait(30);
-        handler.say(0, 3_001e18, 3, 7);
+        handler.say(0, 3_001e18, 8, 7);
         handler.bringAgain(1);
         handler.fitAgain(0);
         handler.bringMany(0, 1);
         assertEq(handler.accepted(), 3);
         handler.rename(7, 2, 3);
         handler.wait(30);
-        handler.say(0, 3_001e18, 0, 3);
-        handler.say(0, 3_001e18, 0, 9);
+        handler.say(0, 3_001e18, 5, 3);
+        handler.say(0, 3_001e18, 5, 9);
         assertEq(handler.accepted(), 4);
         handler.wait(30);
         handler.sayDouble(3_001e18, 1);
