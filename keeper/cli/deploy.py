@@ -1,6 +1,7 @@
 """`keeper deploy`: the reference venue and its companions, step by step, so that a killed run goes on where it was."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from keeper.config import keystore_password
 from keeper.demo.anvil import start_anvil
 from keeper.demo.transactions import Batch, Mined
 from keeper.errors import ConfigError, ExitCode, UsageError
-from keeper.reference.board import DEMO, Board
+from keeper.reference.board import DEMO, Board, Steward
 from keeper.reference.boardfile import load_board
 from keeper.reference.deploy import deploy as deploy_board
 from keeper.reference.facts import differences
@@ -54,6 +55,7 @@ def deploy(
         return
     deployer = _address("--address", address)
     chosen = DEMO if board is None else load_board(board)
+    chosen = replace(chosen, steward=chosen.steward or Steward())
     new_owner = _address("--owner", owner) if owner else None
     if dry_run:
         _rehearse(rpc, chosen, deployer, new_owner, (max_fee_gwei, tip_gwei), json)

@@ -118,7 +118,7 @@ class Board:
     collaterals: tuple[Collateral, ...]
     limits: Limits = field(default_factory=Limits)
     relays: Relays = field(default_factory=Relays)
-    steward: Steward = Steward()
+    steward: Steward | None = None  # `keeper deploy` always brings one
     executor: Executor | None = None
     signers: Signers | None = None  # of both relays; None: the deployer's key alone, as only a test chain should have
 

@@ -59,7 +59,7 @@ def deploy(
     head = rpc.block()
     site = Site(batch, owner)
     tokens = [_token(site, token) for token in (board.settlement, *(c.token for c in board.collaterals))]
-    contracts = _contracts(site, board, tokens[0], owner if new_owner is None else new_owner)
+    contracts = _contracts(site, board, tokens[0])
     builder = _Board(site, contracts, board, reporters, head.timestamp if opened_at is None else opened_at)
     builder.name_signers()
     builder.add_underlyings()
@@ -138,7 +138,7 @@ def _token(site: Site, token: Token) -> str:
     return site.create(token.symbol, TOKEN, token.name, token.symbol, token.decimals)
 
 
-def _contracts(site: Site, board: Board, settlement: str, admin: str) -> Contracts:
+def _contracts(site: Site, board: Board, settlement: str) -> Contracts:
     limits, relays, owner = board.limits, board.relays, site.owner
     products = site.create("products", "reference/Products", settlement, limits.auction_discount, owner)
     surface = site.create("surface", SURFACE_RELAY, products, relays.max_age, owner)
@@ -157,11 +157,7 @@ def _contracts(site: Site, board: Board, settlement: str, admin: str) -> Contrac
     auctions = site.create("auctions", "reference/Auctions", venue, margin, prices, products, settings, owner)
     site.add(interface("reference/MarginVenue").function("wireAuctions").packed(venue, auctions), "wire auctions")
     site.add(interface("reference/RiskArrays").function("wireVenue").packed(risk_arrays, venue), "wire venue")
-    wish = board.steward
-    parties = (admin, wish.controller or admin, wish.guardian or admin)
-    steward = site.create("steward", "keeper/RiskSteward", products, venue, auctions, *parties)
-    site.add(interface("reference/Products").function("wireSteward").packed(products, steward), "wire steward")
-    return Contracts(venue, auctions, margin, risk_arrays, products, prices, surface, settlement, steward)
+    return Contracts(venue, auctions, margin, risk_arrays, products, prices, surface, settlement)
 
 
 def _feed(site: Site, prices: str, number: int, u: Underlying) -> str:
@@ -170,6 +166,10 @@ def _feed(site: Site, prices: str, number: int, u: Underlying) -> str:
 
 def _companions(site: Site, c: Contracts, board: Board, admin: str) -> None:
     """Queue what stands beside the venue and is `admin`'s from the beginning."""
+    if board.steward is not None:
+        parties = (admin, board.steward.controller or admin, board.steward.guardian or admin)
+        steward = site.create("steward", "keeper/RiskSteward", c.products, c.venue, c.auctions, *parties)
+        site.add(interface("reference/Products").function("wireSteward").packed(c.products, steward), "wire steward")
     if board.executor is not None:
         wish = board.executor
         peers = (c.venue, c.auctions, c.risk_arrays, c.products, c.settlement_token, wish.factory, wish.lender)

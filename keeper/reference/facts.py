@@ -25,7 +25,6 @@ VIEWS: Final = {
         "FINE_PER_SECOND", "MAX_REPORT_AGE", "MAX_SLICE_AGE", "window",
     ),
     "products": ("SETTLEMENT_TOKEN", "MOST_INCENTIVE", "underlyings", "collaterals", "steward"),
-    "steward": ("PRODUCTS", "VENUE", "AUCTIONS", "owner", "controller", "guardian", "stopped"),
     "prices": ("SURFACE", "PRODUCTS", "MAX_AGE", "thresholds"),
     "surface": ("PRODUCTS", "MAX_AGE", "thresholds"),
 }  # fmt: skip
@@ -35,7 +34,11 @@ OF_UNDERLYING: Final = {
     "prices": ("fundingLimits", "priceLimits"),
     "surface": ("surfaceLimits",),
 }
-EXECUTOR_VIEWS: Final = ("RECEIVER", "VENUE", "AUCTIONS", "ARRAYS", "PRODUCTS", "SETTLEMENT_TOKEN", "LENDER")
+COMPANIONS: Final = {
+    "steward": ("PRODUCTS", "VENUE", "AUCTIONS", "owner", "controller", "guardian", "stopped"),
+    "executor": ("RECEIVER", "VENUE", "AUCTIONS", "ARRAYS", "PRODUCTS", "SETTLEMENT_TOKEN", "LENDER"),
+}
+"""Asked where they were deployed."""
 FEED_VIEWS: Final = ("RELAY", "UNDERLYING", "decimals", "description")
 
 
@@ -118,8 +121,8 @@ def _questions(manifest: Manifest) -> Iterator[Question]:
             yield Question("products", *at["products"], "nextExpiry", (number, expiry - 1))
         feed = f"feed_{listed.symbol}"
         yield from (Question(feed, *at[feed], view) for view in FEED_VIEWS)
-    if "executor" in at:
-        yield from (Question("executor", *at["executor"], view) for view in EXECUTOR_VIEWS)
+    for companion in at.keys() & COMPANIONS.keys():
+        yield from (Question(companion, *at[companion], view) for view in COMPANIONS[companion])
     for index in range(len(manifest.collaterals)):
         yield Question("products", *at["products"], "collateral", (index,))
 

@@ -20,7 +20,6 @@ class Contracts:
     prices: str  # a price relay
     surface: str  # the surface relay it names
     settlement_token: str
-    steward: str
 
 
 @dataclass(frozen=True, slots=True)
