@@ -38,7 +38,6 @@ EVERY_KIND: Final[tuple[Plan, ...]] = (
     TakeAuction("any", NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0),
     PublishArrays("any", 0, 0, NO_ID, NO_ID, 0, NO_ID, "0x", "", 0),
     RelayReports("any", NOBODY, "", "0x", 0),
-    WriteParameters("any", "venue", "", "", 0),
 )
 
 
