@@ -38,7 +38,6 @@ from keeper.units import to_float
 from keeper.venues import VENUES
 from keeper.venues.base import PerpetualVenue, VenueState
 from keeper.venues.portfolio import PortfolioState, PortfolioVenue
-from keeper.venues.reference import Reference
 
 REFUSED_BLOCKS = 5
 """How long a refusal puts an account behind the others, and a miss lets the next try expect any sequence."""
@@ -217,7 +216,7 @@ def open_venue(config: Config, rpc: Rpc) -> PerpetualVenue | PortfolioVenue:
     executor = config.portfolio.executor
     if executor is None:
         return venue
-    if not isinstance(venue, Reference):
+    if venue.kind == "perpetual":
         raise ConfigError(f"portfolio.executor: expected none at venue {venue.name}, found {executor}; leave it out")
     return venue.through(executor)
 
