@@ -211,14 +211,15 @@ def open_chain(config: Config) -> Rpc:
 
 
 def open_venue(config: Config, rpc: Rpc) -> PerpetualVenue | PortfolioVenue:
-    """Return the configured venue's adapter. Raises ConfigError for an executor of a venue that knows none."""
+    """Return the configured venue's adapter. Raises ConfigError for what a venue of its kind has no use for."""
     venue = VENUES[config.venue.name](rpc, config.venue.clearing_house)
     executor = config.portfolio.executor
-    if executor is None:
-        return venue
-    if venue.kind == "perpetual":
-        raise ConfigError(f"portfolio.executor: expected none at venue {venue.name}, found {executor}; leave it out")
-    return venue.through(executor)
+    if venue.kind == "portfolio":
+        return venue if executor is None else venue.through(executor)
+    for key, found in (("portfolio.executor", executor), ("reports.inbox", config.reports.inbox)):
+        if found is not None:
+            raise ConfigError(f"{key}: expected none at venue {venue.name}, found {found}; leave it out")
+    return venue
 
 
 def open_journal(config: Config) -> Journal:
