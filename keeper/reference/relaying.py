@@ -122,10 +122,10 @@ class Relaying:
             calls += [read("isSigner").call(relay, signer) for signer in named]
             try:
                 age, thresholds, *known = answered(self.rpc.eth_calls(calls, block))
+                signers = frozenset(signer for signer, word in zip(named, known, strict=True) if uint_at(word))
+                found[kind] = Terms(relay, path, signers, uint_at(thresholds, 1), uint_at(thresholds, 2), uint_at(age))
             except ValueError as error:
                 raise ReadError(f"{relay}: terms of the relay at block {block.number} not read: {error}") from error
-            signers = frozenset(signer for signer, word in zip(named, known, strict=True) if uint_at(word))
-            found[kind] = Terms(relay, path, signers, uint_at(thresholds, 1), uint_at(thresholds, 2), uint_at(age))
         return found
 
     def _accepted(
