@@ -1,4 +1,4 @@
-"""The demo on the reference venue: options, perpetuals, several collaterals, two underlyings, some 350 accounts."""
+"""The demo on the reference venue: options, perpetuals, several collaterals, two underlyings, over 300 accounts."""
 
 from pathlib import Path
 
