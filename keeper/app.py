@@ -119,7 +119,8 @@ def _line(config: Config, rpc: Rpc, venue: PerpetualVenue | PortfolioVenue, jour
     if config.reports.inbox is None:
         return line
     chain_id, lifetime = config.chain.chain_id, policy.plan_lifetime_blocks
-    return replace(line, relaying=Relaying(rpc, config.reports.inbox, chain_id, *venue.relays, lifetime))
+    under_way = journal.effects_under_way
+    return replace(line, relaying=Relaying(rpc, config.reports.inbox, chain_id, *venue.relays, lifetime, under_way))
 
 
 def _writing(config: Config, rpc: Rpc, venue: PortfolioVenue, journal: Journal, policy: Policy) -> Writing:

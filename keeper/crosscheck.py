@@ -69,21 +69,50 @@ SETTLED: Final = "settled arrays"
 
 
 def crosschecked(world: World, accounts: Sequence[PortfolioAccount], stated: Stated) -> Crosscheck:
-    """Compare every statement. Where the engine refuses its input, nobody's statement of that kind is believed."""
+    """Compare every statement. Nothing is believed of an account that the engine refuses, and of nobody where it
+    refuses the world itself."""
     said = [a for a in accounts if any(a.name in checks for checks in stated.values())]
-    held = {leg.instrument for a in said for leg in a.book.legs if leg.instrument.is_option}
-    columns = Columns(world, tuple(sorted(held, key=lambda i: i.id)))
-    apart: dict[str, str] = {}
-    found: list[Distance] = []
     try:
-        book = columns.book([a.name for a in said], [a.book for a in said])
-        for name, checks in stated.items():
-            found += _distances(name, _model(columns, name), book, checks)
+        found, refused = _together(world, said, stated), dict[str, ValueError]()
     except ValueError as error:
-        apart = {a.name: f"the float model says nothing: {error}" for a in said}
+        found, refused = _isolated(world, said, stated, error)
+    apart = {name: f"the float model says nothing: {error}" for name, error in refused.items()}
     apart |= {distance.account: str(distance) for distance in found if distance.beyond}
     largest = max(found, key=lambda d: d.usd / d.band if isfinite(d.usd) else inf, default=None)
     return Crosscheck(len(found), apart, largest)
+
+
+def _together(world: World, accounts: Sequence[PortfolioAccount], stated: Stated) -> list[Distance]:
+    """Raises ValueError where the engine refuses anything that the accounts hold, or the world."""
+    held = {leg.instrument for a in accounts for leg in a.book.legs if leg.instrument.is_option}
+    columns = Columns(world, tuple(sorted(held, key=lambda i: i.id)))
+    book = columns.book([a.name for a in accounts], [a.book for a in accounts])
+    return [d for name, checks in stated.items() for d in _distances(name, _model(columns, name), book, checks)]
+
+
+def _isolated(
+    world: World, accounts: Sequence[PortfolioAccount], stated: Stated, error: ValueError
+) -> tuple[list[Distance], dict[str, ValueError]]:
+    """Return the distances of the accounts that the engine takes, and why it refuses the others: all of them where it
+    refuses an empty book. They are halved until each refusal is one account's, so that one costs few margins."""
+    try:
+        _together(world, (), stated)
+    except ValueError:
+        return [], dict.fromkeys((a.name for a in accounts), error)
+    found: list[Distance] = []
+    refused: dict[str, ValueError] = {}
+    parts = [accounts]
+    while parts:
+        part = parts.pop()
+        try:
+            found += _together(world, part, stated)
+        except ValueError as why:
+            half = len(part) // 2
+            if half:
+                parts += [part[half:], part[:half]]
+            else:
+                refused[part[0].name] = why
+    return found, refused
 
 
 def _model(columns: Columns, name: str) -> ArraysAt:

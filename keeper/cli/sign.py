@@ -10,8 +10,8 @@ from keeper.chain import Block
 from keeper.config import keystore_password
 from keeper.errors import UsageError
 from keeper.reference.inbox import Signed, file_name, load, merged, store
-from keeper.reference.reports import Said
-from keeper.reference.vouch import Guard, next_observation, require_sane, signed_by, wad
+from keeper.reference.reports import Observation, Said
+from keeper.reference.vouch import Guard, next_observation, require_sane, require_worked_out, signed_by, wad
 from keeper.rpc import Rpc
 from keeper.signer.keystore import unlock
 from keeper.twin.records import RecordError, Slice
@@ -69,7 +69,7 @@ def co_sign(
 ) -> None:  # fmt: skip
     """Sign what others signed, after the same checks, and write one file with all signatures."""
     desk = _Desk(rpc, chain_id, relay, keystore, address, low, high, out)
-    desk.sign(merged([load(path) for path in files]))
+    desk.sign(merged([load(path) for path in files]), of_others=True)
 
 
 class _Desk:
@@ -89,8 +89,10 @@ class _Desk:
     def blank(self, said: Said) -> Signed:
         return Signed(said, self.guard.chain_id, self.guard.relay, ())
 
-    def sign(self, signed: Signed) -> None:
+    def sign(self, signed: Signed, *, of_others: bool = False) -> None:
         require_sane(signed, self.guard, self.rpc, self.block)
+        if of_others and isinstance(signed.said, Observation):
+            require_worked_out(signed.said, signed.relay, self.rpc, self.block)
         keystore, address = self._key
         key = unlock(keystore, keystore_password().get_secret_value(), address)
         done = signed_by(signed, key)

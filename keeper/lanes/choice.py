@@ -14,7 +14,7 @@ from keeper.sending.limits import PPM, Ask, BalanceState, affordable, room
 from keeper.sending.priority import Job, ordered
 from keeper.venues.base import Sending
 
-ANY_KEY = frozenset({"liquidate", "start_auction", "end_auction"})
+ANY_KEY = frozenset({"liquidate", "start_auction", "end_auction", "relay_reports"})
 """Kinds that the venue takes from any sender. Others need the home key: its bond, its role, its accounts."""
 
 

@@ -121,7 +121,7 @@ def _questions(manifest: Manifest) -> Iterator[Question]:
             yield Question("products", *at["products"], "nextExpiry", (number, expiry - 1))
         feed = f"feed_{listed.symbol}"
         yield from (Question(feed, *at[feed], view) for view in FEED_VIEWS)
-    for companion in at.keys() & COMPANIONS.keys():
+    for companion in sorted(at.keys() & COMPANIONS.keys()):
         yield from (Question(companion, *at[companion], view) for view in COMPANIONS[companion])
     for index in range(len(manifest.collaterals)):
         yield Question("products", *at["products"], "collateral", (index,))

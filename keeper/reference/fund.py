@@ -59,8 +59,9 @@ class Books:
                         f"event says {entry.balance}; was the first block too late?"
                     )
                     break
-            if running != held and not found:
-                found.append(f"{account}: its events sum to {running}, the venue says {held}")
+            else:
+                if running != held:
+                    found.append(f"{account}: its events sum to {running}, the venue says {held}")
         return found
 
 

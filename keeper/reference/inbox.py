@@ -4,12 +4,14 @@ Whoever writes into the inbox may be hostile: a file is read up to a size, never
 a signature does not cover.
 """
 
+import heapq
 import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -29,6 +31,9 @@ from keeper.twin.records import RecordError, Slice
 KINDS: Final[Mapping[str, type[Observation] | type[Slice]]] = {"report": Observation, "slice": Slice}
 HEAD: Final = ("kind", "chain_id", "relay", "signatures")
 MAX_FILES: Final = 256
+MAX_LISTED: Final = 10_000
+"""Names looked at: the rest of a larger folder is not even listed."""
+MAX_NAME: Final = 80
 MAX_BYTES: Final = 16_384
 MAX_SIGNATURES: Final = 31  # as many signers as a relay has at most
 SIGNATURE_BYTES: Final = 65
@@ -131,16 +136,16 @@ def load(path: Path) -> Signed:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise Malformed(f"{path.name}: expected a plain file")
+                raise Malformed(f"{_said_name(path)}: expected a plain file")
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise Malformed(f"{path.name}: expected a readable plain file, found {error.strerror}") from error
+        raise Malformed(f"{_said_name(path)}: expected a readable plain file, found {error.strerror}") from error
     if len(content) > MAX_BYTES:
-        raise Malformed(f"{path.name}: expected at most {MAX_BYTES} bytes")
+        raise Malformed(f"{_said_name(path)}: expected at most {MAX_BYTES} bytes")
     try:
         return parse(content.decode())
     except (UnicodeDecodeError, Malformed) as error:
-        raise Malformed(f"{path.name}: {error}") from error
+        raise Malformed(f"{_said_name(path)}: {error}") from error
 
 
 def store(path: Path, signed: Signed) -> None:
@@ -159,18 +164,27 @@ def file_name(signed: Signed, signer: str) -> str:
 def read_inbox(folder: Path) -> tuple[list[Signed], list[Held]]:
     """Return what the folder's *.json files say, and why some were left out. Nothing in it makes this raise."""
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".json" and not path.name.startswith("."))
+        with os.scandir(folder) as entries:
+            listed = [entry.name for entry in islice(entries, MAX_LISTED + 1)]
     except OSError as error:
         return [], [Held("reports", f"inbox not read: {error.strerror}")]
+    names = [name for name in listed if name.endswith(".json") and not name.startswith(".")]
     found, holds = [], []
-    for path in paths[:MAX_FILES]:
+    for name in heapq.nsmallest(MAX_FILES, names):
         try:
-            found.append(load(path))
+            found.append(load(folder / name))
         except Malformed as error:
             holds.append(Held("reports", str(error)))
-    if len(paths) > MAX_FILES:
-        holds.append(Held("reports", f"inbox: expected at most {MAX_FILES} files, found {len(paths)}; clean it up"))
+    if len(names) > MAX_FILES or len(listed) > MAX_LISTED:
+        many = f"{len(names)}{' or more' if len(listed) > MAX_LISTED else ''}"
+        holds.append(Held("reports", f"inbox: expected at most {MAX_FILES} files, found {many}; clean it up"))
     return found, holds
+
+
+def _said_name(path: Path) -> str:
+    """Return a file's name as plain text: a stranger chose it, and terminal and journal are to survive it."""
+    plain = ascii(path.name)[1:-1]
+    return plain if len(plain) <= MAX_NAME else plain[:MAX_NAME] + "…"
 
 
 def _integer(name: str, found: Any) -> int:

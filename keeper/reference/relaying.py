@@ -4,7 +4,7 @@ Signatures are counted here by the signers that the chain names; the rest (time,
 relay itself says, asked by a call at the block. So nothing is sent that it would refuse there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from keeper.abi import interface, uint_at
 from keeper.chain import Block, Call
 from keeper.errors import ReadError
 from keeper.plans import Held, RelayReports
-from keeper.reference.inbox import Signed, merged, read_inbox
+from keeper.reference.inbox import Signed, merged, read_inbox, recovered
 from keeper.reference.reports import PRICE_RELAY, SURFACE_RELAY, fitted
 from keeper.reverts import revert
 from keeper.rpc import Rpc, RpcRefusal, answered
@@ -25,6 +25,14 @@ PER_PLAN: Final = 6
 """Records in one transaction: what its gas limit and the length of an effect's name allow."""
 PLAN_BYTES: Final = 8_000
 """Of one transaction's calldata: what a signer reads where lists nest in lists."""
+RECOVERIES: Final = 64
+"""Signatures that a block's tick recovers for the first time, the last file's aside: some 10 ms each."""
+MOST_SIGNATURES: Final = 1_024
+"""Of a block's files together, whom the relay is asked about."""
+MOST_HOLDS: Final = 32
+"""Said one by one of a block's inbox: the journal keeps them."""
+LANDING: Final = 10
+"""A tenth of a relay's age limit is left for landing: what is older would be refused there, and all beside it."""
 Newest = Mapping[tuple[str, int, int], int]
 """Kind, underlying, expiry → second of the newest record on the chain; what is not there has none."""
 
@@ -51,22 +59,47 @@ class Relaying:
     prices: str
     surface: str
     lifetime_blocks: int
+    under_way: Callable[[], Collection[str]] = frozenset  # effects of what was sent and is not over
 
     def __call__(self, state: PortfolioState) -> tuple[tuple[RelayReports, ...], tuple[Held, ...]]:
-        """Return plans that bring what is due, and why files were left out. Raises ReadError when the chain is silent.
+        """Return plans that bring what is due, and why files were left out. Raises ChainError when the chain is silent.
 
-        What the chain has already, or newer, is passed over in silence: that is every file's end.
+        What the chain has already, or newer, is passed over in silence: that is every file's end. So is what is under
+        way.
         """
+        plans, holds = self._found(state)
+        left = len(holds) - MOST_HOLDS
+        more = [Held("reports", f"inbox: {left} more files or records left out; clean it up")] if left > 0 else []
+        return plans, (*holds[:MOST_HOLDS], *more)
+
+    def _found(self, state: PortfolioState) -> tuple[tuple[RelayReports, ...], list[Held]]:
         files, holds = read_inbox(self.folder)
         ours, foreign = self._ours(files)
-        due = [signed for signed in ours if signed.said.timestamp > newest_of(state).get(_key(signed), 0)]
+        there = self._there(state)
+        newer = [signed for signed in ours if signed.said.timestamp > there.get(_key(signed), 0)]
+        due, late = affordable(newer)
+        holds += [*foreign, *late]
         if not due:
-            return (), (*holds, *foreign)
-        terms = self._terms(state.block, due)
+            return (), holds
+        try:
+            terms = self._terms(state.block, due)
+        except ReadError as error:  # what else the tick decides does not rest on it
+            return (), [*holds, Held("reports", str(error))]
         together, refused = vouched(due, terms, state.block.timestamp)
         chosen, beaten = self._accepted(together, terms, state.block)
-        plans = self._plans(chosen, terms, state)
-        return plans, (*holds, *foreign, *refused, *beaten)
+        return self._plans(chosen, terms, state), [*holds, *refused, *beaten]
+
+    def _there(self, state: PortfolioState) -> dict[tuple[str, int, int], int]:
+        """Return the second of the newest record of each thing, on the chain or on its way there."""
+        found = newest_of(state)
+        under_way = self.under_way()
+        for kind, relay in (("report", self.prices), ("slice", self.surface)):
+            prefix = RelayReports(state.venue, relay, "", "0x", 0).effect
+            for effect in (e for e in under_way if e.startswith(prefix)):
+                sent = RelayReports(state.venue, relay, effect.removeprefix(prefix), "0x", 0)
+                for about, second in sent.records.items():
+                    found[kind, *about] = max(second, found.get((kind, *about), 0))
+        return found
 
     def _ours(self, files: Iterable[Signed]) -> tuple[list[Signed], list[Held]]:
         places = {"report": self.prices, "slice": self.surface}
@@ -89,10 +122,10 @@ class Relaying:
             calls += [read("isSigner").call(relay, signer) for signer in named]
             try:
                 age, thresholds, *known = answered(self.rpc.eth_calls(calls, block))
+                signers = frozenset(signer for signer, word in zip(named, known, strict=True) if uint_at(word))
+                found[kind] = Terms(relay, path, signers, uint_at(thresholds, 1), uint_at(thresholds, 2), uint_at(age))
             except ValueError as error:
                 raise ReadError(f"{relay}: terms of the relay at block {block.number} not read: {error}") from error
-            signers = frozenset(signer for signer, word in zip(named, known, strict=True) if uint_at(word))
-            found[kind] = Terms(relay, path, signers, uint_at(thresholds, 1), uint_at(thresholds, 2), uint_at(age))
         return found
 
     def _accepted(
@@ -132,6 +165,24 @@ def newest_of(state: PortfolioState) -> dict[tuple[str, int, int], int]:
     return found
 
 
+def affordable(newer: Sequence[Signed]) -> tuple[list[Signed], list[Held]]:
+    """Return the files whose signatures a tick has time for, those of fewest signatures first, and that others wait.
+
+    Who is recovered stays known, so what waits is reached in later blocks.
+    """
+    known, signatures = recovered.cache_info().misses, 0
+    due: list[Signed] = []
+    for signed in sorted(newer, key=lambda one: len(one.signatures)):
+        signatures += len(signed.signatures)
+        if signatures > MOST_SIGNATURES or recovered.cache_info().misses - known >= RECOVERIES:
+            break
+        signed.by_signer()
+        due.append(signed)
+    left = len(newer) - len(due)
+    waiting = f"inbox: {left} files wait for a later block, the signatures of {len(due)} were enough for this one"
+    return due, [Held("reports", waiting)] if left else []
+
+
 def vouched(due: Sequence[Signed], terms: Mapping[str, Terms], now: int) -> tuple[list[Signed], list[Held]]:
     """Return what a quorum of signers vouches for at block time `now`, newest first, each with its good signatures."""
     by_digest: dict[bytes, list[Signed]] = {}
@@ -153,11 +204,11 @@ def vouched(due: Sequence[Signed], terms: Mapping[str, Terms], now: int) -> tupl
 
 def _unfit(signed: Signed, good: int, terms: Terms, now: int) -> str:
     """Return why a record is not relayed at block time `now`, or ''."""
-    age = now - signed.said.timestamp
+    age, oldest = now - signed.said.timestamp, terms.max_age - terms.max_age // LANDING
     if age < 0:
         return f"expected no time later than the block's, {now}, found {signed.said.timestamp}"
-    if age > terms.max_age:
-        return f"expected an age of at most {terms.max_age} s, found {age}"
+    if age > oldest:
+        return f"expected an age of at most {oldest} s, so that it lands within {terms.max_age} s, found {age}"
     if terms.quorum == 0:
         return "the relay has no signers yet"
     if good < terms.quorum:

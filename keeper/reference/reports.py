@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final, Self
 
 from eth_abi.abi import encode
@@ -141,7 +141,7 @@ def observation(last: Report, expiry: int, timestamp: int, price: int, confidenc
     return Observation(last.underlying, timestamp, price, confidence, 0, expiry, share, average)
 
 
-@cache
+@lru_cache(maxsize=64)  # files name any chain and relay they like
 def _domain(name: str, relay: str, chain_id: int) -> bytes:
     hashed = [keccak256(text.encode()) for text in (DOMAIN_TYPE, name, "1")]
     return keccak256(encode(["bytes32", "bytes32", "bytes32", "uint256", "address"], [*hashed, chain_id, relay]))

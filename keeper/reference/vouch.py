@@ -1,6 +1,6 @@
 """What a signer's command does before it signs: looks at the chain, refuses what cannot be meant, signs, writes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -84,6 +84,16 @@ def require_sane(signed: Signed, guard: Guard, rpc: Rpc, block: Block) -> None:
             "nothing from the future"
         )
     _require_digest(signed, rpc, block)
+
+
+def require_worked_out(seen: Observation, relay: str, rpc: Rpc, block: Block) -> None:
+    """Raise UsageError unless a report's settlement average and funding rate are what we would sign: an average may be
+    false and yet inside every bound on prices."""
+    own = next_observation(rpc, relay, block, seen.underlying, seen.timestamp, seen.price, seen.confidence)
+    names = [f.name for f in fields(seen) if getattr(seen, f.name) != getattr(own, f.name)]
+    if names:
+        found = "; ".join(f"{name}: expected {getattr(own, name)}, found {getattr(seen, name)}" for name in names)
+        raise UsageError(f"{found}; it rests on another report than the relay's newest, or is false: sign a new one")
 
 
 def _require_digest(signed: Signed, rpc: Rpc, block: Block) -> None:

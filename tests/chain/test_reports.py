@@ -1,5 +1,6 @@
 """Signed files brought to the relays by a keeper as it runs in production: its signer, its ledger, its lane."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,6 +130,29 @@ def test_files_of_single_signers_become_one_transaction_and_no_second(desk: Desk
     assert (status, cause) == ("achieved", "2 of 2 kept, the others there already")
 
 
+def test_what_is_under_way_is_not_sent_again_beside_something_new(desk: Desk) -> None:
+    now = desk.pass_s(12)
+    desk.put(Observation(0, now, FIRST + WAD, WAD))
+    assert reports(desk.tick()) == [f"0@{now}"]
+    desk.rpc.call("anvil_dropAllTransactions")  # a block passes without it
+    desk.pass_s(12)
+    desk.put(Observation(1, now, 60_001 * WAD, WAD))
+    assert reports(desk.tick()) == [f"1@{now}"]
+    desk.pass_s(12)
+    assert (desk.newest(0)[0], desk.newest(1)[0]) == (now, now)
+    desk.tick()
+    assert sorted(desk.fates().values()) == [("achieved", "1 of 1 kept, the others there already")] * 2
+
+
+def test_a_file_under_a_name_that_is_no_text_stops_no_tick(desk: Desk) -> None:
+    now = desk.pass_s(12)
+    os.close(os.open(os.fsencode(desk.inbox) + b"/\xff.json", os.O_CREAT))
+    desk.put(Observation(0, now, FIRST + WAD, WAD))
+    seen = desk.tick()
+    assert reports(seen) == [f"0@{now}"]
+    assert any("udcff.json" in reason for reason in held(seen))
+
+
 def test_slices_go_to_the_surface_relay(desk: Desk) -> None:
     now = desk.pass_s(12)
     known = desk.market.state().world.underlyings[0].slices
@@ -228,7 +252,7 @@ def test_what_is_too_old_is_held(desk: Desk) -> None:
     desk.pass_s(601)
     seen = desk.tick()
     assert reports(seen) == []
-    assert any("age of at most 600 s, found 601" in reason for reason in held(seen))
+    assert any("age of at most 540 s, so that it lands within 600 s, found 601" in reason for reason in held(seen))
 
 
 def test_the_newest_of_several_wins(desk: Desk) -> None:

@@ -1,7 +1,8 @@
 """A signer's commands: what they write is taken by the relay, and what a signer cannot mean they refuse."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -17,10 +18,10 @@ from keeper.demo.transactions import Batch, role
 from keeper.errors import KeeperError, UsageError
 from keeper.reference.board import DEMO, WAD
 from keeper.reference.deploy import deploy
-from keeper.reference.inbox import Signed, load
+from keeper.reference.inbox import Signed, load, store
 from keeper.reference.manifest import Manifest
 from keeper.reference.reports import Observation, Reporters, relayed
-from keeper.reference.vouch import wad
+from keeper.reference.vouch import signed_by, wad
 from keeper.rpc import Rpc, answered
 from keeper.twin.records import Slice
 
@@ -176,6 +177,37 @@ def test_what_others_signed_is_guarded_alike(person: Person, anvil: Anvil, folde
     assert isinstance(careful.run("co-sign", str(path), max_price="5000").exception, UsageError)
     assert isinstance(careful.run("co-sign", str(path), relay=person.manifest.contracts.surface).exception, UsageError)
     assert len(person.written()) == 1
+
+
+def false_average(said: Observation) -> Observation:
+    return replace(said, fixed_average=said.fixed_average * 2)
+
+
+def false_funding(said: Observation) -> Observation:
+    return replace(said, funding_rate=10**9)
+
+
+@pytest.mark.parametrize("lie", [false_average, false_funding])
+def test_nobody_co_signs_an_average_or_funding_that_he_would_not_have_signed(
+    person: Person, anvil: Anvil, folder: Path, lie: Callable[[Observation], Observation]
+) -> None:
+    """Both are inside every bound that a signer gives; the average is what options settle at."""
+    expiry = person.manifest.underlyings[0].expiries[0]
+    snapshot = person.rpc.call("evm_snapshot")
+    person.rpc.call("evm_setNextBlockTimestamp", hex(expiry - 900))
+    person.rpc.call("evm_mine")
+    assert person.report().exit_code == 0
+    (path,) = folder.glob("*.json")
+    signed = load(path)
+    assert isinstance(signed.said, Observation)
+    careful = Person(anvil, person.manifest, folder, 1)
+    store(path, signed_by(replace(signed, said=lie(signed.said), signatures=()), THREE.keys[0]))
+    done = careful.run("co-sign", str(path))
+    assert isinstance(done.exception, UsageError)
+    assert "or is false" in str(done.exception)
+    store(path, signed)
+    assert careful.run("co-sign", str(path)).exit_code == 0
+    assert person.rpc.call("evm_revert", snapshot) is True
 
 
 def test_the_equal_price_is_inside(person: Person) -> None:

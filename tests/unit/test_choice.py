@@ -11,7 +11,7 @@ from keeper.lanes.books import Used, used
 from keeper.lanes.choice import Priced, Purse, Refused, Room, carriers, choose
 from keeper.lanes.jobs import job_of, serving
 from keeper.lanes.rules import LaneRules, Windows
-from keeper.plans import Liquidate, Plan, PublishArrays, SetParameters, TakeAuction
+from keeper.plans import Liquidate, Plan, PublishArrays, RelayReports, SetParameters, TakeAuction
 from keeper.sending.fees import Caps, Offer
 from keeper.sending.limits import BalanceState, BalanceWatch, Books
 from keeper.sending.priority import SendingPolicy
@@ -242,6 +242,8 @@ def test_any_key_may_carry_what_the_venue_takes_from_all_and_what_rests_on_nothi
     assert carriers(priced(liquidation("a")).intents, "home", {**able, "home": {}}) == {"home"}  # only behind others
     assert carriers(priced(take("t"), worth=COST).intents, "home", able) == {"home"}
     assert carriers(priced(arrays(5)).intents, "home", able) == {"home"}
+    reports = RelayReports("v", "r", "1@9", "0x", 9)  # not to wait behind what is stuck on the home line
+    assert carriers(priced(reports).intents, "home", able) == {"home", "other"}
 
 
 def test_caps_count_all_keys_together() -> None:

@@ -1,13 +1,17 @@
 """Twin and float model side by side: alike on the same reads, and what makes an account unknown."""
 
 import random
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from engine.book import Book as EngineBook
 from engine.margin import arrays as model
-from keeper import crosscheck
+from engine.margin.arrays import ArraysAt
+from engine.margin.base import MarginReport
+from keeper import columns, crosscheck
 from keeper.auctions import Standing
 from keeper.chain import Block
 from keeper.crosscheck import NEWEST, PROOF, SETTLED, crosschecked
@@ -103,6 +107,60 @@ def test_where_the_model_refuses_its_input_nobody_is_believed(monkeypatch):
     found = crosschecked(calm(), held, stated)
     assert set(found.apart) == {a.name for a in held}
     assert "expected a finite vol" in found.apart["account 0"]
+
+
+def refusing(monkeypatch, names: set[str]) -> list[int]:
+    """Have the float model refuse every book with one of these accounts; returns the sizes of all it is given."""
+    sizes = []
+    take = ArraysAt.__call__
+
+    def judge(self: ArraysAt, book: EngineBook) -> MarginReport:
+        sizes.append(len(book.accounts))
+        if found := names & set(book.accounts):
+            raise ValueError(f"expected a sane book, found {min(found)}")
+        return take(self, book)
+
+    monkeypatch.setattr(ArraysAt, "__call__", judge)
+    return sizes
+
+
+def test_an_account_that_the_model_refuses_is_unknown_alone(monkeypatch):
+    held = accounts(64)
+    stated = said([standing(a, calm(), proven(calm())) for a in held])
+    sizes = refusing(monkeypatch, {"account 7", "account 40"})
+    found = crosschecked(calm(), held, stated)
+    assert found.apart == {
+        name: f"the float model says nothing: expected a sane book, found {name}"
+        for name in ("account 7", "account 40")
+    }
+    assert found.compared == 62 * 3
+    assert len(sizes) < 64 * 3  # halved, not one by one
+
+
+def test_an_expiry_that_the_model_refuses_makes_only_its_holders_unknown(monkeypatch):
+    """Nobody else's market has that expiry in it."""
+    held = accounts(24, legs=2)
+    broken = next(leg.instrument for a in held for leg in a.book.legs if leg.instrument.is_option)
+    stated = said([standing(a, calm(), proven(calm())) for a in held])
+    slice_ = calm().underlyings[broken.underlying].slices[broken.expiry]
+    true = columns.implied
+    monkeypatch.setattr(columns, "implied", lambda one, strike: true(one, strike) * (np.nan if one == slice_ else 1.0))
+    expiries = {a.name: {(leg.instrument.underlying, leg.instrument.expiry) for leg in a.book.legs} for a in held}
+    holders = {name for name, theirs in expiries.items() if (broken.underlying, broken.expiry) in theirs}
+    assert 0 < len(holders) < 24
+    assert set(crosschecked(calm(), held, stated).apart) == holders
+
+
+def test_a_price_that_the_model_refuses_makes_everybody_unknown():
+    held = accounts(6)
+    stated = said([standing(a, calm(), proven(calm())) for a in held])
+    report = copy(calm().underlyings[0].report)
+    object.__setattr__(report, "confidence", 2 * report.price)
+    known = replace(calm().underlyings[0], report=report)
+    world = replace(calm(), underlyings={**calm().underlyings, 0: known})
+    found = crosschecked(world, held, stated)
+    assert set(found.apart) == {a.name for a in held}
+    assert found.compared == 0
 
 
 def test_a_number_that_is_not_finite_is_beyond_every_band(monkeypatch):

@@ -41,3 +41,8 @@ def test_one_unit_is_enough(changed: Books, says: str) -> None:
 def test_the_first_block_being_too_late_is_said() -> None:
     (fault,) = replace(BOOKS, entries=(DRAWN, LOST, REPAID, REFILLED)).faults()
     assert "first block too late" in fault
+
+
+def test_a_fault_of_one_account_hides_none_of_the_other() -> None:
+    both = replace(BOOKS, entries=(DRAWN, LOST, REPAID, REFILLED), bad_debt=1)
+    assert len(both.faults()) == 2

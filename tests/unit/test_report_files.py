@@ -10,6 +10,7 @@ from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keeper.abi import keccak256
 from keeper.reference.inbox import (
     HALF_ORDER,
     MAX_BYTES,
@@ -25,8 +26,8 @@ from keeper.reference.inbox import (
     store,
     to_text,
 )
-from keeper.reference.relaying import Terms, vouched
-from keeper.reference.reports import Observation, Reporters, domain_of, signature
+from keeper.reference.relaying import MOST_SIGNATURES, RECOVERIES, Terms, affordable, vouched
+from keeper.reference.reports import Observation, Reporters, _domain, domain_of, signature
 from keeper.twin.records import Slice
 
 RELAY = Account.from_key("0x" + "01" * 32).address
@@ -191,6 +192,23 @@ def test_a_flood_is_cut_off_and_said(tmp_path: Path) -> None:
     assert f"found {MAX_FILES + 3}" in holds[-1].reason
 
 
+def test_a_name_that_no_text_can_hold_is_said_in_plain_letters(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8, a line's end and a terminal's command: the journal stores what is said."""
+    os.close(os.open(os.fsencode(tmp_path) + b"/\xff\n\x1b[31m" + b"x" * 200 + b".json", os.O_CREAT))
+    _, (hold,) = read_inbox(tmp_path)
+    assert hold.reason.startswith("\\udcff\\n\\x1b[31mxxx")
+    assert (hold.reason.isprintable(), len(hold.reason) < 200) == (True, True)
+
+
+def test_a_folder_beyond_all_measure_is_not_even_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keeper.reference.inbox.MAX_LISTED", 300)
+    for number in range(400):
+        (tmp_path / f"{number:04}.json").touch()
+    _, holds = read_inbox(tmp_path)
+    assert len(holds) == MAX_FILES + 1
+    assert "found 301 or more" in holds[-1].reason
+
+
 def test_a_folder_that_is_not_there_is_a_hold(tmp_path: Path) -> None:
     found, (hold,) = read_inbox(tmp_path / "none")
     assert not found
@@ -231,7 +249,7 @@ def test_a_stranger_counts_for_nothing_and_spoils_nothing() -> None:
     [
         (3, NOW, "signatures of 3"),
         (0, NOW, "no signers yet"),
-        (2, SEEN.timestamp + 601, "age of at most 600"),
+        (2, SEEN.timestamp + 541, "age of at most 540 s, so that it lands within 600 s, found 541"),
         (2, SEEN.timestamp - 1, "no time later"),
     ],
 )
@@ -242,7 +260,7 @@ def test_what_is_not_relayed_has_its_reason(quorum: int, now: int, says: str) ->
     assert "1@1700000000" in hold.reason
 
 
-@pytest.mark.parametrize("now", [SEEN.timestamp, SEEN.timestamp + 600])
+@pytest.mark.parametrize("now", [SEEN.timestamp, SEEN.timestamp + 540])
 def test_the_edges_of_time_are_inside(now: int) -> None:
     assert vouched([signed(by=(0, 1))], terms(), now)[0]
 
@@ -256,3 +274,41 @@ def test_the_domain_tells_relays_and_chains_apart() -> None:
     said: tuple[Observation | Slice, ...] = (SEEN, FITTED)
     found = {domain_of(s, relay, chain) for s in said for relay in (RELAY, OTHER) for chain in (1, 10)}
     assert len(found) == 8
+
+
+# --- what a tick has time for ----------------------------------------------------------------------------
+
+
+def garbage(second: int, count: int = 31) -> Signed:
+    """Return a record under signatures that recover to strangers, or to nobody."""
+    blank = signed(replace(SEEN, timestamp=second), by=())
+    rs = (keccak256(f"{second} {n}".encode()).hex() for n in range(count))
+    return replace(blank, signatures=tuple(f"0x{r}{'11' * 32}1b" for r in rs))
+
+
+def test_a_flood_of_signatures_costs_a_tick_no_more_than_its_share() -> None:
+    """Files of few signatures go first, so that a signer's own is not behind a stranger's thirty-one."""
+    recovered.cache_clear()
+    flood = [garbage(SEEN.timestamp + n) for n in range(20)]
+    due, (hold,) = affordable([*flood, signed()])
+    assert due[0] == signed()
+    assert recovered.cache_info().misses < RECOVERIES + 31
+    assert f"{21 - len(due)} files wait" in hold.reason
+    for _ in range(20):  # what stays is known in the end, and costs nothing any more
+        due, late = affordable([*flood, signed()])
+    assert (len(due), late) == (21, [])
+
+
+def test_no_more_are_asked_about_than_a_node_answers() -> None:
+    recovered.cache_clear()
+    many = [garbage(SEEN.timestamp + n) for n in range(MOST_SIGNATURES // 31 + 3)]
+    for _ in range(40):
+        due, (hold,) = affordable(many)
+    assert sum(len(one.signatures) for one in due) <= MOST_SIGNATURES
+    assert "3 files wait" in hold.reason
+
+
+def test_chains_and_relays_that_files_name_are_not_kept() -> None:
+    for chain_id in range(1_000):
+        domain_of(SEEN, RELAY, chain_id)
+    assert _domain.cache_info().currsize < 100
