@@ -156,6 +156,6 @@ def curie_world() -> Iterator[CurieWorld]:
     with start_anvil() as anvil:
         deployed = deploy(anvil.url, keeper_address=role("keeper"))
         opened = open_book(anvil.url, deployed, traders=TRADERS)
-        rpc = Rpc(anvil.url, timeout_s=30.0)
+        rpc = Rpc(anvil.url, timeout_s=60.0)
         rpc.call("anvil_setBlockTimestampInterval", 12)  # feeds refuse two answers of one second
         yield CurieWorld(rpc, opened, CurieBooks.of(rpc, opened))

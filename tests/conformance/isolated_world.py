@@ -125,7 +125,7 @@ class IsolatedWorld:
 @contextmanager
 def isolated_world(keeper: str = KEEPER) -> Iterator[IsolatedWorld]:
     with start_anvil() as anvil:
-        rpc = Rpc(anvil.url, timeout_s=30.0)
+        rpc = Rpc(anvil.url, timeout_s=60.0)
         world = _deployed(anvil.url, rpc, keeper)
         adopt(rpc, [keeper])
         yield world
