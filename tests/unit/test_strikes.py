@@ -1,6 +1,7 @@
 """From failures to who is left alone: causes, the two rules, the retry budget, by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -57,8 +58,12 @@ def test_refusals_that_cost_nothing_are_borne_longer_and_never_for_more_than_fiv
 def test_reports_are_never_left_alone_for_more_than_a_minute(failing: Callable[[int, str], Struck]) -> None:
     """One subject stands for all underlyings: an hour of it would be an hour without prices."""
     subject = RelayReports("v", "r", "0@100", "0x", 9).subject
-    assert barred([failing(12 * n, subject) for n in range(3)], 24) == {}
-    many = [failing(100 * n, subject) for n in range(40)]
+
+    def failed(at: int) -> Struck:
+        return replace(failing(at, subject), effect=RelayReports("v", "r", f"0@{at}", "0x", 9).effect)
+
+    assert barred([failed(12 * n) for n in range(3)], 24) == {}
+    many = [failed(100 * n) for n in range(40)]
     assert set(barred(many, 3_900 + 59)) == {subject} and barred(many, 3_900 + 60) == {}
 
 
