@@ -38,7 +38,6 @@ from keeper.units import to_float
 from keeper.venues import VENUES
 from keeper.venues.base import PerpetualVenue, VenueState
 from keeper.venues.portfolio import PortfolioState, PortfolioVenue
-from keeper.venues.reference import Reference
 
 REFUSED_BLOCKS = 5
 """How long a refusal puts an account behind the others, and a miss lets the next try expect any sequence."""
@@ -213,14 +212,15 @@ def open_chain(config: Config) -> Rpc:
 
 
 def open_venue(config: Config, rpc: Rpc) -> PerpetualVenue | PortfolioVenue:
-    """Return the configured venue's adapter. Raises ConfigError for an executor of a venue that knows none."""
+    """Return the configured venue's adapter. Raises ConfigError for what a venue of its kind has no use for."""
     venue = VENUES[config.venue.name](rpc, config.venue.clearing_house)
     executor = config.portfolio.executor
-    if executor is None:
-        return venue
-    if not isinstance(venue, Reference):
-        raise ConfigError(f"portfolio.executor: expected none at venue {venue.name}, found {executor}; leave it out")
-    return venue.through(executor)
+    if venue.kind == "portfolio":
+        return venue if executor is None else venue.through(executor)
+    for key, found in (("portfolio.executor", executor), ("reports.inbox", config.reports.inbox)):
+        if found is not None:
+            raise ConfigError(f"{key}: expected none at venue {venue.name}, found {found}; leave it out")
+    return venue
 
 
 def open_journal(config: Config) -> Journal:

@@ -76,7 +76,7 @@ def _left(plan: WriteParameters, memory: Memory) -> str:
 def _change(rule: Rule, block: Block, found: Found, policy: SteeringPolicy) -> tuple[str, tuple[int, int]] | str:
     """Return the record of one parameter and its (old, new), or why it stays."""
     if found.steering is None:
-        return found.fault or "the venue has no steward: its owner has not wired one"
+        return found.fault or "the venue has no steward: its owner has to wire one, before the keeper starts"
     there = found.steering.parameters.get(rule.parameter)
     if there is None:
         return found.steering.unknown.get(rule.parameter, "not known to the steward")

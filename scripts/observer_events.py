@@ -99,13 +99,13 @@ def facts_of(
 
 
 def subjects(data: str) -> tuple[tuple[int, ...], ...]:
-    """Return what a transaction asks for: kind, and account or expiry."""
+    """Return what a transaction asks for: kind, and account, or expiry and report."""
     kind, body = data[:10], words(data[10:])
     if kind == STARTS:
         return tuple((int(START, 16), account) for account in body[2::START_WORDS])
     if kind in (START, TAKE, END):
         return ((int(kind, 16), body[0]),)
-    return ((int(kind, 16), body[0], body[1]),) if kind == PUBLISH else ()
+    return ((int(kind, 16), *body[:3]),) if kind == PUBLISH else ()
 
 
 def words(data: str) -> list[int]:

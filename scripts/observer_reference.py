@@ -119,7 +119,7 @@ class Reference:
         self._at = {name: str(address).lower() for name, address in manifest["contracts"].items()}
         self._symbols = [listed["symbol"] for listed in manifest["underlyings"]]
         keeper = str(scene["keeper"]).lower()
-        self._venue = Venue(node, self._at, len(self._symbols), keeper)
+        self._venue = Venue(node, self._at, len(manifest["collaterals"]), keeper)
         known = [name for name, _ in scene["traders"]] + scene["makers"] + scene["takers"]
         self._accounts = {name.lower(): number_of(name) for name in known}
         self._worst: dict[str, int] = {}  # rows that the journal was last found right by

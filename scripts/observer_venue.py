@@ -21,7 +21,7 @@ ANY_SEQUENCE = 2**64 - 1
 FOREVER = 2**40 - 1
 CALL_GAS = hex(100_000_000)
 REVERTED = 3  # the code of an execution that reverted, as Geth and Anvil give it
-NEAR = 1.4  # equity below so many times MM: every row is asked, and the arrays in force
+NEAR = 1.1  # equity below so many times MM: every row is asked, and the arrays in force
 AT_ONCE = 64  # questions a request, so that the keeper's come in between
 BOOK = "(int256,uint256[],uint256[])"
 BY_SCENARIO = selector(f"byScenario({BOOK},uint256)")
@@ -99,12 +99,13 @@ Question = tuple[str, str]
 class Venue:
     """The venue's views, asked for many accounts at once."""
 
-    def __init__(self, node: Node, contracts: Mapping[str, str], underlyings: int, caller: str) -> None:
-        """`caller` is whose starts are tried."""
+    def __init__(self, node: Node, contracts: Mapping[str, str], tokens: int, caller: str) -> None:
+        """`tokens` beside the settlement token are accepted; `caller` is whose starts are tried."""
         self._node = node
         self._at = contracts
-        self._underlyings = tuple(range(underlyings))
         self._caller = caller
+        terms = [self.words("products", "collateralTerms(uint256)", "latest", index) for index in range(tokens)]
+        self._followed = [underlying for underlying, *_ in terms]  # which underlying each token is priced by
         self._rows: dict[str, int] = {}
         self._shapes: dict[str, tuple[int, tuple[int, ...]]] = {}
 
@@ -145,10 +146,10 @@ class Venue:
         words = [int(body[at : at + 64], 16) for at in range(0, len(body), 64)]
         first = words[1] // 32
         legs = words[first + 1 : first + 1 + words[first]]
-        collateral = words[words[2] // 32]
-        # which underlying a token follows is not looked up: an account with tokens is asked about all
-        traded = tuple(sorted({leg >> 248 for leg in legs}))
-        return Held(body, len(legs), traded, self._underlyings if collateral else traded)
+        first = words[2] // 32
+        followed = {self._followed[held >> 128] for held in words[first + 1 : first + 1 + words[first]]}
+        traded = {leg >> 248 for leg in legs}
+        return Held(body, len(legs), tuple(sorted(traded)), tuple(sorted(traded | followed)))
 
     def _asked(self, books: Mapping[str, tuple[Held, int]], tag: str) -> dict[str, View]:
         """Ask each account by the rows found last and by old arrays, those that may be short by arrays as well."""

@@ -22,6 +22,9 @@ BELOW_ADAPTERS = (
     "keeper.twin",
     "keeper.signer.keystore",
 )
+KINDS_OF_VENUES = ("base", "portfolio", "executor_jobs", "VENUES")
+"""All that the keeper knows of `keeper.venues`: a protocol is a file and a line in its table, no word elsewhere."""
+KNOWS_PROTOCOLS = ("keeper.venues", "keeper.demo")
 BELOW_CHAOS = ("keeper.rpc", "keeper.chain", "keeper.errors", "keeper.units")
 PROCESS_LIBRARIES = {"apscheduler": ("keeper.jobs", "keeper.app"), "aiohttp": ("keeper.chaos",)}
 SIGNER_KNOWS = {"eth_abi", "eth_account", "eth_keys", "eth_typing", "eth_utils", "sqlalchemy", "pydantic", "orjson"}
@@ -83,6 +86,8 @@ def allowed(module: str, name: str) -> bool:
         return chaos_allowed(module, name)
     if module == "keeper.loop" and within(name, ADAPTERS):
         return within(name, tuple(f"{package}.base" for package in ADAPTERS))
+    if within(name, ("keeper.venues",)) and not within(module, KNOWS_PROTOCOLS):
+        return within(name, tuple(f"keeper.venues.{known}" for known in KINDS_OF_VENUES))
     if top in CHAIN_LIBRARIES:
         return within(module, KNOWS_CHAIN)
     if top in {"sqlalchemy", "alembic"}:
@@ -123,6 +128,8 @@ def test_every_module_keeps_to_its_layer():
         ("keeper.loop", "from keeper.venues.perp_curie import PerpCurie"),
         ("keeper.loop", "from keeper.venues import perp_curie"),
         ("keeper.app", "from . import loop"),
+        ("keeper.app", "from keeper.venues.reference import Reference"),
+        ("keeper.cli.deploy", "from keeper.venues import perp_curie"),
         ("keeper.twin.words", "import numpy as np"),
         ("keeper.twin.words", "from engine.black76 import price"),
         ("keeper.twin.records", "from eth_utils.crypto import keccak"),

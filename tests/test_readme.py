@@ -56,6 +56,23 @@ def test_every_relative_link_in_readme_and_docs_leads_somewhere():
     assert missing == []
 
 
+def named_in_docs() -> dict[str, set[str]]:
+    """Return keeper's commands that a page of docs/ shows with options → those options."""
+    found: dict[str, set[str]] = {}
+    for page in (ROOT / "docs").glob("*.md"):
+        text = page.read_text().replace("\\\n", " ")
+        for command, rest in re.findall(r"(?:^ {4}|`|/)keeper ((?:signer )?[a-z-]+)([^`\n|]*)", text, re.MULTILINE):
+            found.setdefault(command, set()).update(re.findall(r"--[a-z-]+", rest))
+    return found
+
+
+@pytest.mark.parametrize("command", [command for command, options in named_in_docs().items() if options])
+def test_commands_that_the_docs_show_exist_with_their_options(command):
+    help_text = keeper(*command.split(), "--help")
+    assert help_text.returncode == 0, help_text.stderr
+    assert [option for option in named_in_docs()[command] if option not in help_text.stdout] == []
+
+
 def test_the_surface_page_runs_as_it_stands():
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "volatility-surface.md").read_text(), re.M | re.S)
     names: dict[str, object] = {}

@@ -45,7 +45,7 @@ def demo(
 ) -> None:
     """Replay 12 and 13 March 2020 on a local chain and let the keeper work through it.
 
-    Starts Anvil, deploys the reference venue with some 350 accounts (or Perp Curie with 64 traders), then runs the
+    Starts Anvil, deploys the reference venue with more than 300 accounts (or Perp Curie with 64 traders), then runs the
     keeper as its own process while an independent observer counts what it missed. Exit code 1 when a full live run
     misses an account, reverts, does too little or disagrees with the venue.
     """

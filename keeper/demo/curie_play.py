@@ -5,6 +5,7 @@ from pathlib import Path
 from keeper.demo.anvil import BLOCK_GAS
 from keeper.demo.config import write_config
 from keeper.demo.curie import deploy
+from keeper.demo.path import BTC_MARCH_2020
 from keeper.demo.play import Play, Prepared
 from keeper.demo.replay import BLOCK_SECONDS, BLOCKS_PER_HOUR
 from keeper.demo.traders import open_book
@@ -23,6 +24,7 @@ CURIE = Play(
     venue="perp_curie",
     observer="scripts/observer.py",
     replay="keeper.demo.replay",
+    start=BTC_MARCH_2020[0][0],
     preparation_s=3_600,
     setup_gas=BLOCK_GAS,
     block_gas=BLOCK_GAS,

@@ -21,7 +21,8 @@ class Play:
     venue: str  # as the journal calls it
     observer: str  # its script
     replay: str  # its module
-    preparation_s: int  # chain time that building the world may take before the path begins
+    start: int  # chain time at which the path begins
+    preparation_s: int  # what building the world may take of it before
     setup_gas: int  # of a block while the world is built
     block_gas: int  # of one afterwards
     block_seconds: float  # wall time between blocks

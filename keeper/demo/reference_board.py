@@ -1,4 +1,4 @@
-"""The demo's reference venue: what is listed on the evening of 11 March 2020, and what its prices and surfaces do.
+"""The demo's reference venue: what is listed on the morning of 12 March 2020, and what its prices and surfaces do.
 
 The volatility rule: realised volatility of the hours' log returns, exponentially weighted, between a floor and a cap,
 is where a surface is anchored at once; an expiry takes over as much of it as its time to expiry allows.
@@ -34,6 +34,8 @@ ETH, BTC, USD = range(3)
 PATHS: tuple[PricePath, ...] = (ETH_MARCH_2020, BTC_MARCH_2020, ((0, 1.0),))
 """By underlying; the stablecoin holds."""
 
+START = 1_584_003_600
+"""09:00 UTC on 12 March: an hour before bitcoin begins to fall from 7,342 to 4,112 USD."""
 EIGHT_ON_13_MARCH = 1_584_086_400
 EXPIRIES = (EIGHT_ON_13_MARCH, EIGHT_ON_13_MARCH + 7 * DAY, EIGHT_ON_13_MARCH + 14 * DAY)
 """08:00 UTC, as is the custom; the first is settled in mid-path."""
@@ -52,7 +54,7 @@ SMILE_VARIANCE = 0.3670
 def board_at(now: int) -> Board:
     """Return the board for a deployment at chain time `now`, seconds."""
     expiries = tuple(expiry - now - 59 for expiry in EXPIRIES)  # the deployment rounds up to a whole minute
-    first = [to_base(path[0][1], WAD_DECIMALS, up=False) for path in PATHS]
+    first = [to_base(price_at(path, START), WAD_DECIMALS, up=False) for path in PATHS]
     return Board(
         settlement=USDC,
         underlyings=(

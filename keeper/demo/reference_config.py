@@ -32,6 +32,7 @@ publish = true
 publish_after_move = 0.5
 publish_after_seconds = 2400   # of chain time, as all here: blocks are far apart
 deadline_seconds = 5400
+end_excess = 0.5                # of MM: a block of chain time moves prices by up to 5 %
 
 [reports]
 inbox = "{inbox}"

@@ -1,9 +1,10 @@
-"""The demo on the reference venue: options, perpetuals, several collaterals, two underlyings, some 350 accounts."""
+"""The demo on the reference venue: options, perpetuals, several collaterals, two underlyings, over 300 accounts."""
 
 from pathlib import Path
 
 from keeper.demo.anvil import BLOCK_GAS
 from keeper.demo.play import Play, Prepared
+from keeper.demo.reference_board import START
 from keeper.demo.reference_config import INBOX, write_config
 from keeper.demo.reference_replay import BLOCK_SECONDS, BLOCKS_PER_HOUR
 from keeper.demo.reference_world import open_scene
@@ -34,6 +35,7 @@ REFERENCE = Play(
     venue="reference",
     observer="scripts/observer_reference.py",
     replay="keeper.demo.reference_replay",
+    start=START,
     preparation_s=2_400,
     setup_gas=SETUP_GAS,
     block_gas=BLOCK_GAS,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from keeper.demo.path import BTC_MARCH_2020
+from keeper.demo.reference_board import START
 from keeper.demo.reference_reports import Sources, drop
 from keeper.demo.reference_scene import Scene
 from keeper.demo.reference_world import DRIVER, RELAY_GAS
@@ -27,12 +27,11 @@ from keeper.rpc import Rpc
 log = logging.getLogger(__name__)
 
 HOUR_S = 3_600
-BLOCKS_PER_HOUR = 2
-BLOCK_SECONDS = 0.65
-BLOCKS_AFTER = 6
+BLOCKS_PER_HOUR = 4
+BLOCK_SECONDS = 0.76
+BLOCKS_AFTER = 4
 KEPT = 3  # blocks for which a file stays in the inbox
-START = BTC_MARCH_2020[0][0]
-HOURS = len(BTC_MARCH_2020) - 1
+HOURS = 23
 
 
 def replay(

@@ -15,7 +15,6 @@ from eth_account import Account
 
 from keeper.demo.anvil import REPO, start_anvil
 from keeper.demo.curie_play import CURIE
-from keeper.demo.path import BTC_MARCH_2020
 from keeper.demo.play import Play, Prepared
 from keeper.demo.processes import Children, children_of
 from keeper.demo.reference_play import REFERENCE
@@ -51,7 +50,7 @@ def run_demo(options: Options, view: View) -> dict[str, Any]:
     _clear(folder)
     begun = time.monotonic()
     with ExitStack() as stack:
-        genesis = BTC_MARCH_2020[0][0] - play.preparation_s
+        genesis = play.start - play.preparation_s
         anvil = stack.enter_context(start_anvil(timestamp=genesis, gas_limit=play.setup_gas))
         view.say(f"Anvil on {anvil.url}")
         prepared, password = _prepare(anvil.url, folder, options)

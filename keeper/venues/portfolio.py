@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from keeper.chain import Block
 from keeper.twin.auction import Allowance
@@ -127,6 +127,13 @@ class PortfolioVenue(Venue, Protocol):
         """Return what the steward says of these parameters at `block`, None where there is none.
 
         Raises ReadError, and ConfigError for a name that stands for nothing.
+        """
+
+    def through(self, executor: str) -> Self:
+        """Return the adapter whose starts and takes the KeeperExecutor at this address makes.
+
+        Raises MissingContract when there is no code, ReadError when it is no executor of this venue, ConfigError where
+        the venue has none.
         """
 
 

@@ -65,13 +65,9 @@ class Reference:
         self._rules = self._facts.rules()
         self._executor: Executor | None = None
 
-    def through(self, address: str) -> Self:
-        """Return the adapter whose starts and takes a KeeperExecutor makes.
-
-        Raises MissingContract when there is no code at its address, ReadError when it is no executor of this venue.
-        """
+    def through(self, executor: str) -> Self:
         same = copy(self)
-        same._executor = executor_of(self._rpc, address, self.contracts.venue)
+        same._executor = executor_of(self._rpc, executor, self.contracts.venue)
         return same
 
     # --- discover ----------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ from keeper.venues.reference import Reference
 PASSWORD = "correct horse battery staple"
 KEY: LocalAccount = Account.from_key("0x" + "0e" * 32)
 HEIR: LocalAccount = Account.from_key("0x" + "0f" * 32)
-BOARD = Path(__file__).parents[2] / "docs" / "examples" / "board.toml"
+DOCS = Path(__file__).parents[2] / "docs"
+BOARD = DOCS / "examples" / "board.toml"
 
 
 class Killed(BaseException):
@@ -270,6 +271,12 @@ def test_a_dry_run_says_what_it_would_cost_and_where_all_would_be(
     spent = sum(one["gas"] for one in done["transactions"])
     assert abs(said["gas"] - spent) < spent // 20  # signers' first reports are not in it
     assert 0 < said["ether_now"] < said["ether_at_most"]
+
+
+def test_the_page_says_how_many_transactions_it_is(run: Callable[..., Result]) -> None:
+    said = json.loads(run("--owner", HEIR.address, "--dry-run", "--json").stdout)
+    page = (DOCS / "deployment.md").read_text()
+    assert f"demonstration board with a new owner is {len(said['transactions'])} transactions" in page
 
 
 def test_the_example_board_deploys_with_signers_elsewhere(run: Callable[..., Result], rpc: Rpc, folder: Path) -> None:

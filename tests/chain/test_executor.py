@@ -293,6 +293,23 @@ def test_its_signer_signs_no_other_job(at: ExecutorMarket, keeper: App) -> None:
     assert answer(try_many(at.executor, [alone])) == "allow_list"
 
 
+def test_what_a_start_costs_more_through_it(at: ExecutorMarket) -> None:
+    """About 40,000, as docs/executor.md says."""
+    start = looked_ahead(at).start
+    at.market.batch.add(OWNER, at.fallen(), "report", gas=1_000_000)
+    at.market.batch.mine()
+    snapshot, used = at.rpc.call("evm_snapshot"), []
+    for venue in (at.market.venue, at.market.venue.through(at.executor)):
+        batch = Batch(at.rpc)
+        batch.add(KEEPER.address, venue.encode(start), "start", gas=2_000_000)
+        (receipt,) = batch.mine()
+        used.append(receipt.gas_used)
+        assert at.rpc.call("evm_revert", snapshot) is True
+        snapshot = at.rpc.call("evm_snapshot")
+    alone, through = used
+    assert 35_000 < through - alone < 45_000, used
+
+
 def test_an_executor_of_another_venue_is_told_at_the_start(at: ExecutorMarket) -> None:
     with pytest.raises(MissingContract, match=r"portfolio\.executor"):
         at.market.venue.through(OWNER)

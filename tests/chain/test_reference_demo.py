@@ -16,7 +16,6 @@ from eth_account import Account
 
 from keeper.app import configured, open_app
 from keeper.demo.anvil import Anvil, start_anvil
-from keeper.demo.path import BTC_MARCH_2020
 from keeper.demo.reference_config import INBOX, write_config
 from keeper.demo.reference_play import REFERENCE
 from keeper.demo.reference_replay import BLOCKS_AFTER, BLOCKS_PER_HOUR, replay
@@ -35,16 +34,14 @@ observer = importlib.import_module("observer_reference")
 node = importlib.import_module("observer_node")
 
 SECRET = "correct horse battery staple"
-HOURS = 12
-TRADERS = 64
-"""Two of every 32 kinds: enough for every kind to fall."""
+HOURS = 4
+TRADERS = 96
+"""Three of every kind that 32 make: enough for every kind to fall."""
 
 
 @pytest.fixture(scope="module")
 def anvil() -> Iterator[Anvil]:
-    with start_anvil(
-        timestamp=BTC_MARCH_2020[0][0] - REFERENCE.preparation_s, gas_limit=REFERENCE.setup_gas
-    ) as running:
+    with start_anvil(timestamp=REFERENCE.start - REFERENCE.preparation_s, gas_limit=REFERENCE.setup_gas) as running:
         yield running
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from keeper.abi import keccak256
-from keeper.chain import Call, Receipt
+from keeper.chain import Block, Call, Receipt
 from keeper.demo.transactions import Batch, receipts
 from keeper.plans import (
     EndAuction,
@@ -38,6 +38,7 @@ EVERY_KIND: Final[tuple[Plan, ...]] = (
     TakeAuction("any", NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0),
     PublishArrays("any", 0, 0, NO_ID, NO_ID, 0, NO_ID, "0x", "", 0),
     RelayReports("any", NOBODY, "", "0x", 0),
+    WriteParameters("any", "venue", "", "", 0),
 )
 
 
@@ -152,15 +153,30 @@ def succeeds_where_it_should(trial: Trial) -> None:
 
 
 def reads_the_parameters_it_sets(trial: Trial) -> None:
-    world = trial.world
-    changes = [done.act.plan for done in succeeded(trial) if isinstance(done.act.plan, SetParameters)]
-    if not changes:
-        return
-    state = read(trial.venue, world.rpc.block(), sorted(world.accounts))
-    for plan in changes:
-        found = trial.venue.parameter(state, plan.parameter)
-        todo = "return parts per million, by the name that plans carry; None only where the state does not hold it"
-        trial.require(found == plan.new, f"{plan.kind} of {plan.parameter} read as {plan.new}", found, todo)
+    for done in succeeded(trial):
+        assert done.receipt is not None
+        block = trial.world.rpc.block(done.receipt.block_number)
+        if isinstance(done.act.plan, SetParameters):
+            _require_set(trial, done.act.plan, block)
+        elif isinstance(done.act.plan, WriteParameters):
+            _require_written(trial, done.act.plan, block)
+
+
+def _require_set(trial: Trial, plan: SetParameters, block: Block) -> None:
+    found = trial.venue.parameter(read(trial.venue, block, sorted(trial.world.accounts)), plan.parameter)
+    todo = "return parts per million, by the name that plans carry; None only where the state does not hold it"
+    trial.require(found == plan.new, f"{plan.kind} of {plan.parameter} read as {plan.new}", found, todo)
+
+
+def _require_written(trial: Trial, plan: WriteParameters, block: Block) -> None:
+    """The number in place before and after, each at its block: what the next write is a step from."""
+    for row, at in enumerate((trial.world.rpc.block(block.number - 1), block)):
+        read_there = trial.venue.steering(at, tuple(plan.numbers)).parameters
+        for name, numbers in plan.numbers.items():
+            found = read_there[name].number if name in read_there else None
+            todo = "return the number last written, as the venue holds it, at the block asked for"
+            when = f"{('before', 'after')[row]} it was written"
+            trial.require(found == numbers[row], f"{plan.kind}: {name} read as {numbers[row]} {when}", found, todo)
 
 
 def refuses_plans_of_other_venues(trial: Trial) -> None:

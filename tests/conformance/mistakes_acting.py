@@ -56,6 +56,22 @@ def in_basis_points(real: Any, state: Any, name: str) -> int | None:
     return None if found is None else found // 100
 
 
+def steering_at_latest(real: Real) -> Make:
+    """Asks the steward at the newest block, whichever is asked for."""
+
+    def make(rpc: Rpc) -> Around:
+        return Around(real(rpc), rpc, {"steering": lambda venue, _, names: venue.steering(rpc.block(), names)})
+
+    return make
+
+
+def confirmed_by_field(real: Any, plan: Plan, receipt: Receipt) -> Effect:
+    """Finds what was written, and does not look of which underlying."""
+    told = replace(plan, changes=plan.changes.replace(":1=", ":0=")) if isinstance(plan, WriteParameters) else plan
+    effect: Effect = real.confirm(told, receipt)
+    return effect
+
+
 def in_spite_of_a_revert(real: Any, plan: Plan, receipt: Receipt) -> Effect:
     effect: Effect = real.confirm(plan, replace(receipt, succeeded=True))
     return effect

@@ -13,10 +13,10 @@ from keeper.chain import Block
 from keeper.demo.anvil import start_anvil
 from keeper.demo.transactions import Batch, adopt
 from keeper.memory import Memory
-from keeper.plans import EndAuction, Plan, PublishArrays, StartAuction, TakeAuction
+from keeper.plans import EndAuction, Plan, PublishArrays, StartAuction, TakeAuction, WriteParameters
 from keeper.portfolios import PortfolioLine, PortfolioPolicy
 from keeper.publish import PPM, Publishing
-from keeper.reference.board import DEMO, Board, Collateral, Token
+from keeper.reference.board import DEMO, Board, Collateral, Steward, Token
 from keeper.reference.inbox import Signed
 from keeper.reference.relaying import plan_of
 from keeper.reference.reports import PRICE_RELAY, Observation, signature
@@ -46,6 +46,9 @@ NEWCOMER: Final = named(TRADERS[7], 9)
 NOTHING: Final = (1 << 256) - 1
 RANDOM_BOOKS: Final = 3
 MOST_TOKENS: Final = 24  # that the venue can take
+IM_SCALAR: Final = 11  # IRiskSteward.Field
+TERMS: Final = (10_000, 15_000, 500, 60)
+"""What the steward takes of an IM scalar: low, high, step, BPS, and seconds between two writes."""
 
 
 def _board() -> Board:
@@ -53,7 +56,7 @@ def _board() -> Board:
     more = range(len(DEMO.collaterals), MOST_TOKENS)
     tokens = (Token(f"Token {n}", f"T{n}", (6, 8, 12, 18)[n % 4]) for n in more)
     added = (Collateral(token, n % 3, 500 + 10 * n, 10**30) for n, token in zip(more, tokens, strict=True))
-    return replace(DEMO, collaterals=(*DEMO.collaterals, *added))
+    return replace(DEMO, collaterals=(*DEMO.collaterals, *added), steward=Steward(controller=KEEPER.address))
 
 
 BOARD: Final = _board()
@@ -79,7 +82,7 @@ class ReferenceWorld:
     @property
     def targets(self) -> frozenset[str]:
         c = self.market.manifest.contracts
-        return frozenset({c.auctions, c.risk_arrays, c.prices, c.surface})
+        return frozenset({c.auctions, c.risk_arrays, c.prices, c.surface, self.market.steward()})
 
     def asked(self, block: Block, accounts: Sequence[str]) -> Mapping[str, Statement]:
         said = self._said(block, [("byArrays", book) for book in self._books(block, accounts)])
@@ -187,6 +190,11 @@ class ReferenceWorld:
         self.rpc.call("evm_mine")
         yield Act(self._plans(TakeAuction)[0], MAKER.address)
         yield Act(self._signed_report(991), KEEPER.address)
+        self.market.next_block(TERMS[-1])
+        self.rpc.call("evm_mine")
+        old = self.market.board.underlyings[0].margin.im_scalar
+        changes = f"im_scalar:0={old}>{old + TERMS[2]}"
+        yield Act(WriteParameters("reference", "underlying:0", changes, "", 0), KEEPER.address)
 
     def _plans(self, kind: type[Plan]) -> list[Plan]:
         """Return what the keeper would do now, of this kind."""
@@ -249,6 +257,8 @@ def reference_world() -> Iterator[ReferenceWorld]:
         rpc.call("anvil_setBlockTimestampInterval", 1)  # chain time goes with the blocks, however slow the test is
         market = open_market(rpc, BOARD)
         market.fund(100_000 * USDC)
+        steered = interface("keeper/RiskSteward").function("setTerms").packed(market.steward(), IM_SCALAR, 0, TERMS)
+        market.batch.add(OWNER, steered, "terms of the IM scalar of underlying 0")
         wishes = tuple(_wishes(market))
         fill(market, wishes, MAKERS)
         adopt(rpc, [KEEPER.address, MAKER.address])

@@ -6,11 +6,14 @@ import pytest
 
 from keeper.venues import VENUES
 from tests.conformance.acting import ACTING, EVERY_KIND
+from tests.conformance.conftest import STARTS
 from tests.conformance.contract import Broken, World
 from tests.conformance.rules import FAMILIES, RULES, first_broken
 from tests.conformance.sending import TOGETHER
 from tests.conformance.wrong import WRONG, Wrong
 
+LEAST = 40
+"""Wrong adapters a venue, as docs/add-a-protocol.md says."""
 ABOUT_ACCOUNTS = {"complete", "agree", "corners", "unknown", "equality", "engine"}
 
 
@@ -40,3 +43,8 @@ def assert_names_its_subject(broken: Broken, world: World) -> None:
 
 def test_every_rule_is_broken_by_somebody() -> None:
     assert {wrong.rule for wrong in WRONG} == set(RULES)
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_every_venue_has_many_wrong_adapters(name: str) -> None:
+    assert sum(wrong.where is None or name in wrong.where for wrong in WRONG) >= LEAST

@@ -34,16 +34,11 @@ OF_A_PLACE: dict[tuple[str, str], str] = {
     ("shadowing-local", "ISlices.newestSlice"): _NAME,
     ("shadowing-local", "IRiskArrays.challenge"): _NAME,
     ("shadowing-local", "IRiskArrays.publish"): _NAME,
+    ("shadowing-local", "IRiskSteward.tighten"): _NAME,
     ("shadowing-local", "Ledger._collateralOf"): _NAME,
     ("missing-zero-check", "VenueRules.setGuardian"): "Zero means that there is none.",
     ("missing-zero-check", "Parameters.wireSteward"): "Zero wires none; the owner can still name one.",
-    ("missing-zero-check", "RiskSteward._setController"): "Zero means that there is none.",
-    ("missing-zero-check", "RiskSteward._setGuardian"): "Zero means that there is none.",
-    **{
-        (f"reentrancy-{kind}", f"RiskSteward.{function}"): "Calls the venue's contracts alone, which call nobody."
-        for kind in ("benign", "events", "no-eth")
-        for function in ("write", "_writeRecord", "tighten")
-    },
+    ("reentrancy-events", "RiskSteward.tighten"): "Calls the venue's contracts alone, which call nobody.",
     (
         "missing-zero-check",
         "Products.constructor",

@@ -1,4 +1,4 @@
-"""The figures in docs/gas.md are those forge measured and `make test` compares (contracts/snapshots)."""
+"""The figures in docs/gas.md and docs/executor.md are those that forge measured and contracts/snapshots keep."""
 
 import json
 from pathlib import Path
@@ -22,6 +22,35 @@ ROWS = {
     "relay three slices": ("Relays", "three slices"),
 }
 
+WORST = {
+    "its positions, read from the venue": "book",
+    "check by arrays": "check, by arrays",
+    "start by arrays": "start, by arrays",
+    "start, proven by one scenario": "start, by scenario",
+    "take by arrays": "take, by arrays",
+    "take, proven, the taker's margin by arrays": "take, by scenario, taker by arrays",
+    "take, proven, the taker's margin without arrays": "take, by scenario, arrays stale",
+    "take of all, proven, insolvent, the taker's margin without arrays": "take of all, by scenario, insolvent",
+    "the same with a bonus": "take of all, by scenario, insolvent, with a bonus",
+}
+WORLDS = ("two underlyings", "four underlyings", "four underlyings, all moving")
+EXECUTOR = {
+    "one report (a stub": "one report, two tokens to clear",
+    "a report and a start": "a report and a proven start",
+    "loan, deposit": "loan, deposit, take, withdraw, sell, repay",
+    "publish three": "publish three expiries of six options",
+}
+
+
+def snapshot(name: str) -> dict[str, int]:
+    said = json.loads((ROOT / "contracts/snapshots" / f"{name}.json").read_text())
+    return {key: int(gas) for key, gas in said.items()}
+
+
+def cells(page: str, row: str) -> list[str]:
+    (line,) = (line for line in (ROOT / "docs" / page).read_text().splitlines() if line.startswith(f"| {row}"))
+    return [cell.strip() for cell in line.split("|")[2:-1]]
+
 
 def shown(gas: int) -> str:
     """Return gas as the page rounds it: thousands below a million, else millions with two digits."""
@@ -31,6 +60,15 @@ def shown(gas: int) -> str:
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_says_what_was_measured(row):
     name, key = ROWS[row]
-    measured = int(json.loads((ROOT / "contracts/snapshots" / f"{name}.json").read_text())[key])
-    (line,) = (line for line in (ROOT / "docs/gas.md").read_text().splitlines() if line.startswith(f"| {row}"))
-    assert line.split("|")[2].split()[0] == shown(measured)
+    assert cells("gas.md", row)[0].split()[0] == shown(snapshot(name)[key])
+
+
+@pytest.mark.parametrize("row", WORST)
+def test_the_dearest_account_costs_what_was_measured(row):
+    measured = snapshot("WorstCase")
+    assert cells("gas.md", row)[:3] == [f"{measured[f'{world}: {WORST[row]}'] / 1e6:.2f}M" for world in WORLDS]
+
+
+@pytest.mark.parametrize("row", EXECUTOR)
+def test_a_job_costs_what_was_measured(row):
+    assert cells("executor.md", row) == [shown(snapshot("KeeperExecutor")[EXECUTOR[row]])]

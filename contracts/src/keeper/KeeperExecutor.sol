@@ -21,6 +21,7 @@ contract KeeperExecutor is IERC3156FlashBorrower, ExecutorBond {
 
     bytes32 public constant OPERATOR = keccak256("OPERATOR");
     bytes32 private constant _BORROWED = keccak256("ERC3156FlashBorrower.onFlashLoan");
+    uint256 private constant _NOTE_GAS = 5_000; // to say of a job that it was not begun
 
     /// Hash of what the lender must hand back, once; 0 where no loan is asked for.
     bytes32 private transient _awaited;
@@ -41,14 +42,15 @@ contract KeeperExecutor is IERC3156FlashBorrower, ExecutorBond {
     function tryMany(Job[] calldata jobs) external onlyRole(OPERATOR) nonReentrant returns (Ending[] memory endings) {
         endings = new Ending[](jobs.length);
         for (uint256 i; i < jobs.length; ++i) {
-            endings[i] = _try(jobs[i]);
+            endings[i] = _try(jobs[i], (jobs.length - i) * _NOTE_GAS);
             if (!endings[i].succeeded) emit JobRefused(i, endings[i].reason);
         }
     }
 
-    /// @dev In a call of its own, so that what it did is undone where it fails.
-    function _try(Job calldata job) private returns (Ending memory ending) {
-        uint256 needed = BoundedCall.needed(job.gas);
+    /// @dev In a call of its own, so that what it did is undone where it fails. `reserve` is for the endings of this one
+    /// and those after it.
+    function _try(Job calldata job, uint256 reserve) private returns (Ending memory ending) {
+        uint256 needed = BoundedCall.needed(job.gas) + reserve;
         if (gasleft() < needed) {
             ending.reason = abi.encodeWithSelector(BoundedCall.GasTooLow.selector, gasleft(), needed);
             return ending;

@@ -38,13 +38,15 @@ contract RiskSteward is IRiskSteward, VenueRecords, Ownable2Step {
 
     // ---- owner ----
 
-    /// @notice First or new terms, around every number in force: to narrow them further, move the number first.
+    /// @notice First or new terms, around every number in force and, while MM is on its way, around where it began: to
+    /// narrow them further, move the number first.
     function setTerms(Field field, uint8 id, Terms calldata terms_) external onlyOwner {
         if (terms_.step == 0 || terms_.delay == 0) revert TermsIncomplete(terms_.step, terms_.delay);
         (uint256 im, uint256 mm) = inForce(field, id);
         StewardRules.requireWithin(terms_, number(field, id));
         StewardRules.requireWithin(terms_, im);
         StewardRules.requireWithin(terms_, mm);
+        if (mm != im) StewardRules.requireWithin(terms_, _began(field, id));
         Parameter storage p = _parameters[field][id];
         if (p.terms.step == 0) p.writtenAt = uint40(block.timestamp);
         p.terms = terms_;

@@ -82,6 +82,16 @@ abstract contract VenueRecords is IRiskSteward {
         if (field == Field.Haircut) (,,, mm) = PRODUCTS.collateralTerms(id);
     }
 
+    /// @dev Where MM's way to the number written began. A number that is taken back puts MM on a lower line from there.
+    function _began(Field field, uint8 id) internal view returns (uint256 from) {
+        if (field == Field.Haircut) {
+            (from,) = PRODUCTS.haircutRamp(id);
+        } else {
+            (MarginParameters memory rates,) = PRODUCTS.marginRamp(id);
+            from = _numbers(abi.encode(rates))[_placeOf(field)];
+        }
+    }
+
     function _numbers(bytes memory words) private pure returns (uint256[] memory numbers) {
         numbers = new uint256[](words.length / 32);
         for (uint256 i; i < numbers.length; ++i) {

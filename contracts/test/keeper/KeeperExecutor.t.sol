@@ -97,6 +97,20 @@ contract KeeperExecutorTest is ExecutorBase {
         assertEq(bytes32(bytes4(endings[1].reason)), bytes32(BoundedCall.GasTooLow.selector));
     }
 
+    /// However little is left after those that burn all of theirs: what one job has done is not lost with the batch.
+    function testFuzz_jobs_that_are_not_begun_do_not_sink_those_done(uint256 gas) public {
+        relay.turn(Mischief.Harm.BurnGas, 0);
+        IKeeperExecutor.Job[] memory jobs = new IKeeperExecutor.Job[](40);
+        for (uint256 i; i < 40; ++i) {
+            jobs[i] = _job(i == 0 ? 0 : 1);
+            if (i != 0) jobs[i].steps[0] = _report();
+            if (i != 0) jobs[i].steps[0].gas = 200_000;
+            jobs[i].gas = 300_000;
+        }
+        IKeeperExecutor.Ending[] memory endings = executor.tryMany{gas: bound(gas, 800_000, 14_000_000)}(jobs);
+        assertTrue(endings[0].succeeded && !endings[39].succeeded, "the first stands");
+    }
+
     function test_an_optional_step_may_fail_and_one_without_its_gas_may_not() public {
         IKeeperExecutor.Job memory job = _job(2);
         (job.steps[0], job.steps[1]) = (_report(), _start());

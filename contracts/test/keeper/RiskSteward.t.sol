@@ -159,6 +159,31 @@ contract RiskStewardTest is StewardBase {
         steward.setTerms(haircut, 0, IRiskSteward.Terms(1_100, 2_000, 200, 0));
     }
 
+    /// A number taken back while MM is on its way puts MM on a lower line from where it began: that too has to be inside.
+    function test_terms_stay_around_where_mm_began() public {
+        IRiskSteward.Field haircut = IRiskSteward.Field.Haircut;
+        _write(haircut, 1_200);
+        _skip(DAY + DAY / 2);
+        _expect(haircut, 1_200, 1_100);
+        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.OutOfBounds.selector, 1_000, 1_080, 4_000));
+        steward.setTerms(haircut, 0, IRiskSteward.Terms(1_080, 4_000, 200, 1 hours));
+        steward.setTerms(haircut, 0, IRiskSteward.Terms(1_000, 4_000, 200, 1 hours));
+        _write(haircut, 1_100);
+        _expect(haircut, 1_100, 1_050);
+        _skip(DAY / 2);
+        steward.setTerms(haircut, 0, IRiskSteward.Terms(1_080, 4_000, 200, 1 hours)); // it has arrived
+    }
+
+    function test_terms_stay_around_where_a_rate_of_mm_began() public {
+        IRiskSteward.Field from = IRiskSteward.Field.ConcentrationFrom; // tighter downward
+        _write(from, 700e18);
+        _skip(DAY + DAY / 2);
+        _expect(from, 700e18, 850e18);
+        vm.expectRevert(abi.encodeWithSelector(IRiskSteward.OutOfBounds.selector, 1_000e18, 100e18, 900e18));
+        steward.setTerms(from, 0, IRiskSteward.Terms(100e18, 900e18, 200e18, 1 hours));
+        steward.setTerms(IRiskSteward.Field.ImScalar, 0, IRiskSteward.Terms(12_500, 12_500, 1, 1 hours)); // IM's alone
+    }
+
     function test_new_terms_do_not_begin_the_delay_again() public {
         _write(IRiskSteward.Field.Haircut, 1_100);
         _skip(30 minutes);

@@ -120,13 +120,32 @@ contract StewardHandler is Test {
         terms.high = uint128(bound(high, seen.number, wider > 1e30 ? 1e30 : wider));
         terms.step = uint128(bound(step, 1, wider / 8 + 1));
         terms.delay = uint40(bound(delay, 1 minutes, 2 days));
-        (, uint256 mm) = STEWARD.inForce(field, 0);
+        (uint256 im, uint256 mm) = STEWARD.inForce(field, 0);
         try STEWARD.setTerms(field, 0, terms) {
             seen.terms = terms;
         } catch (bytes memory reason) {
-            assertTrue(mm < terms.low || mm > terms.high, "refused without need");
+            // where MM is on its way, where it began may be outside
+            assertTrue(mm < terms.low || mm > terms.high || mm != im, "refused without need");
             assertTrue(bytes4(reason) == IRiskSteward.OutOfBounds.selector, "a number in force outside");
         }
+    }
+
+    /// Bounds as close around what is in force as they are taken, in the middle of the haircut's way, and half of the
+    /// number taken back.
+    function narrowAndTakeBack() external {
+        IRiskSteward.Field field = IRiskSteward.Field.Haircut;
+        Seen storage seen = _seen[field];
+        vm.warp(block.timestamp + seen.terms.delay);
+        uint256 up = seen.number + seen.terms.step;
+        _try(field, seen.number, up < seen.terms.high ? up : uint256(seen.terms.high));
+        vm.warp(block.timestamp + 36 hours);
+        (uint256 im, uint256 mm) = STEWARD.inForce(field, 0);
+        IRiskSteward.Terms memory terms = seen.terms;
+        (terms.low, terms.high) = (uint128(mm), uint128(im));
+        try STEWARD.setTerms(field, 0, terms) {
+            seen.terms = terms;
+        } catch {}
+        _try(field, seen.number, (im + mm) / 2);
     }
 
     function wait_(uint256 time) external {
