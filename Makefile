@@ -20,7 +20,7 @@ setup: $(READY)  ## install Python and npm packages into .venv and node_modules
 $(READY) &: requirements/dev.txt requirements/node.txt package-lock.json package.json .npmrc pyproject.toml scripts/setup.sh
 	scripts/setup.sh
 
-demo: $(READY)  ## 12-13 March 2020 on the reference venue, with the keeper at work
+demo: $(READY)  ## the fall of 12-13 March 2020 on the reference venue, with the keeper at work
 	$(BIN)/keeper demo
 
 test: $(READY)  ## every test: contracts with forge, the rest with pytest on real Anvil nodes

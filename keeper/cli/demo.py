@@ -43,7 +43,7 @@ def demo(
     folder: Folder = DEFAULTS.folder,
     json: AsJson = False,
 ) -> None:
-    """Replay 12 and 13 March 2020 on a local chain and let the keeper work through it.
+    """Replay the fall of 12 and 13 March 2020 on a local chain and let the keeper work through it.
 
     Starts Anvil, deploys the reference venue with more than 300 accounts (or Perp Curie with 64 traders), then runs the
     keeper as its own process while an independent observer counts what it missed. Exit code 1 when a full live run

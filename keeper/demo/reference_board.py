@@ -38,7 +38,7 @@ START = 1_584_003_600
 """09:00 UTC on 12 March: an hour before bitcoin begins to fall from 7,342 to 4,112 USD."""
 EIGHT_ON_13_MARCH = 1_584_086_400
 EXPIRIES = (EIGHT_ON_13_MARCH, EIGHT_ON_13_MARCH + 7 * DAY, EIGHT_ON_13_MARCH + 14 * DAY)
-"""08:00 UTC, as is the custom; the first is settled in mid-path."""
+"""08:00 UTC, as is the custom; the first is settled at the path's end."""
 STRIKES = (500, 600, 700, 800, 900, 1_000, 1_100, 1_250)  # per mille of the first price
 CONFIDENCE_BPS = 5
 
