@@ -71,7 +71,9 @@ def deploy(
         node, batch, deployer, chosen, signers,
         opened_at=progress.opened_at, start_block=progress.start_block, new_owner=new_owner,
     )  # fmt: skip
-    out.write_text(manifest.to_json())
+    beside = out.with_name(f".{out.name}.whole")  # a process killed while it writes leaves no half of a manifest
+    beside.write_text(manifest.to_json())
+    beside.replace(out)
     progress.path.unlink()
     _show(batch.mined, json, {"manifest": str(out), "venue": manifest.contracts.venue})
 

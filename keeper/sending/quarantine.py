@@ -6,7 +6,7 @@ quarantine end later.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
 
 Cause = Literal["reverts", "gas bomb", "large answer", "would revert"]
 
@@ -35,6 +35,11 @@ class QuarantineRule:
 UNPAID = QuarantineRule(tolerated=3, first_s=12, longest_s=300)
 """For what a simulation refused, which cost nothing and may have been everybody's fault: an empty fund, say."""
 
+RELAYED: Final = ("reports", "slices")
+"""Subjects without which nothing else can be done for long, one for all underlyings (keeper.plans.RelayReports)."""
+BRIEF = QuarantineRule(tolerated=3, first_s=12, longest_s=60)
+"""For those, whatever the cause: a minute costs less than reports that grow too old to liquidate by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -57,7 +62,7 @@ class Quarantine:
         """Return the state after one more failure of `subject`."""
         old = self.entries.get((subject, cause))
         strikes = old.strikes + 1 if old and now < old.until + self.rule.forgotten_s else 1
-        rule = self.unpaid if cause == "would revert" else self.rule
+        rule = BRIEF if subject in RELAYED else self.unpaid if cause == "would revert" else self.rule
         entry = Entry(subject, cause, strikes, now + rule.stay(strikes), value_at_risk)
         return replace(self, entries={**self.entries, (subject, cause): entry})
 

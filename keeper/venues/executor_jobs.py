@@ -22,7 +22,8 @@ JOB_GAS: Final = 180_000
 TOKEN_GAS: Final = 110_000
 """Of each token listed: swept, and asked for balance and approvals."""
 STEP_GAS: Final = 25_000
-"""Of each step, beside what it may use: the contract wants 20,000 in hand after it, and its arguments are copied."""
+"""Of each step, beside what it may use: the contract wants 20,000 in hand after it, and its arguments are copied.
+Of each job of `tryMany` too, where it wants 5,000 more a job."""
 
 
 class Kind(IntEnum):

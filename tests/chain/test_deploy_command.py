@@ -113,6 +113,27 @@ def test_a_killed_deployment_goes_on_and_sends_nothing_twice(
     assert not list(folder.glob("*.unfinished"))
 
 
+def test_a_process_killed_while_it_writes_the_manifest_goes_on(
+    run: Callable[..., Result], rpc: Rpc, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_text
+
+    def dying(path: Path, text: str) -> int:
+        if "facts" not in text:
+            return write(path, text)
+        write(path, text[:100])
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Path, "write_text", dying)
+        run()
+    counted, _ = rpc.counts(KEY.address)
+    done = run()
+    assert done.exit_code == 0, done.output
+    assert rpc.counts(KEY.address)[0] == counted
+    assert checked(run, folder)["ok"]
+
+
 def stopped(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, call: int = 1) -> None:
     with monkeypatch.context() as patch, pytest.raises(Killed):
         cut(patch, call, 1.0)

@@ -1,7 +1,7 @@
 """Parameters written through a real steward by a keeper as it runs in production: its signer, its ledger, its lane."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -17,6 +17,7 @@ from keeper.journal.records import Volatility
 from keeper.loop import Tick, tick
 from keeper.plans import WriteParameters
 from keeper.reference.artifacts import creation_code
+from keeper.reference.board import DEMO, Steward
 from keeper.rpc import Rpc, answered
 from keeper.venues.reference_steward import STEWARD, key_of
 
@@ -108,7 +109,8 @@ def anvil() -> Iterator[Anvil]:
 
 @pytest.fixture(scope="module")
 def market(anvil: Anvil) -> Market:
-    return open_market(Rpc(anvil.url, timeout_s=60.0))
+    board = replace(DEMO, steward=Steward(controller=KEEPER.address, guardian=GUARDIAN))
+    return open_market(Rpc(anvil.url, timeout_s=60.0), board)
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +118,6 @@ def steward(market: Market) -> str:
     """The venue's steward with the test's terms, in force since one delay."""
     batch, found = market.batch, market.venue.steward
     assert found is not None
-    for role_of, who in (("setController", KEEPER.address), ("setGuardian", GUARDIAN)):
-        batch.add(OWNER, interface(STEWARD).function(role_of).packed(found, who), role_of)
     for name, terms in TERMS.items():
         setting = interface(STEWARD).function("setTerms").packed(found, *key_of(name), (*terms, DELAY))
         batch.add(OWNER, setting, f"terms of {name}")

@@ -1,9 +1,13 @@
 """From failures to who is left alone: causes, the two rules, the retry budget, by hand."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from keeper.isolation import Isolation
 from keeper.journal.policy_queries import Failure
+from keeper.plans import RelayReports
 from keeper.sending.strikes import RETRIES, Struck, barred, cause_of
 
 
@@ -48,6 +52,19 @@ def test_refusals_that_cost_nothing_are_borne_longer_and_never_for_more_than_fiv
     assert set(barred([unpaid(12 * n) for n in range(4)], 36 + 11)) == {"a"}
     many = [unpaid(1_000 * n) for n in range(40)]
     assert set(barred(many, 39_000 + 299)) == {"a"} and barred(many, 39_000 + 300) == {}
+
+
+@pytest.mark.parametrize("failing", [reverts, unpaid])
+def test_reports_are_never_left_alone_for_more_than_a_minute(failing: Callable[[int, str], Struck]) -> None:
+    """One subject stands for all underlyings: an hour of it would be an hour without prices."""
+    subject = RelayReports("v", "r", "0@100", "0x", 9).subject
+
+    def failed(at: int) -> Struck:
+        return replace(failing(at, subject), effect=RelayReports("v", "r", f"0@{at}", "0x", 9).effect)
+
+    assert barred([failed(12 * n) for n in range(3)], 24) == {}
+    many = [failed(100 * n) for n in range(40)]
+    assert set(barred(many, 3_900 + 59)) == {subject} and barred(many, 3_900 + 60) == {}
 
 
 def test_when_all_retries_are_spent_who_failed_once_waits_and_nobody_else() -> None:

@@ -38,6 +38,17 @@ contract RiskStewardTest is StewardBase {
         _expect(IRiskSteward.Field.Scan, 0.125e18, 0.125e18);
     }
 
+    /// So who writes them daily moves none.
+    function test_any_write_of_a_scan_field_begins_the_day_of_all_again() public {
+        _write(IRiskSteward.Field.Scan, 0.1e18);
+        _skip(DAY);
+        _write(IRiskSteward.Field.VolUp, steward.number(IRiskSteward.Field.VolUp, 0) - 1);
+        _skip(DAY);
+        _expect(IRiskSteward.Field.Scan, 0.15e18, 0.15e18);
+        _skip(DAY);
+        _expect(IRiskSteward.Field.Scan, 0.1e18, 0.1e18);
+    }
+
     function test_fields_of_the_whole_venue_count_at_once() public {
         _write(IRiskSteward.Field.Cap, 950_000e18);
         _write(IRiskSteward.Field.Band, 450);

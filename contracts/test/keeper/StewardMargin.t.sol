@@ -39,7 +39,8 @@ contract StewardMarginTest is StewardBase {
     }
 
     /// Whatever is written, within a day of the first write no account's MM is more than without, arrays published in
-    /// between or not, nor its equity other: who is healthy without is healthy with. Rates and a haircut may be on their way.
+    /// between or not, nor its equity other: who is healthy without is healthy with. Rates and a haircut may be on their way,
+    /// and the guardian tightens and holds between.
     function testFuzz_what_is_healthy_at_a_write_is_not_liquidatable_within_its_grace(
         Writes memory w,
         uint256 seed,
@@ -59,7 +60,8 @@ contract StewardMarginTest is StewardBase {
         for (uint256 i; i < 6; ++i) {
             if (block.timestamp + w.gaps[i] % 4 hours > end) break;
             vm.warp(block.timestamp + w.gaps[i] % 4 hours);
-            _tryWrite(_fields[w.which[i] % 18], w.numbers[i]);
+            if (w.gaps[i] % 3 == 0) _guard(w.which[i], w.numbers[i]);
+            else _tryWrite(_fields[w.which[i] % 18], w.numbers[i]);
         }
         vm.warp(end);
         _noWorse(abi.decode(_checks(seed, publish), (Check[])), abi.decode(without, (Check[])));
@@ -134,6 +136,25 @@ contract StewardMarginTest is StewardBase {
         vm.prank(CONTROLLER);
         (bool done,) = address(steward).call(abi.encodeCall(IRiskSteward.write, (one)));
         done;
+    }
+
+    /// The guardian tightens or holds, the owner lifts: nothing of it may touch MM but to hold it.
+    function _guard(uint256 which, uint256 seed) private {
+        IRiskSteward.Field[4] memory his = [
+            IRiskSteward.Field.ImScalar,
+            IRiskSteward.Field.ShortImRate,
+            IRiskSteward.Field.Cap,
+            IRiskSteward.Field.LeastNotional
+        ];
+        IRiskSteward.Field field = his[which % 4];
+        IRiskSteward.Terms memory terms = steward.terms(field, 0);
+        bytes memory call =
+            abi.encodeCall(IRiskSteward.tighten, (field, 0, uint128(bound(seed, terms.low, terms.high))));
+        if (which % 7 == 0) call = abi.encodeCall(IRiskSteward.holdMargin, (ETH));
+        if (which % 7 == 1) call = abi.encodeCall(IRiskSteward.holdHaircut, (0));
+        vm.prank(GUARDIAN);
+        (bool done,) = address(steward).call(call);
+        if (done && seed % 2 == 0) steward.lift(field, 0);
     }
 
     /// Prices as ever; arrays of now, or those of before.

@@ -16,6 +16,8 @@ contract StewardHandler is Test {
         uint256 mm; // where it was found last, at `at`
         uint256 at;
         IRiskSteward.Terms terms;
+        bool guarded;
+        uint256 guard;
     }
 
     uint256 private constant NONE = type(uint256).max;
@@ -37,7 +39,7 @@ contract StewardHandler is Test {
             try steward.terms(field, 0) returns (IRiskSteward.Terms memory terms) {
                 _fields.push(field);
                 uint256 number = steward.number(field, 0);
-                _seen[field] = Seen(number, block.timestamp, number, block.timestamp, terms);
+                _seen[field] = Seen(number, block.timestamp, number, block.timestamp, terms, false, 0);
             } catch {}
         }
     }
@@ -78,15 +80,16 @@ contract StewardHandler is Test {
         ];
         IRiskSteward.Field field = his[which % 4];
         Seen storage seen = _seen[field];
-        bool up = field != IRiskSteward.Field.Cap;
-        if (seen.number == (up ? seen.terms.high : seen.terms.low)) return;
-        uint256 number =
-            up ? bound(seed, seen.number + 1, seen.terms.high) : bound(seed, seen.terms.low, seen.number - 1);
+        // around the bounds and the number, a little beyond included
+        uint256 number = bound(seed, seen.terms.low / 2, uint256(seen.terms.high) + seen.terms.step);
         uint256[] memory before = _mms();
-        STEWARD.tighten(field, 0, uint128(number));
-        seen.number = number;
+        (bool done,) = address(STEWARD).call(abi.encodeCall(IRiskSteward.tighten, (field, 0, uint128(number))));
+        _same(before, _mms());
+        bool within = seen.terms.low <= number && number <= seen.terms.high;
+        if (!done) return;
+        assertTrue(within && _tighterForGuardian(field, number, seen.number), "tighter, within bounds");
+        (seen.number, seen.guarded, seen.guard) = (number, true, number);
         ++guarded;
-        if (field != IRiskSteward.Field.Cap && field != IRiskSteward.Field.LeastNotional) _same(before, _mms());
     }
 
     function hold(bool haircut) external {
@@ -100,7 +103,9 @@ contract StewardHandler is Test {
     }
 
     function lift(uint256 which) external {
-        STEWARD.lift(_field(which), 0);
+        IRiskSteward.Field field = _field(which);
+        STEWARD.lift(field, 0);
+        _seen[field].guarded = false;
     }
 
     function stopAndTry(uint256 which, uint128 number) external {
@@ -222,12 +227,16 @@ contract StewardHandler is Test {
         assertEq(expected, seen.number);
         assertLe(number > expected ? number - expected : expected - number, uint256(seen.terms.step));
         assertLe(seen.writtenAt + seen.terms.delay, block.timestamp);
+        bool looser = seen.guarded && _tighterForGuardian(field, seen.guard, number);
+        assertTrue(!looser, "looser than guarded");
         if (_tighter(field, number, expected)) {
             if (field == IRiskSteward.Field.Haircut) haircutTightened = block.timestamp;
             else if (_ofMm(field)) ratesTightened = block.timestamp;
         }
         (seen.number, seen.writtenAt) = (number, block.timestamp);
-        _noneTighter(before, _mms());
+        // a number of MM's that is taken back may leave it looser; any other write starts from where MM is
+        if (_tightenedAt(field) != NONE && _tighter(field, expected, number)) _noneTighter(before, _mms());
+        else _same(before, _mms());
         _look();
     }
 
@@ -249,6 +258,10 @@ contract StewardHandler is Test {
     /// Of the numbers MM goes by; the others are the same for both.
     function _tighter(IRiskSteward.Field field, uint256 left, uint256 right) private pure returns (bool) {
         return field == IRiskSteward.Field.ConcentrationFrom ? left < right : left > right;
+    }
+
+    function _tighterForGuardian(IRiskSteward.Field field, uint256 left, uint256 right) private pure returns (bool) {
+        return field == IRiskSteward.Field.Cap ? left < right : left > right;
     }
 
     function _mms() private view returns (uint256[] memory mms) {
