@@ -106,7 +106,7 @@ def _within(name: str, wished: tuple[int, int], there: Steered) -> tuple[int, in
         low = max(low, there.guarded)
     stepped = max(old - there.step, min(old + there.step, new))
     taken = max(low, min(high, stepped))
-    if (taken - old) * (new - old) > 0 and abs(taken - old) <= there.step:
+    if low <= taken <= high and (taken - old) * (new - old) > 0 and abs(taken - old) <= there.step:
         return old, taken
     if there.guarded is not None and there.low <= stepped <= there.high:
         return f"guarded: at {old}, the guardian lets nothing be looser than {there.guarded}"

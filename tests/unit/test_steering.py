@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keeper.chain import Block
@@ -148,6 +148,7 @@ terms = st.builds(
 
 
 @given(terms, st.floats(0.0, 3.0))
+@example(Steered(12_510, 0, 10_000, 1, 1, NOW - 20_000, 12_509, "underlying:0"), 0.0)  # guarded beyond its bounds
 def test_nothing_is_proposed_that_the_steward_would_refuse(there: Steered, volatility: float) -> None:
     plans, holds = said(parameters={IM: there}, volatility=volatility)
     assert len(plans) + len(holds) == 1
