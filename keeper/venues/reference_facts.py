@@ -57,7 +57,6 @@ class _Front:
 
     report: Report
     report_id: bytes
-    version: int
     margin: MarginRamp
     current: tuple[Any, ...] | None  # id and Epoch struct
     settled: tuple[Any, ...] | None
@@ -115,7 +114,6 @@ class Facts:
         reads = [
             [
                 prices.function("newest").call(c.prices, u),
-                products.function("scanVersion").call(c.products, u),
                 products.function("marginParameters").call(c.products, u),
                 products.function("marginRamp").call(c.products, u),
                 arrays.function("current").call(c.risk_arrays, u),
@@ -139,8 +137,9 @@ class Facts:
         self, block: Block, fronts: Mapping[int, _Front], faults: dict[int, str]
     ) -> tuple[dict[int, Underlying], tuple[Line, ...]]:
         series = self._series(block, fronts, faults)
+        versions = self._versions(block, fronts, faults)
         epochs = self._epochs(block, fronts, faults)
-        scans = self._scans(block, fronts, faults)
+        scans = self._scans(block, fronts, versions, faults)
         known, lines = {}, []
         for u, front in fronts.items():
             if u in faults:
@@ -148,7 +147,7 @@ class Facts:
             of_u = series[u]
             known[u] = Underlying(
                 report=front.report,
-                scan=scans[u, front.version].at(front.report.timestamp),
+                scan=scans[u, versions[u]].at(front.report.timestamp),
                 margin=front.margin.to,
                 mm=front.margin.mm(block.timestamp),
                 slices={s.expiry: slice_ for s, slice_ in of_u if slice_ is not None},
@@ -160,8 +159,8 @@ class Facts:
                 Line(
                     underlying=u,
                     report_id=front.report_id,
-                    version=front.version,
-                    scan=scans[u, front.version],
+                    version=versions[u],
+                    scan=scans[u, versions[u]],
                     series=live,
                     unfitted=tuple(s.expiry for s in live if not s.slice_id),
                     current=_published(front.current),
@@ -198,13 +197,25 @@ class Facts:
                 faults.setdefault(u, f"underlying {u}, expiry {expiry} not read: {e}")
         return found
 
+    def _versions(self, block: Block, fronts: Mapping[int, _Front], faults: dict[int, str]) -> dict[int, int]:
+        """Return the version of the scan parameters that each underlying's newest report is used with."""
+        read = interface(PRODUCTS).function("scanVersionAt")
+        calls = [read.call(self._contracts.products, u, front.report.timestamp) for u, front in fronts.items()]
+        found = {}
+        for u, answer in zip(fronts, self._rpc.eth_calls(calls, block), strict=True):
+            try:
+                found[u] = read.values(*answered([answer]))[0]
+            except (ValueError, DecodingError) as e:
+                faults.setdefault(u, f"underlying {u}, version of its scan parameters not read: {e}")
+        return found
+
     def _scans(
-        self, block: Block, fronts: Mapping[int, _Front], faults: dict[int, str]
+        self, block: Block, fronts: Mapping[int, _Front], versions: Mapping[int, int], faults: dict[int, str]
     ) -> dict[tuple[int, int], ScanRamp]:
         read = interface(PRODUCTS).function("scanRamp")
-        versions = {(u, f.version) for u, f in fronts.items()}
-        versions |= {(u, e[1][5]) for u, f in fronts.items() for e in (f.current, f.settled) if e is not None}
-        wanted = sorted(versions)
+        needed = set(versions.items())
+        needed |= {(u, e[1][5]) for u, f in fronts.items() for e in (f.current, f.settled) if e is not None}
+        wanted = sorted(needed)
         answers = self._rpc.eth_calls([read.call(self._contracts.products, *w) for w in wanted], block)
         found = {}
         for (u, version), answer in zip(wanted, answers, strict=True):
@@ -276,7 +287,7 @@ class Facts:
 
 def _front(found: Sequence[Answer]) -> _Front:
     """Return the first batch's words as records. Raises ValueError or DecodingError."""
-    newest, version, margin, moving, current, settled, draft, expiries = found
+    newest, margin, moving, current, settled, draft, expiries = found
     prices, products, arrays = interface(PRICES), interface(PRODUCTS), interface(RISK_ARRAYS)
 
     def words(answer: Answer, read: Callable[[bytes], tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -290,7 +301,6 @@ def _front(found: Sequence[Answer]) -> _Front:
     return _Front(
         report=report,
         report_id=report_id,
-        version=words(version, products.function("scanVersion").values)[0],
         margin=MarginRamp(MarginParameters(*written), MarginParameters(*before), start),
         current=None if _says(current, "NoEpoch") else words(current, arrays.function("current").values),
         settled=None if _says(settled, "NoEpoch") else words(settled, arrays.function("settled").values),

@@ -20,7 +20,7 @@ from keeper.reference.board import Underlying as Listing
 from keeper.reference.deploy import deploy, enlist
 from keeper.reference.reports import Observation, Reporters, observation
 from keeper.rpc import Rpc, RpcRefusal
-from keeper.twin.ramps import HaircutRamp, MarginRamp, ScanRamp, settled
+from keeper.twin.ramps import GRACE, HaircutRamp, MarginRamp, ScanRamp, settled
 from keeper.twin.records import (
     Book,
     Check,
@@ -70,15 +70,24 @@ BOARD = Board(
 class _Known:
     """One underlying as the owner and the publisher have told it."""
 
-    scan: ScanRamp
+    scans: list[ScanRamp]  # version 1 first
     margin: MarginRamp
-    version: int = 1  # of the scan
     over: int = 0  # last expiry that is settled
     sequence: int = 1  # the deployment has reported once
     report: Report | None = None
     slices: dict[int, Slice] = field(default_factory=dict)
     epochs: list[tuple[int, Epoch]] = field(default_factory=list)  # completed at, epoch
     board: dict[int, tuple[Instrument, ...]] = field(default_factory=dict)
+
+    @property
+    def version(self) -> int:
+        """Of the scan that the newest report is used with: the last one written by its time."""
+        written = [n for n, ramp in enumerate(self.scans, start=1) if ramp.start - GRACE <= self.report.timestamp]
+        return max(written, default=1)
+
+    @property
+    def scan(self) -> ScanRamp:
+        return self.scans[self.version - 1]
 
 
 class Refused(Exception):
@@ -105,7 +114,7 @@ class ReferenceWorld:
         self.now = self.start
         self.haircuts = {n: HaircutRamp(haircut, haircut, 0) for n, (_, _, haircut) in enumerate(TOKENS)}
         self.known = {
-            u: _Known(settled(listing.scan), MarginRamp(listing.margin, listing.margin, 0))
+            u: _Known([settled(listing.scan)], MarginRamp(listing.margin, listing.margin, 0))
             for u, listing in enumerate(BOARD.underlyings)
         }
         self.steward = self._steward()
@@ -174,11 +183,9 @@ class ReferenceWorld:
 
     def write_scan(self, u: int, **changes: int) -> None:
         known = self.known[u]
-        to = replace(known.scan.to, **changes)
-        known.scan, known.version = (
-            known.scan.written(to, self._steer("setScanParameters", u, astuple(to))),
-            known.version + 1,
-        )
+        last = known.scans[-1]
+        to = replace(last.to, **changes)
+        known.scans.append(last.written(to, self._steer("setScanParameters", u, astuple(to))))
 
     def write_margin(self, u: int, **changes: int) -> None:
         known = self.known[u]

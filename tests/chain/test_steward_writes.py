@@ -204,7 +204,12 @@ def test_mm_stands_a_day_and_the_keeper_reads_both(helm: Helm) -> None:
     assert state.world.underlyings[0].margin.im_scalar == 13_200
     assert (state.world.collaterals[0].haircut, state.world.collaterals[0].haircut_mm) == (1_100, 1_000)
     assert state.world.underlyings[0].scan.scan == 15 * WAD // 100
-    assert state.lines[0].scan.to.scan == 155 * WAD // 1000
+    assert state.lines[0].version == 1, "the newest report is from before the write"
+    helm.market.next_block(12)
+    helm.market.report([u.price for u in helm.market.board.underlyings])
+    helm.market.mine()
+    line = helm.market.state().lines[0]
+    assert (line.version, line.scan.to.scan) == (2, 155 * WAD // 1000)
 
 
 def test_who_writes_first_refuses_ours_and_it_is_not_repeated(helm: Helm) -> None:

@@ -433,6 +433,20 @@ BUGS: tuple[Bug, ...] = (
         "scanParameters(underlying, _versions[underlying], type(uint32).max);",
     ),
     Bug(
+        "a report goes with a version written after it",
+        "stale accepted",
+        "RiskArrays.sol",
+        "PRODUCTS.scanVersionAt(underlying, report.timestamp);",
+        "PRODUCTS.scanVersion(underlying);",
+    ),
+    Bug(
+        "a version counts from its start",
+        "off by one",
+        "Parameters.sol",
+        "while (version > 1 && time + GRACE < ",
+        "while (version > 1 && time < ",
+    ),
+    Bug(
         "a listing leaves out the start",
         "missing check",
         "Parameters.sol",

@@ -111,6 +111,12 @@ abstract contract Parameters is IProducts, Ownable2Step {
     }
 
     /// @inheritdoc IProducts
+    function scanVersionAt(uint8 underlying, uint256 time) public view returns (uint32 version) {
+        version = scanVersion(underlying);
+        while (version > 1 && time + GRACE < _scans[underlying][version].to[2] >> Packed.SCAN_START_SHIFT) --version;
+    }
+
+    /// @inheritdoc IProducts
     function scanParameters(uint8 underlying, uint32 version, uint256 time)
         public
         view
@@ -157,7 +163,7 @@ abstract contract Parameters is IProducts, Ownable2Step {
         view
         returns (uint256 a, uint256 b, uint256 c, uint256 im, uint256 mm)
     {
-        if (version == 0) version = scanVersion(underlying);
+        if (version == 0) version = scanVersionAt(underlying, time);
         (a, b, c) = _scanAt(_scans[underlying][version], time);
         if (a == 0) revert UnknownVersion(underlying, version); // no scan is 0 (ParameterRules)
         (im, mm) = _ratesNow(underlying);

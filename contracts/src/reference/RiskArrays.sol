@@ -162,7 +162,7 @@ contract RiskArrays is Epochs {
         private
         returns (uint256 id)
     {
-        uint32 inForce = PRODUCTS.scanVersion(underlying);
+        uint32 inForce = PRODUCTS.scanVersionAt(underlying, report.timestamp);
         if (version != inForce) revert VersionNotInForce(version, inForce);
         _serve(msg.sender, underlying);
         Line storage line = _lines[underlying];

@@ -232,7 +232,7 @@ contract ExecutorVenueTest is Fixture {
 
     function _arrayArguments(uint40 expiry, bytes32 reportId) private returns (bytes memory) {
         bytes32 sliceId = _fit(ETH, expiry);
-        uint32 version = products.scanVersion(ETH);
+        uint32 version = _version(ETH, reportId);
         bytes memory arrays = _arrays(ETH, expiry, reportId, sliceId);
         return abi.encode(ETH, expiry, reportId, sliceId, version, _listingId(ETH, expiry, version), arrays);
     }

@@ -84,6 +84,22 @@ contract StewardMarginTest is StewardBase {
         assertTrue(later.mm >= before.mm + collateral * ETH_PRICE / 1e18 * 200 / 10_000, "MM two days later");
     }
 
+    /// Scan parameters half way up, written again: what was reported before is margined as before.
+    function test_a_write_on_the_way_says_nothing_of_reports_before_it() public {
+        _write(IRiskSteward.Field.Scan, 0.17e18);
+        _skip(DAY + DAY / 2);
+        _reports();
+        Book memory book = _book(uint256(keccak256("short")));
+        _skip(300);
+        Check memory before = margin.byScenario(book, 0);
+        _write(IRiskSteward.Field.Scan, 0.19e18);
+        Check memory after_ = margin.byScenario(book, 0);
+        assertEq(after_.im, before.im);
+        assertEq(after_.mm, before.mm);
+        _reports();
+        assertTrue(margin.byScenario(book, 0).mm != before.mm, "and reports after it by what is in force");
+    }
+
     /// One ETH in a haircut of 10 %, then 12 %: 3,000 · 2 % more for IM at once, for MM half of it after a day and a half.
     function test_haircuts_of_im_and_mm_by_hand() public {
         Book memory book;

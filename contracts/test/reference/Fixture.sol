@@ -314,10 +314,15 @@ abstract contract Fixture is Signed {
         returns (uint256)
     {
         (, bytes32 sliceId,) = prices.newestSlice(underlying, expiry);
-        uint32 version = products.scanVersion(underlying);
+        uint32 version = _version(underlying, reportId);
         bytes32 listingId = _listingId(underlying, expiry, version);
         vm.prank(who);
         return riskArrays.publish(underlying, expiry, reportId, sliceId, version, listingId, arrays);
+    }
+
+    /// @dev That the report is used with.
+    function _version(uint8 underlying, bytes32 reportId) internal view returns (uint32) {
+        return products.scanVersionAt(underlying, prices.report(reportId).timestamp);
     }
 
     function _listingId(uint8 underlying, uint40 expiry, uint32 version) internal view returns (bytes32 id) {
@@ -330,7 +335,7 @@ abstract contract Fixture is Signed {
         view
         returns (bytes memory arrays)
     {
-        uint32 version = products.scanVersion(underlying);
+        uint32 version = _version(underlying, reportId);
         uint128[] memory options = products.instruments(underlying, expiry);
         for (uint256 i; i < options.length; ++i) {
             arrays = bytes.concat(arrays, riskArrays.recompute(reportId, sliceId, version, options[i]));

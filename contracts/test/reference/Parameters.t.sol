@@ -278,6 +278,23 @@ contract ParametersTest is Fixture {
 
     // ---- helpers ----
 
+    function test_a_time_goes_with_the_version_written_last_by_then() public {
+        assertEq(products.scanVersionAt(ETH, 0), 1);
+        uint256 first = block.timestamp + 100;
+        uint256 second = first + 3_600;
+        for (uint256 at = first; at <= second; at += 3_600) {
+            vm.warp(at);
+            products.setScanParameters(ETH, _scan(ETH));
+        }
+        assertEq(products.scanVersionAt(ETH, first - 1), 1);
+        assertEq(products.scanVersionAt(ETH, first), 2);
+        assertEq(products.scanVersionAt(ETH, second - 1), 2);
+        assertEq(products.scanVersionAt(ETH, second), 3);
+        assertEq(products.scanVersionAt(ETH, second + 30 days), 3);
+        vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 9));
+        products.scanVersionAt(9, second);
+    }
+
     function _expectMm(uint256 mmScalar, uint256 rate, uint256 from) private view {
         MarginParameters memory m = products.mmParameters(ETH);
         assertEq(m.mmScalar, mmScalar);

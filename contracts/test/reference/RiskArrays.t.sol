@@ -148,6 +148,24 @@ contract RiskArraysTest is RiskArraysBase {
         _refused(FIRST, reportId, first, abi.encodeWithSelector(IRiskArrays.VersionNotInForce.selector, 1, 2));
     }
 
+    /// What was reported before a write is never margined by it: a version written while another is on its way says nothing
+    /// of earlier times.
+    function test_a_report_from_before_a_write_goes_with_the_version_before() public {
+        _skip(10);
+        bytes32 reportId = _news(ETH, ETH_PRICE);
+        bytes memory first = _right(ETH, FIRST);
+        _skip(1);
+        products.setScanParameters(ETH, _scan(ETH));
+        bytes32 listingId = _listingId(ETH, FIRST, 2);
+        bytes32 sliceId = _sliceId(ETH, FIRST);
+        vm.prank(PUBLISHER);
+        vm.expectRevert(abi.encodeWithSelector(IRiskArrays.VersionNotInForce.selector, 2, 1));
+        riskArrays.publish(ETH, FIRST, reportId, sliceId, 2, listingId, first);
+        assertEq(riskArrays.epoch(ETH, _publish(PUBLISHER, ETH, FIRST, reportId)).version, 1);
+        reportId = _news(ETH, ETH_PRICE);
+        assertEq(riskArrays.epoch(ETH, _publish(PUBLISHER, ETH, FIRST, reportId)).version, 2);
+    }
+
     function test_a_new_version_opens_a_new_epoch_on_the_same_report() public {
         _skip(10);
         bytes32 reportId = _news(ETH, ETH_PRICE);

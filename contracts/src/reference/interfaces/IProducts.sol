@@ -60,8 +60,11 @@ interface IProducts {
         view
         returns (uint256 options, bytes32 id);
 
-    /// @notice Version in force for arrays opened now (1, 2, …).
+    /// @notice The version written last (1, 2, …).
     function scanVersion(uint8 underlying) external view returns (uint32);
+
+    /// @notice The version that a report of `time` is used with: the last one written by then, else the first.
+    function scanVersionAt(uint8 underlying, uint256 time) external view returns (uint32);
 
     /// @notice Scan parameters of a version for a report of `time`; every version stays readable.
     function scanParameters(uint8 underlying, uint32 version, uint256 time)
