@@ -57,7 +57,9 @@ class SignedBatch(Batch):
         for transaction, raw in zip(part, signed, strict=True):
             self._progress.add(transaction.nonce, transaction_hash(raw))
         self._progress.save()
-        for transaction, answer in zip(part, self._rpc.send_raw(signed), strict=True):
+        for transaction, raw in zip(part, signed, strict=True):
+            # one by one: of a batch a node may take a later nonce first and leave it waiting
+            (answer,) = self._rpc.send_raw([raw])
             if isinstance(answer, RpcRefusal) and transaction.nonce not in known:
                 raise TransactionFailed(f"{transaction.what}: the node refused the transaction: {answer}")
 

@@ -441,7 +441,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "a version counts from its start",
-        "off by one",
+        "missing check",
         "Parameters.sol",
         "while (version > 1 && time + GRACE < ",
         "while (version > 1 && time < ",
