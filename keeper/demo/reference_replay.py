@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 HOUR_S = 3_600
 BLOCKS_PER_HOUR = 4
-BLOCK_SECONDS = 0.76
+BLOCK_SECONDS = 0.72
 BLOCKS_AFTER = 4
 KEPT = 3  # blocks for which a file stays in the inbox
 HOURS = 23
