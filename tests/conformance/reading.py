@@ -26,10 +26,10 @@ class Blank(Cursor):
         return ()
 
     def rewind(self, to_number: int) -> int:
-        raise NotImplementedError(to_number)
+        raise AssertionError(f"nothing was seen, so nothing is taken back to block {to_number}")
 
     def discovered(self, accounts: Mapping[str, int], upto: Block) -> None:
-        raise NotImplementedError(accounts, upto)
+        raise AssertionError(f"only looked at, told of {len(accounts)} accounts up to block {upto.number}")
 
 
 def has_the_name_of_its_line(trial: Trial) -> None:
