@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from keeper.abi import address_at
 from keeper.chain import Call
@@ -82,17 +81,17 @@ def allowed_calls(config: Config, venue: PerpetualVenue | PortfolioVenue, policy
 
 def _portfolio(config: Config, venue: PortfolioVenue, policy: Policy) -> Iterator[AllowedCall]:
     """Yield a call of every kind. Nothing in their structs is bounded here: the venue moves a taker's money only for
-    the taker's owner or his delegate. An executor's jobs are, to the one step that the keeper has it make."""
+    the taker's owner or his delegate. An executor's jobs are, to the take that the keeper has it make."""
     name = venue.name
     start = StartAuction(name, NOBODY, 0, False, 0, 0, 0.0, 0, 0)
     take = TakeAuction(name, NOBODY, NOBODY, 0, 0, 0, 0, 0, False, 0, False, 0, 0.0, 0, 0)
-    plain = _plain if config.portfolio.executor is None else partial(_job, config)
     if config.policy.liquidate:
-        yield plain(venue.encode(start))
+        yield _plain(venue.encode(start))
         for sending in venue.sendings([start, start], config.signer.max_gas, {}):
-            yield plain(sending.call)
+            yield _plain(sending.call)
     if config.portfolio.take:
-        yield plain(venue.encode(take))
+        call = venue.encode(take)
+        yield _plain(call) if config.portfolio.executor is None else _job(config, call)
     if config.portfolio.end:
         yield _plain(venue.encode(EndAuction(name, NOBODY, 0, 0, 0, 0.0, 0, 0)))
     if config.portfolio.publish:
@@ -118,13 +117,12 @@ def _written(venue: PortfolioVenue, policy: Policy) -> AllowedCall:
 
 
 def _job(config: Config, call: Call) -> AllowedCall:
-    """Return a job of one step, a start or a take as far as they are on, without a loan and below the gas limit."""
-    kinds = [kind for kind, on in ((Kind.START, config.policy.liquidate), (Kind.TAKE, config.portfolio.take)) if on]
+    """Return a job of one step, a take, without a loan and below the gas limit."""
     bounds = (
         Bounded("job.loan.amount", 0, 0),
         Counted("job.tokens", 1),
         Counted("job.steps", 1),
-        Bounded("job.steps[*].kind", min(kinds), max(kinds)),
+        Bounded("job.steps[*].kind", Kind.TAKE, Kind.TAKE),
         Bounded("job.steps[*].gas", 0, config.signer.max_gas),
     )
     return AllowedCall(call.to, call.function, bounds)

@@ -23,7 +23,7 @@ class PortfolioConfig(Section):
     takers: Annotated[
         tuple[AccountName, ...], Field(strict=False)
     ] = ()  # accounts that buy, each one auction at a time
-    executor: Address | None = None  # a KeeperExecutor that makes starts and takes; the signer's keys operate it
+    executor: Address | None = None  # a KeeperExecutor that makes takes; the signer's keys operate it
     min_profit_usd: NotNegativeFloat = 0.0  # a take that promises less is left to others
     end: bool = True  # auctions of accounts that have recovered
     end_excess: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01  # of equity over MM before that, as a share of MM

@@ -21,6 +21,7 @@ BAD_DEBT = topic("BadDebt(uint256,uint256,uint256,uint256)")
 PUBLISHED = topic("ArraysPublished(uint8,uint256,uint40,bytes32,address)")
 REPORT = topic("ReportSet(uint8,bytes32,(uint8,uint40,uint40,uint32,uint128,uint128,int64,int128,uint64,uint128))")
 SETTLED = topic("Settled(uint8,uint40,uint256)")
+WRITTEN = topic("NumberWritten(uint8,uint8,uint256,uint256)")
 
 START = selector("startAuction((uint256,uint64,uint40,bool,uint256))")
 STARTS = selector("startAuctions((uint256,uint64,uint40,bool,uint256)[])")
@@ -28,6 +29,8 @@ START_WORDS = 5
 TAKE = selector("take((uint256,uint256,uint64,uint64,uint64,uint128,int256,uint40,bool,uint256,bool))")
 END = selector("endAuction((uint256,uint64,uint64,uint40))")
 PUBLISH = selector("publish(uint8,uint40,bytes32,bytes32,uint32,bytes32,bytes)")
+WRITE = selector("write((uint8,uint8,uint128,uint128)[])")
+WRITE_WORDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Facts:
     reports: int
     publications: int  # of an expiry's arrays
     settlements: int
+    parameter_updates: int  # numbers that the steward wrote
     sent: tuple[Sent, ...]
 
 
@@ -90,6 +94,7 @@ def facts_of(
         reports=len(of("prices", REPORT)),
         publications=len(of("risk_arrays", PUBLISHED)),
         settlements=len(of("prices", SETTLED)),
+        parameter_updates=len(of("steward", WRITTEN)),
         sent=tuple(
             Sent(succeeded[one["hash"]], subjects(one["input"]))
             for one in header["transactions"]
@@ -105,6 +110,9 @@ def subjects(data: str) -> tuple[tuple[int, ...], ...]:
         return tuple((int(START, 16), account) for account in body[2::START_WORDS])
     if kind in (START, TAKE, END):
         return ((int(kind, 16), body[0]),)
+    if kind == WRITE:
+        changes = body[2:]
+        return tuple((int(kind, 16), *changes[at : at + 2]) for at in range(0, len(changes), WRITE_WORDS))
     return ((int(kind, 16), *body[:3]),) if kind == PUBLISH else ()
 
 

@@ -66,7 +66,7 @@ class Tally:
         self.counts["duplicates"] += sum(times - 1 for times in sent.values())
         self.counts["reverted"] += sum(not one.succeeded for one in facts.sent)
         self.counts["transactions"] += len(facts.sent)
-        for name in ("publications", "settlements", "refused_starts", "ended", "reports"):
+        for name in ("publications", "settlements", "refused_starts", "ended", "reports", "parameter_updates"):
             self.counts[name] += getattr(facts, name)
         self.bad_debt += facts.bad_debt
         self.fund.append(fund)
@@ -82,6 +82,8 @@ class Tally:
     def _note(self, facts: Facts) -> None:
         self.actions += [f"{facts.number}: auction of {name} started" for name in facts.started]
         self.actions += [f"{facts.number}: bought of {name}" for name, taker in facts.taken if taker in self.takers]
+        if facts.parameter_updates:
+            self.actions.append(f"{facts.number}: {facts.parameter_updates} parameters written")
         if facts.publications:
             self.actions.append(f"{facts.number}: arrays of {facts.publications} expiries published")
         del self.actions[:-50]
@@ -107,6 +109,7 @@ class Tally:
 
 COUNTED = (
     "reverted", "duplicates", "transactions", "publications", "settlements", "refused_starts", "ended", "reports",
+    "parameter_updates",
 )  # fmt: skip
 
 
@@ -117,6 +120,9 @@ class Reference:
         self._node = node
         manifest = scene["manifest"]
         self._at = {name: str(address).lower() for name, address in manifest["contracts"].items()}
+        self._at |= {
+            made["name"]: made["address"].lower() for made in manifest["deployed"] if made["name"] == "steward"
+        }
         self._symbols = [listed["symbol"] for listed in manifest["underlyings"]]
         keeper = str(scene["keeper"]).lower()
         self._venue = Venue(node, self._at, len(manifest["collaterals"]), keeper)

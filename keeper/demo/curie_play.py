@@ -29,6 +29,7 @@ CURIE = Play(
     setup_gas=BLOCK_GAS,
     block_gas=BLOCK_GAS,
     block_seconds=BLOCK_SECONDS,
+    prepared_in_s=9.9,
     blocks_per_hour=BLOCKS_PER_HOUR,
     prepare=prepare,
     replayed_with=lambda _folder, _mode: [],

@@ -40,16 +40,18 @@ REFERENCE = Play(
     setup_gas=SETUP_GAS,
     block_gas=BLOCK_GAS,
     block_seconds=BLOCK_SECONDS,
+    prepared_in_s=2.6,
     blocks_per_hour=BLOCKS_PER_HOUR,
     prepare=prepare,
     replayed_with=replayed_with,
     counted=(
         "blocks", "accounts", "liquidatable", "started", "started_with_many_legs", "underlyings_started",
         "liquidated", "ended", "missed", "reverted", "refused_starts", "transactions", "reports", "publications",
-        "settlements", "fund_usd",
+        "settlements", "parameter_updates", "fund_usd",
     ),
     at_least={
         "accounts": 300, "liquidatable": 40, "most_liquidatable_in_one_hour": 10, "liquidated": 30,
-        "started_with_many_legs": 5, "underlyings_started": 2, "settlements": 2, "publications": 150, "comparisons": 1,
+        "started_with_many_legs": 5, "underlyings_started": 2, "settlements": 2, "publications": 150,
+        "parameter_updates": 4, "comparisons": 1,
     },
 )  # fmt: skip

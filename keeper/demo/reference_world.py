@@ -6,7 +6,7 @@ side, each of one expiry's options or one underlying's perpetual, so that no boo
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -19,7 +19,7 @@ from keeper.demo.reference_reports import REPORTERS, Sources
 from keeper.demo.reference_scene import Scene
 from keeper.demo.transactions import Batch, role
 from keeper.publish import Publishing, publications
-from keeper.reference.board import Board
+from keeper.reference.board import Board, Steward
 from keeper.reference.deploy import deploy, enlist
 from keeper.reference.manifest import Manifest
 from keeper.reference.orders import VENUE, Order, domain_of, signed
@@ -27,6 +27,7 @@ from keeper.rpc import Rpc
 from keeper.twin.margin import by_arrays, mark_of
 from keeper.twin.records import Book, Holding, Instrument, Leg
 from keeper.twin.world import World
+from keeper.venues import reference_steward
 from keeper.venues.portfolio import PortfolioState, account_id, account_name
 from keeper.venues.reference import Reference
 
@@ -39,10 +40,15 @@ TAKERS = 20
 SUBS = 16  # accounts of one owner
 FOREVER = 2**40 - 1
 ANY_PRICE = 2**128 - 1
-MATCH_GAS, DEPOSIT_GAS, RELAY_GAS, TOKEN_GAS = 6_000_000, 400_000, 10_000_000, 100_000
+MATCH_GAS, DEPOSIT_GAS, TERMS_GAS, RELAY_GAS, TOKEN_GAS = 6_000_000, 400_000, 400_000, 10_000_000, 100_000
 EVERYTHING = Publishing(on=True, after_move=0, after_shift=0, after_seconds=0)
 TOKEN_STEPS = 40
 """A deposited coin asks for margin of its own: so often is its amount found anew."""
+
+STEERED = ("im_scalar:0", "im_scalar:1")
+"""What the keeper moves with volatility: IM of both coins, at once. MM stays, so nobody is liquidated by it."""
+TERMS = (12_500, 20_000, 500, 3_600)
+"""Least and most, BPS; largest step; least time between two, seconds."""
 
 OWNER = role("reference owner")
 DRIVER = role("reference driver")
@@ -50,10 +56,11 @@ DRIVER = role("reference driver")
 
 def open_scene(rpc: Rpc, keeper: str, traders: int = TRADERS) -> Scene:
     """Build the whole world and return who is there. Raises TransactionFailed with the first thing refused."""
-    board = board_at(rpc.block().timestamp)
+    board = replace(board_at(rpc.block().timestamp), steward=Steward(controller=keeper))
     batch = Batch(rpc)
     opening = _Opening(rpc, batch, board, deploy(rpc, batch, OWNER, board, REPORTERS), keeper)
     opening.enlist()
+    opening.set_terms()
     opening.publish()
     for _ in range(2):  # so that newest and settled arrays both rest on the sources' surfaces
         opening.report()
@@ -94,6 +101,15 @@ class _Opening:
         bond = self.board.limits.bond
         self._mint(CASH, self.keeper, bond)
         enlist(self.batch, self.manifest, self.keeper, bond)
+        self.batch.mine()
+
+    def set_terms(self) -> None:
+        """Say within what bounds and in which steps the keeper may move what it steers."""
+        (steward,) = (created.address for created in self.manifest.deployed if created.name == "steward")
+        set_terms = interface(reference_steward.STEWARD).function("setTerms")
+        for name in STEERED:
+            call = set_terms.packed(steward, *reference_steward.key_of(name), TERMS)
+            self.batch.add(OWNER, call, f"terms of {name}", gas=TERMS_GAS)
         self.batch.mine()
 
     def report(self) -> None:

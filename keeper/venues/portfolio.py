@@ -130,7 +130,7 @@ class PortfolioVenue(Venue, Protocol):
         """
 
     def through(self, executor: str) -> Self:
-        """Return the adapter whose starts and takes the KeeperExecutor at this address makes.
+        """Return the adapter whose takes the KeeperExecutor at this address makes.
 
         Raises MissingContract when there is no code, ReadError when it is no executor of this venue, ConfigError where
         the venue has none.

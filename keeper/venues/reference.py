@@ -153,13 +153,8 @@ class Reference:
         raise ForeignPlan(self.name, plan)
 
     def sendings(self, plans: Sequence[Plan], gas: int, limits: Mapping[int, int]) -> tuple[Sending, ...]:
-        """Return the transactions for all plans: starts together where they fit, everything else alone.
-
-        An executor's starts stay alone: one without its gas would undo all others of its job.
-        """
+        """Return the transactions for all plans: starts together where they fit, everything else alone."""
         alone = each_alone(self, plans)
-        if self._executor is not None:
-            return alone
         found = batches(plans, gas, self._rules.start_gas, [sending.call.gas or gas for sending in alone], limits)
         batched = {row for batch in found for row in batch.rows}
         left = [sending for sending in alone if sending.rows[0] not in batched]
@@ -168,7 +163,7 @@ class Reference:
 
     def _start(self, plan: StartAuction) -> Call:
         encoded = interface(AUCTIONS).function("startAuction").packed(self.contracts.auctions, _start_call(plan))
-        return self._made(Kind.START, _with_gas(encoded, "start", plan.legs), plan.deadline)
+        return _with_gas(encoded, "start", plan.legs)
 
     def _starts(self, plans: Sequence[Plan], batch: StartBatch) -> Call:
         calls = [_start_call(plan) for plan in (plans[row] for row in batch.rows) if isinstance(plan, StartAuction)]
@@ -181,16 +176,13 @@ class Reference:
         return _with_gas(encoded, "end", plan.legs)
 
     def _take(self, plan: TakeAuction) -> Call:
-        call = (
+        words = (
             account_id(plan.account), account_id(plan.taker), plan.auction_id, plan.sequence, plan.taker_sequence,
             plan.max_fraction, plan.max_price, plan.deadline, plan.by_arrays, plan.scenarios, plan.taker_by_legs,
         )  # fmt: skip
-        encoded = interface(AUCTIONS).function("take").packed(self.contracts.auctions, call)
-        return self._made(Kind.TAKE, _with_gas(encoded, "take", plan.legs), plan.deadline)
-
-    def _made(self, kind: Kind, call: Call, deadline: int) -> Call:
-        """Return the call, or the executor's that makes it."""
-        return call if self._executor is None else self._executor.alone(kind, call, deadline)
+        encoded = interface(AUCTIONS).function("take").packed(self.contracts.auctions, words)
+        call = _with_gas(encoded, "take", plan.legs)
+        return call if self._executor is None else self._executor.alone(Kind.TAKE, call, plan.deadline)
 
     def _publish(self, plan: PublishArrays) -> Call:
         arrays = bytes.fromhex(plan.arrays[2:])

@@ -33,6 +33,7 @@ from keeper.twin.margin import by_scenario
 from keeper.venues.executor_jobs import (
     ALL,
     EXECUTOR,
+    Executor,
     Job,
     Kind,
     Loan,
@@ -208,7 +209,7 @@ def test_only_operators_have_it_run(at: ExecutorMarket) -> None:
 def keeper(
     request: pytest.FixtureRequest, at: ExecutorMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[App]:
-    """A live keeper whose starts and takes the executor makes, for the receiver's account."""
+    """A live keeper whose takes the executor makes, for the receiver's account."""
     monkeypatch.setenv("KEEPER_KEYSTORE_PASSWORD", PASSWORD)
     (tmp_path / "keystore.json").write_bytes(orjson.dumps(KEEPER.encrypt(PASSWORD, kdf="pbkdf2", iterations=1_000)))
     config = write_config(tmp_path, at.url, at.market, (OWN,), publish="false")
@@ -241,13 +242,13 @@ def jobs_done(at: ExecutorMarket) -> int:
 
 
 @pytest.mark.parametrize("keeper", ["protocol"], indirect=True)
-def test_a_keeper_starts_and_takes_through_it(at: ExecutorMarket, keeper: App) -> None:
+def test_a_keeper_takes_through_it_what_it_has_started(at: ExecutorMarket, keeper: App) -> None:
     at.market.batch.add(OWNER, at.fallen(), "report", gas=1_000_000)
     at.market.batch.mine()
     for _ in range(5):
         ticked(at, keeper)
     assert became(keeper) == {"start_auction": "achieved", "take_auction": "achieved"}
-    assert jobs_done(at) == 2
+    assert jobs_done(at) == 1
     assert at.market.state([OWN]).accounts[0].book.legs
     assert holds_nothing(at)
 
@@ -266,7 +267,7 @@ def test_for_profit_it_takes_what_others_have_started(at: ExecutorMarket, keeper
 
 @pytest.mark.parametrize("keeper", ["protocol"], indirect=True)
 def test_its_signer_signs_no_other_job(at: ExecutorMarket, keeper: App) -> None:
-    """What the keeper's file gives the signer: one start or take, nothing that moves a token."""
+    """What the keeper's file gives the signer: one take, nothing that moves a token."""
     calls = allowed_calls(keeper.config, keeper.venue, policy_of(keeper.config))
     policy = SignerFile.model_validate(tomllib.loads(signer_toml(keeper.config, calls, "a test"))).policy()
 
@@ -276,20 +277,22 @@ def test_its_signer_signs_no_other_job(at: ExecutorMarket, keeper: App) -> None:
         return "" if found is None else found.rule
 
     seen = looked_ahead(at)
-    start = step(Kind.START, at.market.venue.encode(seen.start), 900_000)
-    alone = replace(job(at, start), tokens=(at.dollar,))
+    start, take = (at.market.venue.encode(plan) for plan in (seen.start, seen.take))
+    bought = step(Kind.TAKE, take, 2_000_000)
+    alone = replace(job(at, bought), tokens=(at.dollar,))
     wrong = [
+        replace(alone, steps=(step(Kind.START, start, 900_000),)),
         replace(alone, steps=(withdraw(account_id(OWN), WETH_ASSET, ALL, 1_500_000),)),
         replace(alone, steps=(swap(at.pool, at.weth, ALL, 1, 300_000),)),
-        replace(alone, steps=(start, start)),
-        replace(alone, steps=(replace(start, gas=keeper.config.signer.max_gas + 1),)),
+        replace(alone, steps=(bought, bought)),
+        replace(alone, steps=(replace(bought, gas=keeper.config.signer.max_gas + 1),)),
         replace(alone, loan=Loan(at.dollar, 1, 1)),
         replace(alone, tokens=at.tokens),
     ]
     assert [answer(keeper.venue.encode(plan)) for plan in (seen.start, seen.take)] == ["", ""]
     assert answer(run(at.executor, alone)) == ""
     assert [answer(run(at.executor, found)) for found in wrong] == ["argument"] * len(wrong)
-    assert answer(at.market.venue.encode(seen.take)) == "allow_list"  # past the executor
+    assert [answer(call) for call in (start, take)] == ["", "allow_list"]  # past the executor
     assert answer(try_many(at.executor, [alone])) == "allow_list"
 
 
@@ -299,9 +302,10 @@ def test_what_a_start_costs_more_through_it(at: ExecutorMarket) -> None:
     at.market.batch.add(OWNER, at.fallen(), "report", gas=1_000_000)
     at.market.batch.mine()
     snapshot, used = at.rpc.call("evm_snapshot"), []
-    for venue in (at.market.venue, at.market.venue.through(at.executor)):
+    call = at.market.venue.encode(start)
+    for made in (call, Executor(at.executor, at.dollar).alone(Kind.START, call, start.deadline)):
         batch = Batch(at.rpc)
-        batch.add(KEEPER.address, venue.encode(start), "start", gas=2_000_000)
+        batch.add(KEEPER.address, made, "start", gas=2_000_000)
         (receipt,) = batch.mine()
         used.append(receipt.gas_used)
         assert at.rpc.call("evm_revert", snapshot) is True

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from eth_account import Account
 
-from keeper.app import configured, open_app
+from keeper.app import configured, open_app, refresh_volatility
 from keeper.demo.anvil import Anvil, start_anvil
 from keeper.demo.reference_config import INBOX, write_config
 from keeper.demo.reference_play import REFERENCE
@@ -88,6 +88,7 @@ def in_step(url: str, scene: Scene, folder: Path, mode: str, hours: int) -> dict
     with open_app(configured(write_config(folder, url, scene, mode))) as app:
 
         def step(number: int) -> None:
+            refresh_volatility(app)
             tick(app.world.heads.newest(), app.world)
             witness.take(number - 1)
 
@@ -126,6 +127,7 @@ def test_a_keeper_at_work_misses_nobody_and_is_right_about_everybody(walked: Cal
     assert found["underlyings_started"] >= 2
     assert found["publications"] >= HOURS
     assert found["reports"] >= 2 * HOURS
+    assert found["parameter_updates"] >= 2
     assert found["journal"]["status_disagreements"] == 0
     assert set(found["journal"]["rows_by_status"]) == {"healthy", "endangered"}
     assert found["comparisons"] >= 3 * TRADERS * HOURS * BLOCKS_PER_HOUR
@@ -136,6 +138,7 @@ def test_a_keeper_that_may_not_send_misses_them(walked: Callable[[str], dict[str
     found = walked("observe")
     assert found["missed"] >= 8
     assert (found["liquidated"], found["transactions"], found["publications"]) == (0, 0, 0)
+    assert found["parameter_updates"] == 0
     assert found["most_liquidatable_in_one_hour"] >= 5
 
 

@@ -127,7 +127,9 @@ def forge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def fingerprint() -> str:
     """Hash everything a finding rests on: sources, tests, the list itself."""
-    digest = hashlib.sha256((Path(__file__).parent / "bugs.py").read_bytes())
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*bugs.py")):
+        digest.update(path.read_bytes())
     for folder in ("src", "test"):
         for path in sorted((CONTRACTS / folder).rglob("*.sol")):
             digest.update(path.read_bytes())

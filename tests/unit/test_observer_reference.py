@@ -30,7 +30,7 @@ def view(equity: int = 10, mm: int = 5, auction: int = 0, legs: int = 1, **field
 def facts(number: int, **fields: Any) -> Any:
     nothing = {
         "introduced": {}, "started": (), "taken": (), "ended": 0, "refused_starts": 0, "bad_debt": 0, "reports": 0,
-        "publications": 0, "settlements": 0, "sent": (),
+        "publications": 0, "settlements": 0, "parameter_updates": 0, "sent": (),
     }  # fmt: skip
     return events.Facts(number, f"0x{number:02x}", f"0x{number - 1:02x}", 600 * number, **nothing | fields)
 

@@ -11,7 +11,7 @@ from keeper.demo.path import BTC_MARCH_2020, DAYS_CLOSE, ETH_MARCH_2020, price_a
 from keeper.demo.reference_board import BTC, CAP, ETH, EXPIRIES, FLOOR, PATHS, STRIKES, board_at, seen_at, volatility_at
 from keeper.demo.reference_book import KINDS, TRADERS, wishes
 from keeper.demo.reference_play import REFERENCE
-from keeper.demo.run import crosschecked, shortcomings
+from keeper.demo.run import SLOWEST, crosschecked, pace, shortcomings
 from keeper.reference.manifest import Listed
 
 START = BTC_MARCH_2020[0][0]
@@ -88,6 +88,15 @@ def test_bought_protection_comes_before_what_is_sold() -> None:
 def seen(**changes: Any) -> dict[str, Any]:
     none = dict.fromkeys(("missed", "reverted", "duplicates", "status_disagreements"), 0)
     return {**REFERENCE.at_least, **CURIE.at_least, **REFERENCE.at_least, **none, "max_rel_diff": 1e-12, **changes}
+
+
+def test_a_machine_slower_than_the_paces_own_gets_blocks_as_much_slower_within_bounds() -> None:
+    built_in, seconds = REFERENCE.prepared_in_s, REFERENCE.block_seconds
+    assert pace(REFERENCE, built_in / 2, None) == seconds, "a faster machine has no easier time"
+    assert pace(REFERENCE, built_in, None) == seconds
+    assert pace(REFERENCE, built_in * 1.5, None) == pytest.approx(seconds * 1.5)
+    assert pace(REFERENCE, built_in * 9, None) == seconds * SLOWEST
+    assert pace(REFERENCE, built_in * 9, 0.2) == 0.2, "what is asked for is what there is"
 
 
 @pytest.mark.parametrize(
