@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ START_S = 60.0
 CATCH_UP_S = 300.0
 """The observer skips no block; where the machine is slow it is behind when the path is over."""
 POLL_S = 0.1
-SLOWEST = 2.0
+CALM_POLL_S = 0.01
+CALM_BLOCKS = 5
+SLOWEST = 3.0
 """How much longer than on the machine the pace was found on a block may take."""
 NEVER = ("missed", "reverted", "duplicates", "status_disagreements", "engine_apart")
 REQUIRED_DIFF = 1e-9
@@ -55,15 +58,15 @@ def run_demo(options: Options, view: View) -> dict[str, Any]:
         genesis = play.start - play.preparation_s
         anvil = stack.enter_context(start_anvil(timestamp=genesis, gas_limit=play.setup_gas))
         view.say(f"Anvil on {anvil.url}")
-        preparing = time.monotonic()
         prepared, password = _prepare(anvil.url, folder, options)
-        block_seconds = pace(play, time.monotonic() - preparing, options.block_seconds)
-        view.say(f"{prepared.said}; a block every {block_seconds:.2f} s")
+        view.say(prepared.said)
         children = stack.enter_context(children_of(folder, password))
         children.start("observer", _observer_arguments(anvil.url, folder, play))
         keeper = ["-m", "keeper", "run", "--json", "--config", str(folder / "keeper.toml")]
         children.start("keeper", keeper)
         _await_first_tick(children, folder, view)
+        block_seconds = options.block_seconds or pace(play, _calm_block_s(Rpc(anvil.url), children, folder))
+        view.say(f"a block every {block_seconds:.2f} s")
         children.start("replay", _replay_arguments(anvil.url, folder, options, block_seconds))
         _watch(children, keeper, options, view)
         if children.finish("keeper", ask=True) != 0:
@@ -77,16 +80,14 @@ def run_demo(options: Options, view: View) -> dict[str, Any]:
     return summary
 
 
-def pace(play: Play, prepared_in_s: float, asked: float | None) -> float:
-    """Return the wall time between blocks, seconds: what is asked for, or what this machine keeps up with.
+def pace(play: Play, calm_block_s: float) -> float:
+    """Return the wall time between blocks that this machine keeps up with, seconds.
 
-    Four processes share the machine and a block waits for none of them, so a slower or busier one than the pace was
-    found on would miss accounts for no fault of the keeper. How fast it is shows in the time that building the world
-    took: beyond the play's own time blocks come as much slower, at most SLOWEST times.
+    Four processes share the machine and a block waits for none of them, so a slower or busier one than the play's pace
+    was found on would miss accounts for no fault of the keeper. `calm_block_s` is what a block without news took here:
+    beyond the play's own time blocks come as much slower, at most SLOWEST times.
     """
-    if asked is not None:
-        return asked
-    return play.block_seconds * min(max(prepared_in_s / play.prepared_in_s, 1.0), SLOWEST)
+    return play.block_seconds * min(max(calm_block_s / play.calm_block_s, 1.0), SLOWEST)
 
 
 def shortcomings(play: Play, summary: Mapping[str, Any]) -> list[str]:
@@ -150,6 +151,35 @@ def _await_first_tick(children: Children, folder: Path, view: View) -> None:
         time.sleep(POLL_S)
 
 
+def _calm_block_s(rpc: Rpc, children: Children, folder: Path) -> float:
+    """Make blocks in which nothing happens; return the median time until keeper and observer were through with one."""
+    spent = []
+    for _ in range(CALM_BLOCKS):
+        begun = time.monotonic()
+        rpc.call("evm_mine")
+        number = rpc.block().number
+        while _ticked(folder) < number or (_progress(folder) or {"block": 0})["block"] < number - 1:  # it stays behind
+            children.require_running("keeper", "observer")
+            if time.monotonic() - begun > START_S:
+                raise KeeperError(
+                    f"demo: block {number} was not worked through within {START_S:.0f} s; see {folder}/*.log"
+                )
+            time.sleep(CALM_POLL_S)
+        spent.append(time.monotonic() - begun)
+    return median(spent)
+
+
+def _ticked(folder: Path) -> int:
+    """Return the last block the keeper has printed a tick of, 0 for none."""
+    lines = (folder / "keeper.out").read_bytes().splitlines()
+    return max((orjson.loads(line).get("block", 0) for line in lines if whole(line)), default=0)
+
+
+def whole(line: bytes) -> bool:
+    """Say whether a line of the keeper's is an object printed to its end."""
+    return line.startswith(b"{") and line.endswith(b"}")
+
+
 def _watch(children: Children, keeper: Sequence[str], options: Options, view: View) -> None:
     """Show progress until the replay ends; kill and restart the keeper once if the options say so."""
     kill_at = None
@@ -207,7 +237,7 @@ def crosschecked(lines: Iterable[bytes]) -> dict[str, Any]:
 
     `engine_max_diff` is the largest share of its band, so beyond 1 it is out of it; nothing where there is one only.
     """
-    ticks = [orjson.loads(line).get("crosscheck") for line in lines if line.startswith(b"{") and line.endswith(b"}")]
+    ticks = [orjson.loads(line).get("crosscheck") for line in lines if whole(line)]
     found = [tick for tick in ticks if tick]
     shares = [tick["largest_usd"] / tick["its_band_usd"] for tick in found if tick.get("largest_usd") is not None]
     if not found:
