@@ -29,7 +29,8 @@ from keeper.venues.base import Effect, ForeignPlan, Sending, each_alone
 from keeper.venues.executor_jobs import Executor, Kind, executor_of
 from keeper.venues.portfolio import PortfolioAccount, PortfolioState, Steering, account_id, account_name
 from keeper.venues.reference_batches import StartBatch, batches
-from keeper.venues.reference_facts import AUCTIONS, MARGIN, PRICES, RISK_ARRAYS, VENUE, Facts, contracts_of
+from keeper.venues.reference_contracts import AUCTIONS, MARGIN, PRICES, RISK_ARRAYS, VENUE, contracts_of
+from keeper.venues.reference_facts import Facts
 from keeper.venues.reference_relays import Relays
 
 NAME: Final = "reference"

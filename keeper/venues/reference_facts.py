@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from eth_abi.exceptions import DecodingError
 
-from keeper.abi import address_at, checksummed, interface, uint_at
+from keeper.abi import checksummed, interface, uint_at
 from keeper.chain import Block, Call
 from keeper.errors import ReadError
 from keeper.rpc import Rpc, RpcRefusal, answered
@@ -15,31 +15,12 @@ from keeper.twin.records import CollateralType, Instrument, MarginParameters, Re
 from keeper.twin.words import opened
 from keeper.twin.world import Epoch, Limits, Underlying, World
 from keeper.venues.portfolio import AuctionRules, Line, Published, Series
+from keeper.venues.reference_contracts import AUCTIONS, MARGIN, PRICES, PRODUCTS, RISK_ARRAYS, Contracts
 
-VENUE: Final = "reference/MarginVenue"
-AUCTIONS: Final = "reference/Auctions"
-MARGIN: Final = "reference/Margin"
-RISK_ARRAYS: Final = "reference/RiskArrays"
-PRODUCTS: Final = "reference/Products"
-PRICES: Final = "keeper/PriceRelay"
-SURFACE: Final = "keeper/SurfaceRelay"
 NOBODY: Final = "0x" + "0" * 40
 STOP_BYTE: Final = 1  # SSTORE2 puts one in front of what a blob holds
 
 Answer = bytes | RpcRefusal
-
-
-@dataclass(frozen=True, slots=True)
-class Contracts:
-    """Addresses of one deployment; the venue names all others."""
-
-    venue: str
-    auctions: str
-    margin: str
-    risk_arrays: str
-    products: str
-    prices: str  # a price relay
-    surface: str  # the surface relay that it reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,18 +320,3 @@ def _says(answer: Answer, error: str) -> bool:
         return False
     selectors = {path: interface(path).error(error) for path in (PRICES, RISK_ARRAYS)}
     return answer.revert[:4] in [s for s in selectors.values() if s is not None]
-
-
-def contracts_of(rpc: Rpc, venue: str) -> Contracts:
-    """Ask the venue for the others. Raises ReadError when it is not one."""
-    block = rpc.block()
-    names = ("auctions", "MARGIN", "RISK_ARRAYS", "PRODUCTS", "PRICES")
-    try:
-        answers = answered(rpc.eth_calls([interface(VENUE).function(n).call(venue) for n in names], block))
-        auctions, margin, risk_arrays, products, prices = map(address_at, answers)
-        (surface,) = answered(rpc.eth_calls([interface(PRICES).function("SURFACE").call(prices)], block))
-        return Contracts(venue, auctions, margin, risk_arrays, products, prices, address_at(surface))
-    except ValueError as e:
-        raise ReadError(
-            f"venue.clearing_house: expected a reference venue at {venue}, found none ({e}); check the address"
-        ) from e

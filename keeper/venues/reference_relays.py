@@ -8,7 +8,7 @@ from keeper.chain import Call, Log, Receipt
 from keeper.plans import RelayReports
 from keeper.rpc import Rpc
 from keeper.venues.base import Effect, ForeignPlan
-from keeper.venues.reference_facts import PRICES, SURFACE, Contracts
+from keeper.venues.reference_contracts import PRICES, SURFACE, Contracts
 
 GAS: Final = (200_000, 600_000)
 """Of a call: a flat part, and what each record may add."""

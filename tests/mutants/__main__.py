@@ -4,9 +4,11 @@
 
 Each bug is compiled in a copy of contracts/ under build/mutants/ and `forge test --fail-fast` is run there. A bug
 that does not compile, or whose line is not found exactly once, is an error: the list has gone stale. Caught means that
-tests failed and are named. The first copy has no bug and must pass, or nothing after it means anything. Exit 1 when a
-bug survives, the list is stale or the first copy fails. Bugs caught are kept in the output file and not run again until
-the contracts or the tests change.
+tests failed and are named. The first copy has no bug and must pass, or nothing after it means anything; the others are
+copies of it, compiled as it is: tests find contracts by artifact, so that a bug compiles what it is in and no test.
+Fuzz tests and invariants have a few runs first, which is enough for most bugs, and all of theirs where nothing failed.
+Exit 1 when a bug survives, the list is stale or the first copy fails. Bugs caught are kept in the output file and not
+run again until the contracts or the tests change.
 """
 
 import argparse
@@ -32,6 +34,7 @@ WORK = ROOT / "build" / "mutants"
 FORGE = shutil.which("forge") or str(ROOT / "node_modules/@foundry-rs/forge-linux-amd64/bin/forge")
 FAILED_TEST = re.compile(r"^(?:\[FAIL.*\])? (\w+)\([^)]*\) \(runs: |^\[FAIL.*\] (\w+)\(", re.MULTILINE)
 """A test in the line of its failure, or an invariant in the line after the calls that broke it."""
+FEW_RUNS = {"FOUNDRY_FUZZ_RUNS": "32", "FOUNDRY_INVARIANT_RUNS": "8"}
 CONTROL = Bug("no bug", "control", "Ledger.sol", "", "")
 
 
@@ -92,12 +95,7 @@ def try_all(bugs: list[Bug], jobs: int, out: Path) -> list[Finding]:
 def try_one(bug: Bug) -> Finding:
     """Copy the contracts, seed the bug, compile, test."""
     begun = time.monotonic()
-    folder = WORK / re.sub(r"\W+", "-", bug.name) / "contracts"
-    shutil.rmtree(folder.parent, ignore_errors=True)
-    shutil.copytree(CONTRACTS, folder, ignore=shutil.ignore_patterns("lib", "snapshots", "out", "cache"))
-    (folder / "lib").symlink_to(ROOT / "node_modules")
-    for name in ("scripts", "node_modules", ".venv"):  # what the compiler's wrapper looks for beside contracts/
-        (folder.parent / name).symlink_to(ROOT / name)
+    folder = copied(bug)
     source = folder / "src/reference" / bug.source
     text = source.read_text()
 
@@ -110,8 +108,11 @@ def try_one(bug: Bug) -> Finding:
         source.write_text(text.replace(bug.line, bug.wrong))
     if forge(folder, "build").returncode != 0:
         return finding("not compiled")
-    tested = forge(folder, "test", "--fail-fast", "--match-path", bug.tests)
-    if tested.returncode == 0:
+    for runs in (FEW_RUNS, {}):
+        tested = forge(folder, "test", "--fail-fast", "--match-path", bug.tests, **runs)
+        if tested.returncode != 0:
+            break
+    else:
         return finding("survived")
     by = tuple(dict.fromkeys(first or second for first, second in FAILED_TEST.findall(tested.stdout)))
     if not by:
@@ -121,8 +122,27 @@ def try_one(bug: Bug) -> Finding:
     return finding("caught", by)
 
 
-def forge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([FORGE, *arguments, "--offline"], cwd=folder, capture_output=True, text=True, check=False)
+def copied(bug: Bug) -> Path:
+    """Return a copy of contracts/; of the one without a bug, what it was compiled to with it."""
+    folder, pristine = folder_of(bug), folder_of(CONTROL)
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    if bug is CONTROL:
+        shutil.copytree(CONTRACTS, folder, ignore=shutil.ignore_patterns("lib", "snapshots", "out", "cache"))
+        (folder / "lib").symlink_to(ROOT / "node_modules")
+    else:
+        shutil.copytree(pristine, folder, symlinks=True)
+    for name in ("scripts", "node_modules", ".venv"):  # what the compiler's wrapper looks for beside contracts/
+        (folder.parent / name).symlink_to(ROOT / name)
+    return folder
+
+
+def folder_of(bug: Bug) -> Path:
+    return WORK / re.sub(r"\W+", "-", bug.name) / "contracts"
+
+
+def forge(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    asked = [FORGE, *arguments, "--offline", "--dynamic-test-linking"]
+    return subprocess.run(asked, cwd=folder, env=os.environ | settings, capture_output=True, text=True, check=False)
 
 
 def fingerprint() -> str:
