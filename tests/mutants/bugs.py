@@ -321,6 +321,13 @@ BUGS: tuple[Bug, ...] = (
         "for (uint256 i; i < _POINTS - 1; ++i) {",
     ),
     Bug(
+        "the lower wing may jump",
+        "equality",
+        "../keeper/SurfaceRelay.sol",
+        "for (uint256 i; i < _POINTS; ++i) {",
+        "for (uint256 i = 1; i < _POINTS; ++i) {",
+    ),
+    Bug(
         "a slice brought twice sinks its batch",
         "equality",
         "../keeper/SurfaceRelay.sol",

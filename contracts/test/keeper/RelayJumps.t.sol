@@ -148,6 +148,20 @@ contract RelayJumpsTest is RelayBase {
         assertTrue(!surface.isJump(fitted), "hardly");
     }
 
+    /// A smile that is flat but beyond 1.35 times the forward, or below 0.74 of it: only the outermost strike sees it.
+    function test_each_end_of_a_smile_alone_is_a_jump() public {
+        _relay(_flat(0.5e9), ALL);
+        _skip(1);
+        for (int128 side = -1; side <= 1; side += 2) {
+            Slice memory fitted = _flat(0.5e9);
+            (fitted.rho, fitted.m, fitted.s) = (side * 0.999999e18, side * 0.3e18, 1);
+            fitted.b = 0.06e18;
+            assertTrue(!surface.isJump(fitted), "a little less");
+            fitted.b = 0.07e18;
+            assertTrue(surface.isJump(fitted), "end");
+        }
+    }
+
     /// Forward and spot by the same share, so carry stays, and each volatility too at its share of the forward: but an
     /// option's strike is a number, and there the smile is another.
     function test_a_smile_moved_along_its_strikes_is_a_jump() public {
