@@ -100,6 +100,23 @@ contract StewardMarginTest is StewardBase {
         assertTrue(margin.byScenario(book, 0).mm != before.mm, "and reports after it by what is in force");
     }
 
+    /// Scan parameters half way up: arrays keep those of their own report, for linear legs too, until there are others.
+    function test_arrays_keep_the_scan_of_their_report() public {
+        _write(IRiskSteward.Field.Scan, 0.17e18);
+        _skip(DAY + DAY / 2);
+        _refreshAll();
+        Book memory book = _book(uint256(keccak256("short")));
+        Check memory before = margin.byArraysRegardless(book);
+        _skip(6 hours);
+        _reports();
+        Check memory after_ = margin.byArraysRegardless(book);
+        assertEq(after_.equity, before.equity);
+        assertEq(after_.im, before.im);
+        assertEq(after_.mm, before.mm);
+        _refreshAll();
+        assertTrue(margin.byArraysRegardless(book).mm != before.mm, "and other arrays by theirs");
+    }
+
     /// One ETH in a haircut of 10 %, then 12 %: 3,000 · 2 % more for IM at once, for MM half of it after a day and a half.
     function test_haircuts_of_im_and_mm_by_hand() public {
         Book memory book;
