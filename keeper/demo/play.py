@@ -26,7 +26,7 @@ class Play:
     setup_gas: int  # of a block while the world is built
     block_gas: int  # of one afterwards
     block_seconds: float  # wall time between blocks
-    calm_block_s: float  # wall time until a block before the path is worked through, where that pace is enough
+    calm_block_s: float  # wall time of a tick before the path begins, where that pace is enough
     blocks_per_hour: int
     prepare: Callable[[str, Path, str, str], Prepared]
     """URL, folder, the signer's mode and address to a world. Raises TransactionFailed."""
