@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {IMarginVenue} from "../../src/reference/interfaces/IMarginVenue.sol";
 import {IProducts} from "../../src/reference/interfaces/IProducts.sol";
+import {IRiskArrays} from "../../src/reference/interfaces/IRiskArrays.sol";
 import {Packed} from "../../src/reference/math/Packed.sol";
 import {HELD} from "../../src/reference/math/Ramps.sol";
 import {Products} from "../../src/reference/Products.sol";
@@ -254,8 +255,25 @@ contract ParametersTest is Fixture {
         _skip(60); // later in the block's time, not in the report's
         (bytes32 reportId, bytes32 sliceId) = _newestOf(epoch);
         assertEq(riskArrays.recompute(reportId, sliceId, 2, _option(ETH, 1, 1, false)), published);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(IRiskArrays.ArrayCorrect.selector, ETH, epoch, _expiries(ETH)[1], 3));
         riskArrays.challenge(ETH, epoch, _expiries(ETH)[1], 3);
+    }
+
+    function test_a_time_goes_with_the_version_written_last_by_then() public {
+        assertEq(products.scanVersionAt(ETH, 0), 1);
+        uint256 first = block.timestamp + 100;
+        uint256 second = first + 3_600;
+        for (uint256 at = first; at <= second; at += 3_600) {
+            vm.warp(at);
+            products.setScanParameters(ETH, _scan(ETH));
+        }
+        assertEq(products.scanVersionAt(ETH, first - 1), 1);
+        assertEq(products.scanVersionAt(ETH, first), 2);
+        assertEq(products.scanVersionAt(ETH, second - 1), 2);
+        assertEq(products.scanVersionAt(ETH, second), 3);
+        assertEq(products.scanVersionAt(ETH, second + 30 days), 3);
+        vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 9));
+        products.scanVersionAt(9, second);
     }
 
     function listAgain() private {
@@ -277,23 +295,6 @@ contract ParametersTest is Fixture {
     }
 
     // ---- helpers ----
-
-    function test_a_time_goes_with_the_version_written_last_by_then() public {
-        assertEq(products.scanVersionAt(ETH, 0), 1);
-        uint256 first = block.timestamp + 100;
-        uint256 second = first + 3_600;
-        for (uint256 at = first; at <= second; at += 3_600) {
-            vm.warp(at);
-            products.setScanParameters(ETH, _scan(ETH));
-        }
-        assertEq(products.scanVersionAt(ETH, first - 1), 1);
-        assertEq(products.scanVersionAt(ETH, first), 2);
-        assertEq(products.scanVersionAt(ETH, second - 1), 2);
-        assertEq(products.scanVersionAt(ETH, second), 3);
-        assertEq(products.scanVersionAt(ETH, second + 30 days), 3);
-        vm.expectRevert(abi.encodeWithSelector(IProducts.UnknownUnderlying.selector, 9));
-        products.scanVersionAt(9, second);
-    }
 
     function _expectMm(uint256 mmScalar, uint256 rate, uint256 from) private view {
         MarginParameters memory m = products.mmParameters(ETH);
