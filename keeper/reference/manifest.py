@@ -4,16 +4,21 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from keeper.venues import reference_contracts
-
 OWNED = ("venue", "auctions", "risk_arrays", "products", "prices", "surface")
 """Contracts with an owner, as Contracts calls them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Contracts(reference_contracts.Contracts):
-    """Checksummed addresses: the venue, what it names, and the token it settles in."""
+class Contracts:
+    """Checksummed addresses; the venue names all others but the tokens."""
 
+    venue: str
+    auctions: str
+    margin: str
+    risk_arrays: str
+    products: str
+    prices: str  # a price relay
+    surface: str  # the surface relay it names
     settlement_token: str
 
 
