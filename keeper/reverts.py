@@ -12,6 +12,8 @@ from keeper.abi import ABIS, CustomError, decoded, interface
 
 RevertKind = Literal["error", "message", "panic", "empty", "unknown"]
 LONGEST: Final = 200
+DEEPEST: Final = 8
+"""Reverts passed on in reverts: a loan's, a step's and a venue's are three."""
 WORD: Final = 32
 SELECTOR: Final = 4
 MESSAGE: Final = bytes.fromhex("08c379a0")  # Error(string)
@@ -43,6 +45,11 @@ class Revert:
 
 def revert(payload: bytes) -> Revert:
     """Return what a revert's payload says. A payload cut short, or one that lies, shows what can be read of it."""
+    return _revert(payload, DEEPEST)
+
+
+def _revert(payload: bytes, deep: int) -> Revert:
+    """Return what a payload says, with those passed on in it down to `deep` more."""
     if not payload:
         return Revert("empty", "reverted without a reason")
     selector, arguments = payload[:4], payload[4:]
@@ -55,23 +62,23 @@ def revert(payload: bytes) -> Revert:
     except ValueError:
         return Revert("unknown", _hex(selector))
     known = _known_errors().get(selector)
-    return Revert("error", _named(known, arguments)) if known else Revert("unknown", _hex(selector))
+    return Revert("error", _named(known, arguments, deep)) if known else Revert("unknown", _hex(selector))
 
 
-def _named(error: CustomError, arguments: bytes) -> str:
+def _named(error: CustomError, arguments: bytes, deep: int) -> str:
     """Return `Insufficient(5, 6)`, or the name alone when the arguments are not of its types."""
     try:
         values = decoded(error.types, arguments)
     except ValueError:
         return error.name
-    return _readable(f"{error.name}({', '.join(_shown(value) for value in values)})")
+    return _readable(f"{error.name}({', '.join(_shown(value, deep) for value in values)})")
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, deep: int) -> str:
     if isinstance(value, bytes):
-        return revert(value).text if _is_passed_on(value) else _hex(value)
+        return _revert(value, deep - 1).text if deep and _is_passed_on(value) else _hex(value)
     if isinstance(value, tuple | list):
-        return f"({', '.join(_shown(one) for one in value)})"
+        return f"({', '.join(_shown(one, deep) for one in value)})"
     return str(value)
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from itertools import islice
@@ -134,10 +135,13 @@ def load(path: Path) -> Signed:
     """Return the file's record. Raises Malformed with its name; never waits for a writer or follows a link."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
+        try:  # fdopen raises for a folder and leaves the handle open, one more in every tick
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise Malformed(f"{_said_name(path)}: expected a plain file")
-            content = file.read(MAX_BYTES + 1)
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                content = file.read(MAX_BYTES + 1)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise Malformed(f"{_said_name(path)}: expected a readable plain file, found {error.strerror}") from error
     if len(content) > MAX_BYTES:
@@ -161,16 +165,29 @@ def file_name(signed: Signed, signer: str) -> str:
     return "-".join([signed.kind, str(underlying), *([str(expiry)] if expiry else []), signer]) + ".json"
 
 
+def drop_expired(folder: Path, signer: str, now: int) -> None:
+    """Remove the slices this signer wrote of expiries up to the chain's second `now`: no relay takes them any more."""
+    for path in folder.glob(f"slice-*-{signer}.json"):
+        expiry = path.name.split("-")[2]
+        if expiry.isascii() and expiry.isdigit() and int(expiry) <= now:
+            with suppress(OSError):  # what stays is read after what is written later
+                path.unlink()
+
+
 def read_inbox(folder: Path) -> tuple[list[Signed], list[Held]]:
-    """Return what the folder's *.json files say, and why some were left out. Nothing in it makes this raise."""
+    """Return what the folder's *.json files say, last written first, and why some were left out.
+
+    Nothing in it makes this raise. Of more files than are read the last written count: who signs writes again, and what
+    is left of expiries gone by does not.
+    """
     try:
         with os.scandir(folder) as entries:
-            listed = [entry.name for entry in islice(entries, MAX_LISTED + 1)]
+            listed = [(-_written(entry), entry.name) for entry in islice(entries, MAX_LISTED + 1)]
     except OSError as error:
         return [], [Held("reports", f"inbox not read: {error.strerror}")]
-    names = [name for name in listed if name.endswith(".json") and not name.startswith(".")]
+    names = [(age, name) for age, name in listed if name.endswith(".json") and not name.startswith(".")]
     found, holds = [], []
-    for name in heapq.nsmallest(MAX_FILES, names):
+    for _, name in heapq.nsmallest(MAX_FILES, names):
         try:
             found.append(load(folder / name))
         except Malformed as error:
@@ -179,6 +196,14 @@ def read_inbox(folder: Path) -> tuple[list[Signed], list[Held]]:
         many = f"{len(names)}{' or more' if len(listed) > MAX_LISTED else ''}"
         holds.append(Held("reports", f"inbox: expected at most {MAX_FILES} files, found {many}; clean it up"))
     return found, holds
+
+
+def _written(entry: os.DirEntry[str]) -> int:
+    """Return when a file was last written, nanoseconds; 0 of one that is gone meanwhile."""
+    try:
+        return entry.stat(follow_symlinks=False).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _said_name(path: Path) -> str:

@@ -19,6 +19,7 @@ from keeper.reference.inbox import Signed, merged, read_inbox, recovered
 from keeper.reference.reports import PRICE_RELAY, SURFACE_RELAY, fitted
 from keeper.reverts import revert
 from keeper.rpc import Rpc, RpcRefusal, answered
+from keeper.twin.records import Slice
 from keeper.venues.portfolio import PortfolioState
 
 PER_PLAN: Final = 6
@@ -33,6 +34,8 @@ MOST_HOLDS: Final = 32
 """Said one by one of a block's inbox: the journal keeps them."""
 LANDING: Final = 10
 """A tenth of a relay's age limit is left for landing: what is older would be refused there, and all beside it."""
+BLOCKS_AHEAD: Final = 2
+"""So many blocks' time is left at least: a call is tried that far ahead before it is sent."""
 Newest = Mapping[tuple[str, int, int], int]
 """Kind, underlying, expiry → second of the newest record on the chain; what is not there has none."""
 
@@ -47,6 +50,7 @@ class Terms:
     quorum: int
     jump_quorum: int
     max_age: int  # seconds
+    to_land: int  # seconds of it that a transaction may take
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Relaying:
         files, holds = read_inbox(self.folder)
         ours, foreign = self._ours(files)
         there = self._there(state)
-        newer = [signed for signed in ours if signed.said.timestamp > there.get(_key(signed), 0)]
+        newer = [signed for signed in ours if _may_count(signed, there, state.block.timestamp)]
         due, late = affordable(newer)
         holds += [*foreign, *late]
         if not due:
@@ -115,6 +119,7 @@ class Relaying:
     def _terms(self, block: Block, due: Sequence[Signed]) -> dict[str, Terms]:
         """Return each kind's terms."""
         found = {}
+        ahead = BLOCKS_AHEAD * (block.timestamp - self.rpc.block(max(block.number - 1, 0)).timestamp)
         for kind, relay, path in (("report", self.prices, PRICE_RELAY), ("slice", self.surface, SURFACE_RELAY)):
             named = sorted({signer for signed in due if signed.kind == kind for signer in signed.by_signer()})
             read = interface(path).function
@@ -123,7 +128,9 @@ class Relaying:
             try:
                 age, thresholds, *known = answered(self.rpc.eth_calls(calls, block))
                 signers = frozenset(signer for signer, word in zip(named, known, strict=True) if uint_at(word))
-                found[kind] = Terms(relay, path, signers, uint_at(thresholds, 1), uint_at(thresholds, 2), uint_at(age))
+                quorum, jump_quorum, limit = uint_at(thresholds, 1), uint_at(thresholds, 2), uint_at(age)
+                to_land = max(limit // LANDING, ahead)
+                found[kind] = Terms(relay, path, signers, quorum, jump_quorum, limit, to_land)
             except ValueError as error:
                 raise ReadError(f"{relay}: terms of the relay at block {block.number} not read: {error}") from error
         return found
@@ -204,9 +211,14 @@ def vouched(due: Sequence[Signed], terms: Mapping[str, Terms], now: int) -> tupl
 
 def _unfit(signed: Signed, good: int, terms: Terms, now: int) -> str:
     """Return why a record is not relayed at block time `now`, or ''."""
-    age, oldest = now - signed.said.timestamp, terms.max_age - terms.max_age // LANDING
+    age, oldest = now - signed.said.timestamp, terms.max_age - terms.to_land
     if age < 0:
         return f"expected no time later than the block's, {now}, found {signed.said.timestamp}"
+    if oldest < 0:
+        return (
+            f"expected to land within {terms.max_age} s, for the relay takes nothing older; with blocks as far apart "
+            f"as now it may take {terms.to_land} s"
+        )
     if age > oldest:
         return f"expected an age of at most {oldest} s, so that it lands within {terms.max_age} s, found {age}"
     if terms.quorum == 0:
@@ -238,6 +250,12 @@ def parts(rows: Sequence[Signed]) -> list[list[Signed]]:
 def _bytes_of(signed: Signed) -> int:
     """Return what a record takes of the calldata: its words, its pointers and lengths, five words a signature."""
     return 32 * (len(fitted(signed.said)) + 3 + 5 * len(signed.signatures))
+
+
+def _may_count(signed: Signed, there: Newest, now: int) -> bool:
+    """Whether a record is newer than what the chain has; of an expiry gone by it has all that it takes."""
+    over = isinstance(signed.said, Slice) and signed.said.expiry <= now
+    return not over and signed.said.timestamp > there.get(_key(signed), 0)
 
 
 def held(signed: Signed, why: str) -> Held:

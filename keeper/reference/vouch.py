@@ -7,26 +7,27 @@ from typing import Final
 from eth_abi.exceptions import EncodingError
 from eth_account.signers.local import LocalAccount
 
-from keeper.abi import interface
+from keeper.abi import interface, uint_at
 from keeper.chain import Block
 from keeper.errors import UsageError
 from keeper.reference.inbox import Signed
 from keeper.reference.reports import PRICE_RELAY, SURFACE_RELAY, Observation, fitted, observation, signature
 from keeper.reverts import revert
 from keeper.rpc import Rpc, RpcRefusal, answered
-from keeper.twin.records import Report, Slice
+from keeper.twin.records import BPS, Report, Slice
 
 WAD_DIGITS: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a signer never signs outside of, whatever he is told; USD wad, both included."""
+    """What a signer never signs outside of, whatever he is told; prices in USD wad, all bounds included."""
 
     chain_id: int
     relay: str  # checksummed
     low: int
     high: int
+    confidence: int  # at most, BPS of the price
 
 
 def wad(option: str, text: str) -> int:
@@ -78,12 +79,22 @@ def require_sane(signed: Signed, guard: Guard, rpc: Rpc, block: Block) -> None:
                 f"{name}: expected {_usd(guard.low)} to {_usd(guard.high)}, found {_usd(price)}; is it the right "
                 "underlying? Else move --min-price and --max-price on purpose"
             )
+    if isinstance(signed.said, Observation):
+        _require_confident(signed.said, guard.confidence)
     if signed.said.timestamp > block.timestamp:
         raise UsageError(
             f"--time: expected at most the chain's {block.timestamp}, found {signed.said.timestamp}; relays take "
             "nothing from the future"
         )
     _require_digest(signed, rpc, block)
+
+
+def _require_confident(seen: Observation, at_most: int) -> None:
+    if seen.confidence * BPS > at_most * seen.price:
+        raise UsageError(
+            f"--confidence: expected at most {at_most} BPS of the price, found {_usd(seen.confidence)} of "
+            f"{_usd(seen.price)}; margins rise with it. If it is meant, move --max-confidence"
+        )
 
 
 def require_worked_out(seen: Observation, relay: str, rpc: Rpc, block: Block) -> None:
@@ -108,6 +119,38 @@ def _require_digest(signed: Signed, rpc: Rpc, block: Block) -> None:
         raise UsageError(
             f"--relay: expected a relay at {signed.relay} that hashes a {signed.kind} alike, found {found}"
         )
+
+
+def of_signers(signed: Signed, own: str, rpc: Rpc, block: Block) -> Signed:
+    """Return the record with one good signature of each other signer whom the relay names; junk would fill the file.
+
+    Raises UsageError unless the relay names `own` too.
+    """
+    path = SURFACE_RELAY if isinstance(signed.said, Slice) else PRICE_RELAY
+    good = signed.by_signer()
+    others = [signer for signer in good if signer != own]
+    asked = [interface(path).function("isSigner").call(signed.relay, signer) for signer in (own, *others)]
+    try:
+        known, *named = [uint_at(word) for word in answered(rpc.eth_calls(asked, block))]
+    except ValueError as error:
+        raise UsageError(f"--relay: expected a relay at {signed.relay} that names its signers: {error}") from error
+    if not known:
+        raise UsageError(f"--address: expected one of the relay's signers, found {own}; its owner names them")
+    kept = (good[signer] for signer, is_one in zip(others, named, strict=True) if is_one)
+    return replace(signed, signatures=tuple("0x" + one.hex() for one in kept))
+
+
+def told(signed: Signed) -> str:
+    """Return what is signed, in words: underlying, time and every number of it."""
+    said = signed.said
+    if isinstance(said, Slice):
+        svi = ", ".join(f"{name} {getattr(said, name) / 10**WAD_DIGITS:.6g}" for name in ("a", "b", "rho", "m", "s"))
+        numbers = f"expiry {said.expiry}, forward {_usd(said.forward)}, spot {_usd(said.spot)}, {svi}"
+    else:
+        share = said.fixed_share / 10**WAD_DIGITS
+        fixed = f", fixed {share:.4f} at {_usd(said.fixed_average)}" if said.fixed_share else ""
+        numbers = f"price {_usd(said.price)}, confidence {_usd(said.confidence)}{fixed}"
+    return f"{signed.kind} of underlying {said.underlying} at {said.timestamp}: {numbers}"
 
 
 def signed_by(signed: Signed, key: LocalAccount) -> Signed:

@@ -249,10 +249,39 @@ def test_what_is_hostile_is_held_and_hides_nothing(desk: Desk, what: str, says: 
 def test_what_is_too_old_is_held(desk: Desk) -> None:
     now = desk.pass_s(12)
     desk.put(Observation(0, now, FIRST + WAD, WAD))
-    desk.pass_s(601)
+    desk.pass_s(589)
+    desk.pass_s(12)
     seen = desk.tick()
     assert reports(seen) == []
     assert any("age of at most 540 s, so that it lands within 600 s, found 601" in reason for reason in held(seen))
+
+
+def test_what_lands_late_because_blocks_are_slow_goes_as_long_as_it_lands(desk: Desk) -> None:
+    """A call is tried two blocks ahead: what would be too old there would be refused, and all beside it."""
+    now = desk.pass_s(12)
+    desk.put(Observation(0, now, FIRST + WAD, WAD))
+    desk.pass_s(200)  # of the relay's 600 s
+    assert reports(desk.tick()) == [f"0@{now}"]
+    assert desk.newest(0)[0] < now
+    desk.pass_s(200)
+    assert desk.newest(0)[0] == now
+    late = desk.market.at
+    desk.put(Observation(0, late, FIRST + WAD, WAD))
+    desk.pass_s(201)
+    seen = desk.tick()
+    assert reports(seen) == []
+    assert any("age of at most 198 s, so that it lands within 600 s, found 201" in reason for reason in held(seen))
+
+
+def test_slices_of_an_expiry_gone_by_are_passed_over_in_silence(desk: Desk) -> None:
+    now = desk.pass_s(12)
+    (one, *_) = desk.market.state().world.underlyings[0].slices.values()
+    for expiry in (now - 1, now):
+        desk.put(replace(one, expiry=expiry, timestamp=now - 5))
+    seen = desk.tick()
+    assert (reports(seen), held(seen)) == ([], [])
+    desk.put(replace(one, expiry=now + 1, timestamp=now - 5))  # none of the venue's
+    assert any("the relay would refuse it" in reason for reason in held(desk.tick()))
 
 
 def test_the_newest_of_several_wins(desk: Desk) -> None:

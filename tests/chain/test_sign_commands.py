@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
@@ -151,6 +152,8 @@ def test_inside_a_settlement_window_the_share_of_the_average_is_worked_out(perso
         ({"out": "/nowhere/at/all"}, "--out: expected a folder"),
         ({"address": "0x" + "11" * 20}, r"signer\.address"),
         ({"confidence": "-1"}, "fit a report"),
+        ({"confidence": "150.02"}, r"--confidence: expected at most 500 BPS of the price, found 150\.0200 USD"),
+        ({"confidence": "3.01", "max_confidence": "10"}, "--confidence: expected at most 10 BPS"),
         ({"underlying": "9"}, "--relay: expected a price relay"),
     ],
 )
@@ -213,6 +216,49 @@ def test_nobody_co_signs_an_average_or_funding_that_he_would_not_have_signed(
 def test_the_equal_price_is_inside(person: Person) -> None:
     assert person.report(price="1000").exit_code == 0
     assert person.report(price="10000").exit_code == 0
+    assert person.report(price="3000", confidence="150").exit_code == 0
+
+
+def test_what_is_signed_is_shown(person: Person, anvil: Anvil, folder: Path) -> None:
+    now = person.rpc.block().timestamp
+    shown = f"report of underlying 0 at {now}: price 3,000.2500 USD, confidence 1.5000 USD"
+    assert shown in person.report().stdout
+    (path,) = folder.glob("*.json")
+    assert shown in Person(anvil, person.manifest, folder, 1).run("co-sign", str(path)).stdout
+    assert "forward 3,015.0000 USD, spot 3,000.0000 USD, a 0.2, b 0.4, rho -0.3" in person.slice().stdout
+
+
+def test_junk_beside_a_signature_is_not_passed_on(person: Person, anvil: Anvil, folder: Path) -> None:
+    """Thirty-one signatures are all that a keeper reads of a file, and anybody can make some that recover to nobody."""
+    assert person.report().exit_code == 0
+    (path,) = folder.glob("*.json")
+    honest = load(path)
+    junk = tuple("0x" + f"{n:064x}" + "11" * 32 + "1b" for n in range(1, 30))
+    stranger = signed_by(replace(honest, signatures=()), Account.create()).signatures
+    store(path, replace(honest, signatures=(*junk, *stranger, *honest.signatures)))
+    assert Person(anvil, person.manifest, folder, 1).run("co-sign", str(path)).exit_code == 0
+    both = next(one for one in person.written() if len(one.signatures) == 2)
+    assert any(person.taken(both))
+
+
+def test_a_key_that_the_relay_does_not_name_signs_nothing(person: Person, folder: Path) -> None:
+    stranger = Account.create()
+    (folder / "3.key").write_bytes(orjson.dumps(stranger.encrypt(PASSWORD, kdf="pbkdf2", iterations=10)))
+    done = person.report(keystore=str(folder / "3.key"), address=stranger.address)
+    assert isinstance(done.exception, UsageError)
+    assert f"expected one of the relay's signers, found {stranger.address}" in str(done.exception)
+    assert person.written() == []
+
+
+def test_what_a_signer_wrote_of_an_expiry_gone_by_is_removed(person: Person, folder: Path) -> None:
+    assert person.slice().exit_code == 0
+    (path,) = folder.glob("*.json")
+    old = path.with_name(path.name.replace(path.name.split("-")[2], "1600000000"))
+    others = old.with_name(old.name.replace(THREE.addresses[0], THREE.addresses[1]))
+    for copy in (old, others):
+        store(copy, load(path))
+    assert person.slice().exit_code == 0
+    assert (path.exists(), old.exists(), others.exists()) == (True, False, True)
 
 
 def test_the_digest_of_each_kind_is_asked_of_its_own_relay(person: Person) -> None:

@@ -17,6 +17,7 @@ from keeper.reference.inbox import (
     MAX_FILES,
     Malformed,
     Signed,
+    drop_expired,
     file_name,
     load,
     merged,
@@ -176,7 +177,9 @@ def test_nothing_in_the_folder_stops_the_reader(tmp_path: Path) -> None:
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
     (tmp_path / ".half.json").write_text("{")
     (tmp_path / "note.txt").write_text("{")
+    handles = [path.name for path in Path("/proc/self/fd").iterdir()]
     found, holds = read_inbox(tmp_path)
+    assert [path.name for path in Path("/proc/self/fd").iterdir()] == handles
     assert found == [signed()]
     assert sorted(hold.reason.split(":")[0] for hold in holds) == [
         "bytes.json", "fifo.json", "folder.json", "link.json", "long.json"
@@ -190,6 +193,27 @@ def test_a_flood_is_cut_off_and_said(tmp_path: Path) -> None:
     assert not found
     assert len(holds) == MAX_FILES + 1
     assert f"found {MAX_FILES + 3}" in holds[-1].reason
+
+
+def test_of_too_many_the_last_written_are_read(tmp_path: Path) -> None:
+    """What is left of expiries gone by does not crowd out what its signers keep writing."""
+    for second, name in enumerate(["9-new.json", *(f"{n:04}-old.json" for n in range(MAX_FILES))]):
+        (tmp_path / name).write_text("{}")
+        os.utime(tmp_path / name, (2_000_000_000 - second,) * 2)
+    _, holds = read_inbox(tmp_path)
+    assert holds[0].reason.startswith("9-new.json")
+    assert not any(f"{MAX_FILES - 1:04}-old" in hold.reason for hold in holds)
+
+
+def test_a_signer_s_slices_of_expiries_gone_by_are_removed(tmp_path: Path) -> None:
+    mine, other = THREE.addresses[:2]
+    names = [f"slice-0-{expiry}-{who}.json" for who in (mine, other) for expiry in (99, 100, 101)]
+    names += [f"report-0-{mine}.json", f"slice-0-x-{mine}.json", f"slice-{mine}.json"]
+    for name in names:
+        (tmp_path / name).touch()
+    drop_expired(tmp_path, mine, 100)
+    gone = set(names) - {path.name for path in tmp_path.iterdir()}
+    assert gone == {f"slice-0-99-{mine}.json", f"slice-0-100-{mine}.json"}
 
 
 def test_a_name_that_no_text_can_hold_is_said_in_plain_letters(tmp_path: Path) -> None:
@@ -225,9 +249,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 NOW = SEEN.timestamp + 100
 
 
-def terms(quorum: int = 2, jump: int = 3, max_age: int = 600) -> dict[str, Terms]:
+def terms(quorum: int = 2, jump: int = 3, to_land: int = 60) -> dict[str, Terms]:
     known = frozenset(THREE.addresses)
-    return {kind: Terms(RELAY, "keeper/PriceRelay", known, quorum, jump, max_age) for kind in ("report", "slice")}
+    return {kind: Terms(RELAY, "keeper/PriceRelay", known, quorum, jump, 600, to_land) for kind in ("report", "slice")}
 
 
 def test_files_of_several_signers_make_a_quorum_between_them() -> None:
@@ -263,6 +287,14 @@ def test_what_is_not_relayed_has_its_reason(quorum: int, now: int, says: str) ->
 @pytest.mark.parametrize("now", [SEEN.timestamp, SEEN.timestamp + 540])
 def test_the_edges_of_time_are_inside(now: int) -> None:
     assert vouched([signed(by=(0, 1))], terms(), now)[0]
+
+
+def test_where_nothing_can_land_in_time_that_is_said() -> None:
+    assert vouched([signed(by=(0, 1))], terms(to_land=600), SEEN.timestamp)[0]
+    enough, (hold,) = vouched([signed(by=(0, 1))], terms(to_land=601), SEEN.timestamp)
+    assert not enough
+    assert "expected to land within 600 s" in hold.reason
+    assert "it may take 601 s" in hold.reason
 
 
 def test_no_more_signatures_are_sent_than_a_jump_needs() -> None:

@@ -1,7 +1,7 @@
 """Reverts in words. Payloads are written out by hand, as a contract of any kind could."""
 
 from keeper.abi import interface
-from keeper.reverts import LONGEST, Revert, revert
+from keeper.reverts import DEEPEST, LONGEST, Revert, revert
 
 TEXT = "08c379a0" + f"{32:064x}" + f"{5:064x}" + b"no:\n!".hex().ljust(64, "0")
 PANIC = "4e487b71" + f"{0x12:064x}"
@@ -44,6 +44,18 @@ def test_an_error_passed_on_inside_another_is_named_too() -> None:
     assert failed(b"") == "StepFailed(1, 2, 0x)"
     assert failed(selector) == "StepFailed(1, 2, StepFailed)"  # cut off where the executor stops copying
     assert failed(bytes.fromhex(PANIC)[:32]) == f"StepFailed(1, 2, 0x{PANIC[:64]})"  # a word, as an id is
+
+
+def test_nesting_has_an_end() -> None:
+    """Nothing bounds what a trusted contract passes on, and Python's stack has one."""
+    selector = interface("keeper/KeeperExecutor").error("LoanRefused")
+    assert selector is not None
+    payload = bytes.fromhex(PANIC)
+    for _ in range(400):
+        payload = selector + (32).to_bytes(32) + len(payload).to_bytes(32) + payload + bytes(-len(payload) % 32)
+    said = revert(payload).text
+    assert said.startswith(f"{'LoanRefused(' * (DEEPEST + 1)}0x{selector.hex()}")
+    assert len(said) == LONGEST
 
 
 def test_payloads_that_lie_are_still_words() -> None:
