@@ -75,7 +75,7 @@ def board_at(now: int) -> Board:
             auction_growth=HOUR,
             bonus=1_000_000 * WAD,
         ),
-        relays=Relays(max_age=HOUR),
+        relays=Relays(max_age=HOUR, price_period=HOUR, surface_period=HOUR),
     )
 
 

@@ -87,7 +87,7 @@ class Relays:
 
     max_age: int = 600  # seconds
     price_limit: int = 500  # BPS of the anchor
-    price_period: int = 300  # seconds an anchor stands
+    price_period: int = 600  # seconds an anchor stands, max_age at least
     volatility_limit: int = 2_000  # BPS of itself
     carry_limit: int = 200  # BPS of forward ÷ spot
     surface_period: int = 900

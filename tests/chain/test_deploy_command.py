@@ -236,7 +236,7 @@ def test_the_heir_accepts_and_until_then_the_check_says_so(run: Callable[..., Re
 @pytest.mark.parametrize(
     ("contract", "path", "function", "arguments", "says"),
     [
-        ("prices", "keeper/PriceRelay", "setPriceLimit", (0, 400, 300), "prices.priceLimits(0): expected 500, 300"),
+        ("prices", "keeper/PriceRelay", "setPriceLimit", (0, 400, 600), "prices.priceLimits(0): expected 500, 600"),
         ("surface", "keeper/SurfaceRelay", "setSigners", ([role("x")], 1, 1), "surface.isSigner"),
         ("venue", "reference/MarginVenue", "setPaused", (True, False), "venue.openingPaused()"),
         ("auctions", "reference/Auctions", "transferOwnership", (role("x"),), ""),

@@ -328,6 +328,13 @@ BUGS: tuple[Bug, ...] = (
         "for (uint256 i = 1; i < _POINTS; ++i) {",
     ),
     Bug(
+        "what was held back is brought as anchor after anchor",
+        "missing check",
+        "../keeper/PriceRelay.sol",
+        "int256 least = most == 0 ? int256(0) : int256(MAX_AGE);",
+        "int256 least = most == 0 ? int256(0) : int256(1);",
+    ),
+    Bug(
         "a slice brought twice sinks its batch",
         "equality",
         "../keeper/SurfaceRelay.sol",

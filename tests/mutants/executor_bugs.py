@@ -51,8 +51,22 @@ EXECUTOR_BUGS: Final = (
         "deposit into anybody's account",
         "receiver",
         "ExecutorSteps",
-        "if (owner != RECEIVER && owner != address(this)) revert ForeignAccount(d.account, RECEIVER);",
+        "if (owner != RECEIVER) revert ForeignAccount(d.account, RECEIVER);",
         "owner;",
+    ),
+    _bug(
+        "deposit into an account of its own",
+        "receiver",
+        "ExecutorSteps",
+        "if (owner != RECEIVER) revert ForeignAccount(d.account, RECEIVER);",
+        "if (owner != RECEIVER && owner != address(this)) revert ForeignAccount(d.account, RECEIVER);",
+    ),
+    _bug(
+        "no gas kept for what earlier jobs have said",
+        "gas",
+        "KeeperExecutor",
+        "_try(jobs[i], jobs.length * _NOTE_GAS)",
+        "_try(jobs[i], (jobs.length - i) * _NOTE_GAS)",
     ),
     _bug(
         "profit compared before the loan is repaid",

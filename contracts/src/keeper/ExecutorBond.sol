@@ -21,7 +21,8 @@ abstract contract ExecutorBond is ExecutorSteps, AccessControl, ReentrancyGuardT
         _clear(_settlementToken());
     }
 
-    /// @notice Ask for the bond back. Ends publishing.
+    /// @notice Ask for the bond back. It stays liable for a window after the last publication, and an operator may go on
+    /// publishing: revoke the operators first.
     function requestUnbond() external onlyRole(DEFAULT_ADMIN_ROLE) nonReentrant {
         IPublisherBond(address(ARRAYS)).requestUnbond();
     }

@@ -96,11 +96,12 @@ abstract contract ExecutorSteps is ExecutorSwaps {
 
     // ---- the venue ----
 
-    /// @dev Elsewhere than into the receiver's hands tokens could leave for good.
+    /// @dev Elsewhere than into the receiver's hands tokens could leave for good; from an account of our own too, which
+    /// nobody could trade out of.
     function _deposit(Step memory step, address[] memory tokens) private returns (bool, bytes memory) {
         DepositStep memory d = abi.decode(step.arguments, (DepositStep));
         address owner = address(uint160(d.account >> 96));
-        if (owner != RECEIVER && owner != address(this)) revert ForeignAccount(d.account, RECEIVER);
+        if (owner != RECEIVER) revert ForeignAccount(d.account, RECEIVER);
         address token = _tokenOf(d.asset);
         _requireListed(token, tokens);
         if (d.amount == ALL) d.amount = token.balanceOf(address(this));

@@ -21,7 +21,7 @@ contract KeeperExecutor is IERC3156FlashBorrower, ExecutorBond {
 
     bytes32 public constant OPERATOR = keccak256("OPERATOR");
     bytes32 private constant _BORROWED = keccak256("ERC3156FlashBorrower.onFlashLoan");
-    uint256 private constant _NOTE_GAS = 5_000; // to say of a job that it was not begun
+    uint256 private constant _NOTE_GAS = 5_000; // to say of a job how it ended
 
     /// Hash of what the lender must hand back, once; 0 where no loan is asked for.
     bytes32 private transient _awaited;
@@ -42,20 +42,20 @@ contract KeeperExecutor is IERC3156FlashBorrower, ExecutorBond {
     function tryMany(Job[] calldata jobs) external onlyRole(OPERATOR) nonReentrant returns (Ending[] memory endings) {
         endings = new Ending[](jobs.length);
         for (uint256 i; i < jobs.length; ++i) {
-            endings[i] = _try(jobs[i], (jobs.length - i) * _NOTE_GAS);
+            endings[i] = _try(jobs[i], jobs.length * _NOTE_GAS);
             if (!endings[i].succeeded) emit JobRefused(i, endings[i].reason);
         }
     }
 
-    /// @dev In a call of its own, so that what it did is undone where it fails. `reserve` is for the endings of this one
-    /// and those after it.
+    /// @dev In a call of its own, so that what it did is undone where it fails. `reserve` is for the endings of all jobs,
+    /// which are returned together.
     function _try(Job calldata job, uint256 reserve) private returns (Ending memory ending) {
+        bytes memory input = abi.encodeCall(this.attempt, (job));
         uint256 needed = BoundedCall.needed(job.gas) + reserve;
         if (gasleft() < needed) {
             ending.reason = abi.encodeWithSelector(BoundedCall.GasTooLow.selector, gasleft(), needed);
             return ending;
         }
-        bytes memory input = abi.encodeCall(this.attempt, (job));
         (bool succeeded, bytes memory output) = BoundedCall.tryCall(address(this), job.gas, input, BoundedCall.KEPT);
         if (succeeded) return Ending(true, uint256(bytes32(output)), "");
         ending.reason = output;

@@ -41,8 +41,9 @@ contract PriceRelay is IPriceRelay, ReportStore, Quorum {
     /// @inheritdoc IPriceRelay
     function setPriceLimit(uint8 underlying, uint16 most, uint40 period) external onlyOwner {
         _within("most", int256(uint256(most)), 0, int256(uint256(MAX_PRICE_LIMIT)));
-        // without a period every report would be an anchor, and the limit none
-        _within("period", int256(uint256(period)), most == 0 ? int256(0) : int256(1), int256(uint256(MAX_LIMIT_PERIOD)));
+        // shorter, and what was held back for MAX_AGE could be brought in one block, each an anchor of the next
+        int256 least = most == 0 ? int256(0) : int256(MAX_AGE);
+        _within("period", int256(uint256(period)), least, int256(uint256(MAX_LIMIT_PERIOD)));
         priceLimits[underlying] = PriceLimit(most, period);
         emit PriceLimitSet(underlying, most, period);
     }

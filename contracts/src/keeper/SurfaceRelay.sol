@@ -40,8 +40,8 @@ contract SurfaceRelay is ISurfaceRelay, SliceStore, Quorum {
     function setSurfaceLimit(uint8 underlying, SurfaceLimit calldata limit) external onlyOwner {
         _within("volatility", int256(uint256(limit.volatility)), 0, int256(uint256(MAX_SURFACE_LIMIT)));
         _within("carry", int256(uint256(limit.carry)), 0, int256(uint256(MAX_SURFACE_LIMIT)));
-        // without a period every slice would be an anchor, and the limit none
-        int256 least = limit.volatility == 0 && limit.carry == 0 ? int256(0) : int256(1);
+        // shorter, and what was held back for MAX_AGE could be brought in one block, each an anchor of the next
+        int256 least = limit.volatility == 0 && limit.carry == 0 ? int256(0) : int256(MAX_AGE);
         _within("period", int256(uint256(limit.period)), least, int256(uint256(MAX_LIMIT_PERIOD)));
         surfaceLimits[underlying] = limit;
         emit SurfaceLimitSet(underlying, limit);

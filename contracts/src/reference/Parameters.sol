@@ -2,7 +2,6 @@
 pragma solidity 0.8.30;
 
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
-import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {IProducts} from "./interfaces/IProducts.sol";
 import {Packed} from "./math/Packed.sol";
 import {GRACE, HELD, Ramps, SLOPE} from "./math/Ramps.sol";
@@ -81,7 +80,7 @@ abstract contract Parameters is IProducts, Ownable2Step {
     function setCollateral(uint256 index, CollateralType calldata changed) external onlySteward {
         Collateral storage kind = _kind(index);
         if (kind.token != changed.token || kind.underlying != changed.underlying) revert CollateralFixed(index);
-        _checkCollateral(changed);
+        _checkCollateral(changed, kind.decimals); // as listed: a token gone bad must not keep its cap from being lowered
         (uint256 from, uint256 start) =
             Ramps.written(kind.haircutFrom, kind.haircut, kind.start, changed.haircut, block.timestamp, true);
         _setCollateral(index, changed, from, start);
@@ -278,8 +277,8 @@ abstract contract Parameters is IProducts, Ownable2Step {
     }
 
     /// @dev MM's haircut too is one that was checked, or between two.
-    function _checkCollateral(CollateralType calldata accepted) internal view {
+    function _checkCollateral(CollateralType calldata accepted, uint256 decimals) internal view {
         scanVersion(accepted.underlying);
-        ParameterRules.check(accepted, MOST_INCENTIVE, IERC20Metadata(accepted.token).decimals());
+        ParameterRules.check(accepted, MOST_INCENTIVE, decimals);
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {IProducts} from "./interfaces/IProducts.sol";
 import {Packed} from "./math/Packed.sol";
 import {ParameterRules} from "./ParameterRules.sol";
@@ -120,7 +121,7 @@ contract Products is Parameters {
     function addCollateral(CollateralType calldata added) external onlyOwner returns (uint256 index) {
         index = _collaterals.length;
         ParameterRules.within("collaterals", index, 0, MAX_COLLATERAL_TYPES - 1);
-        _checkCollateral(added);
+        _checkCollateral(added, IERC20Metadata(added.token).decimals());
         if (added.token == SETTLEMENT_TOKEN) revert AlreadyAccepted(added.token, type(uint256).max);
         for (uint256 i; i < index; ++i) {
             if (_collaterals[i].token == added.token) revert AlreadyAccepted(added.token, i);

@@ -111,6 +111,27 @@ contract KeeperExecutorTest is ExecutorBase {
         assertTrue(endings[0].succeeded && !endings[39].succeeded, "the first stands");
     }
 
+    /// A good one, many with long reasons, and at the end one that burns all of its gas: returning all of it takes gas too.
+    function test_long_reasons_and_a_burnt_last_job_do_not_sink_those_done() public {
+        relay.turn(Mischief.Harm.RevertBomb, 0);
+        lender.turn(Mischief.Harm.BurnGas, 0);
+        IKeeperExecutor.Job[] memory jobs = new IKeeperExecutor.Job[](120);
+        for (uint256 i; i < 120; ++i) {
+            jobs[i] = _job(i == 0 || i == 119 ? 0 : 1);
+            jobs[i].gas = 150_000;
+            if (jobs[i].steps.length != 0) jobs[i].steps[0] = _report();
+            if (jobs[i].steps.length != 0) jobs[i].steps[0].gas = 100_000;
+        }
+        jobs[119].loan = IKeeperExecutor.Loan(address(usdc), 1, 1);
+        uint256 before = gasleft();
+        executor.tryMany(jobs);
+        uint256 all = before - gasleft();
+        for (uint256 gas = all - 150_000; gas < all + 150_000; gas += 6_000) {
+            IKeeperExecutor.Ending[] memory endings = executor.tryMany{gas: gas}(jobs);
+            assertTrue(endings[0].succeeded && !endings[1].succeeded, "the first stands");
+        }
+    }
+
     function test_an_optional_step_may_fail_and_one_without_its_gas_may_not() public {
         IKeeperExecutor.Job memory job = _job(2);
         (job.steps[0], job.steps[1]) = (_report(), _start());
@@ -191,11 +212,15 @@ contract KeeperExecutorTest is ExecutorBase {
 
     function test_nobody_elses_account_is_paid_into() public {
         IKeeperExecutor.Job memory job = _job(1);
-        uint256 foreign = uint256(uint160(STRANGER)) << 96;
-        job.steps[0] = _step(IKeeperExecutor.Kind.Deposit, abi.encode(IKeeperExecutor.DepositStep(foreign, USDC, ALL)));
+        address[2] memory others = [STRANGER, address(executor)]; // nobody could trade out of an account of its own
         usdc.mint(address(executor), 1e6);
-        vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.ForeignAccount.selector, foreign, RECEIVER));
-        executor.run(job);
+        for (uint256 i; i < 2; ++i) {
+            uint256 foreign = uint256(uint160(others[i])) << 96;
+            bytes memory arguments = abi.encode(IKeeperExecutor.DepositStep(foreign, USDC, ALL));
+            job.steps[0] = _step(IKeeperExecutor.Kind.Deposit, arguments);
+            vm.expectRevert(abi.encodeWithSelector(IKeeperExecutor.ForeignAccount.selector, foreign, RECEIVER));
+            executor.run(job);
+        }
     }
 
     function test_it_sells_what_is_allowed_where_it_is_allowed_and_only_listed_tokens() public {

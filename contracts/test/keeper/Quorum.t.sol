@@ -179,7 +179,7 @@ contract QuorumTest is RelayBase {
         vm.expectRevert(refused);
         surface.setSigners(list, quorum, quorum);
         vm.expectRevert(refused);
-        relay.setPriceLimit(ETH, quorum, 1);
+        relay.setPriceLimit(ETH, quorum, PERIOD);
         vm.expectRevert(refused);
         relay.setFundingLimits(ETH, 0, 0);
         vm.expectRevert(refused);

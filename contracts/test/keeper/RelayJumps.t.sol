@@ -46,16 +46,23 @@ contract RelayJumpsTest is RelayBase {
         _relay(seen, THREE);
     }
 
-    /// Whatever a quorum alone says in T seconds, it moves the price by at most 2 + T ÷ period limits.
-    function testFuzz_a_quorum_alone_moves_a_price_slowly(uint256[16] memory seeds) public {
+    /// Whatever a quorum alone says in the T seconds after an honest report, it moves the price by at most
+    /// 3 + ⌊T ÷ period⌋ limits: the first two from one end of the band to the other, whose share is of the middle.
+    function testFuzz_a_quorum_alone_moves_a_price_slowly(
+        uint256[16] memory seeds,
+        uint256 wait,
+        uint256 share,
+        bool up
+    ) public {
         _relay(_seen(ETH, PRICE), ALL);
-        uint256 last = PRICE;
-        uint256 most = PRICE;
+        _skip(bound(wait, 1, 2 * PERIOD));
+        uint256 honest = PRICE * _bend(share, 9_800, 10_200) / 10_000;
+        _relay(_seen(ETH, honest), THREE);
+        (uint256 last, uint256 begun) = (honest, block.timestamp);
         for (uint256 i; i < 16; ++i) {
-            _skip(bound(seeds[i], 1, 120));
-            (uint128 from,) = relay.anchor(ETH);
-            uint256 high = uint256(from) * 10_200 / 10_000;
-            Observation memory seen = _seen(ETH, seeds[i] % 8 == 0 ? bound(seeds[i] >> 8, last, 2 * last) : high);
+            _skip(_bend(seeds[i], 1, 120));
+            uint256 edge = _edge(last, up);
+            Observation memory seen = _seen(ETH, seeds[i] % 8 == 0 ? bound(seeds[i] >> 8, last / 2, 2 * last) : edge);
             if (relay.isJump(seen)) {
                 _missed(seen);
             } else {
@@ -63,11 +70,40 @@ contract RelayJumpsTest is RelayBase {
                 last = seen.price;
             }
         }
-        uint256 limits = 2 + (block.timestamp - START) / PERIOD;
-        for (uint256 i; i < limits; ++i) {
-            most = most * 10_200 / 10_000 + 1;
+        (uint256 most, uint256 least) = (honest * 10_200 / 9_800 + 1, honest * 9_800 / 10_200);
+        for (uint256 i; i <= (block.timestamp - begun) / PERIOD; ++i) {
+            (most, least) = (most * 10_200 / 10_000 + 1, least * 9_800 / 10_000);
         }
         assertLe(last, most);
+        assertLe(least, last);
+    }
+
+    /// An honest report at the lower end, the last before the anchor's period is over, then the upper end, then the next
+    /// anchor's: three limits in two seconds, and no more.
+    function test_three_limits_around_the_end_of_a_period_are_the_most() public {
+        _relay(_seen(ETH, PRICE), ALL);
+        vm.warp(START + PERIOD - 2);
+        _relay(_seen(ETH, PRICE * 98 / 100), THREE);
+        vm.warp(START + PERIOD - 1);
+        _relay(_seen(ETH, PRICE * 102 / 100), THREE);
+        vm.warp(START + PERIOD);
+        uint256 third = PRICE * 102 / 100 * 102 / 100;
+        _missed(_seen(ETH, third + 1));
+        _relay(_seen(ETH, third), THREE);
+        vm.warp(START + 2 * PERIOD - 1);
+        _missed(_seen(ETH, third + 1));
+    }
+
+    /// @dev As far as a quorum alone may go now.
+    function _edge(uint256 last, bool up) private view returns (uint256) {
+        (uint256 from, uint40 since) = relay.anchor(ETH);
+        if (block.timestamp >= since + PERIOD) from = last;
+        return up ? from * 10_200 / 10_000 : (from * 9_800 + 9_999) / 10_000;
+    }
+
+    /// @dev bound, with both ends often.
+    function _bend(uint256 seed, uint256 low, uint256 high) private pure returns (uint256) {
+        return seed % 4 == 0 ? low : seed % 4 == 1 ? high : bound(seed, low, high);
     }
 
     function test_a_jump_quorum_moves_the_anchor_and_a_period_does() public {
@@ -89,8 +125,8 @@ contract RelayJumpsTest is RelayBase {
     }
 
     function testFuzz_price_limits_within_their_bounds(uint16 most, uint40 period) public {
-        if (period % 2 == 0) period %= 2 days;
-        bool good = most <= 5_000 && period <= 1 days && (most == 0 || period > 0);
+        if (period % 2 == 0) period %= period % 4 == 0 ? 2 days : uint40(2 * MAX_AGE);
+        bool good = most <= 5_000 && period <= 1 days && (most == 0 || period >= MAX_AGE);
         if (!good) vm.expectPartialRevert(IPrices.OutOfRange.selector);
         relay.setPriceLimit(ETH, most, period);
         (uint16 held, uint40 heldFor) = relay.priceLimits(ETH);
@@ -107,11 +143,11 @@ contract RelayJumpsTest is RelayBase {
     // ---- jumps of a slice ----
 
     function testFuzz_surface_limits_within_their_bounds(uint16 volatility, uint16 carry, uint40 period) public {
-        if (period % 2 == 0) period %= 2 days;
+        if (period % 2 == 0) period %= period % 4 == 0 ? 2 days : uint40(2 * MAX_AGE);
         (volatility, carry) = (volatility % 8_000, carry % 8_000);
         if (period % 3 == 0) (volatility, carry) = (0, 0);
         bool good = volatility <= 5_000 && carry <= 5_000 && period <= 1 days;
-        if (volatility > 0 || carry > 0) good = good && period > 0;
+        if (volatility > 0 || carry > 0) good = good && period >= MAX_AGE;
         if (!good) vm.expectPartialRevert(IPrices.OutOfRange.selector);
         surface.setSurfaceLimit(ETH, ISurfaceRelay.SurfaceLimit(volatility, carry, period));
         (uint16 held, uint16 heldCarry, uint40 heldFor) = surface.surfaceLimits(ETH);

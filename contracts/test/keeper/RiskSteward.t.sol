@@ -237,6 +237,15 @@ contract RiskStewardTest is StewardBase {
         _write(IRiskSteward.Field.ImScalar, 15_000);
     }
 
+    /// An upgraded token that no longer says its decimals: its cap and haircut must be movable then above all.
+    function test_a_token_gone_bad_keeps_nobody_from_tightening() public {
+        vm.etch(products.collateral(0).token, hex"fe");
+        vm.prank(GUARDIAN);
+        steward.tighten(IRiskSteward.Field.Cap, 0, 0);
+        assertEq(products.collateral(0).cap, 0);
+        _write(IRiskSteward.Field.Haircut, steward.number(IRiskSteward.Field.Haircut, 0) + 100);
+    }
+
     function test_a_cap_tightens_downward() public {
         vm.startPrank(GUARDIAN);
         steward.tighten(IRiskSteward.Field.Cap, 0, 0); // the tightest there is

@@ -28,7 +28,8 @@ interface IPriceRelay {
     /// brings one of them first does not sink the others; anything else that is wrong reverts all.
     function relayMany(SignedObservation[] calldata signed) external returns (bytes32[] memory ids);
 
-    /// @notice Set what is a jump of an underlying. Owner only. 0 and 0 (the default): everything is.
+    /// @notice Set what is a jump of an underlying. Owner only. 0 and 0 (the default): everything is. With a limit the
+    /// period is at least MAX_AGE.
     function setPriceLimit(uint8 underlying, uint16 most, uint40 period) external;
 
     /// @notice What a signer signs: the EIP-712 digest of an observation for this relay on this chain.
@@ -37,7 +38,8 @@ interface IPriceRelay {
     /// @notice Whether an observation that came now would need as many signers as a jump does.
     function isJump(Observation calldata seen) external view returns (bool);
 
-    /// @notice The price from which changes are measured now, and since when. 0 and 0 before the first report.
+    /// @notice The anchor as the last report left it, and since when. 0 and 0 before the first report. Once its period is
+    /// over, changes are measured from the last report instead, which the next one makes the anchor.
     function anchor(uint8 underlying) external view returns (uint128 price, uint40 since);
 
     /// @notice Id of the report with that number of its underlying (1, 2, 3, …), or 0.

@@ -40,6 +40,7 @@ interface ISurfaceRelay {
     /// @notice Whether a slice that came now would need as many signers as a jump does.
     function isJump(Slice calldata fitted) external view returns (bool);
 
-    /// @notice The slice from which changes are measured now, and since when. 0 and 0 before the first.
+    /// @notice The anchor as the last slice left it, and since when. 0 and 0 before the first. Once its period is over,
+    /// changes are measured from the last slice instead, which the next one makes the anchor.
     function anchor(uint8 underlying, uint40 expiry) external view returns (bytes32 id, uint40 since);
 }

@@ -129,9 +129,9 @@ contract RelayHandler is RelayBase {
     }
 
     function limit(uint16 most, uint40 period) external {
-        relay.setPriceLimit(ETH, most % 5_001, uint40(bound(period, 1, 1 days)));
+        relay.setPriceLimit(ETH, most % 5_001, uint40(bound(period, MAX_AGE, 1 days)));
         surface.setSurfaceLimit(
-            ETH, ISurfaceRelay.SurfaceLimit(most % 5_001, most % 301, uint40(bound(period, 1, 1 days)))
+            ETH, ISurfaceRelay.SurfaceLimit(most % 5_001, most % 301, uint40(bound(period, MAX_AGE, 1 days)))
         );
     }
 
