@@ -15,6 +15,7 @@ from keeper.demo.transactions import Batch, Mined
 from keeper.errors import ConfigError, ExitCode, UsageError
 from keeper.reference.board import DEMO, Board, Steward
 from keeper.reference.boardfile import load_board
+from keeper.reference.boardtokens import require_tokens
 from keeper.reference.deploy import deploy as deploy_board
 from keeper.reference.facts import differences
 from keeper.reference.manifest import Manifest
@@ -57,6 +58,7 @@ def deploy(
     chosen = DEMO if board is None else load_board(board)
     chosen = replace(chosen, steward=chosen.steward or Steward())
     new_owner = _address("--owner", owner) if owner else None
+    require_tokens(Rpc(rpc, timeout_s=30.0), chosen)
     if dry_run:
         _rehearse(rpc, chosen, deployer, new_owner, (max_fee_gwei, tip_gwei), json)
         return

@@ -17,6 +17,7 @@ from keeper.cli import app
 from keeper.demo.anvil import Anvil, start_anvil
 from keeper.demo.transactions import FUNDS, Batch, TransactionFailed, role
 from keeper.errors import ConfigError, UsageError
+from keeper.reference.artifacts import creation_code
 from keeper.reference.deploy import WrongCode
 from keeper.reference.manifest import OWNED, Manifest
 from keeper.reference.progress import Progress
@@ -344,6 +345,37 @@ def test_an_executor_is_the_heirs_from_the_beginning(run: Callable[..., Result],
     asked = [(bytes(32), HEIR.address), (role_id, role("operator")), (bytes(32), KEY.address)]
     answers = rpc.eth_calls([holds.packed(executor.address, *one) for one in asked], rpc.block())
     assert [int.from_bytes(bytes(answer)) for answer in answers] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("how", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("symbol", "decimals", "there", "says"),
+    [
+        ("USDC", 6, False, "settlement.address: expected a token at"),
+        ("WBTC", 8, False, "collaterals[1].token.address: expected a token at"),
+        ("WBTC", 8, True, "collaterals[1].token.decimals: expected 18, as the token at"),
+        ("WETH", 18, True, ""),
+    ],
+)
+def test_a_token_that_is_not_what_the_board_says_is_found_before_anything_is_sent(
+    run: Callable[..., Result], rpc: Rpc, folder: Path,
+    symbol: str, decimals: int, there: bool, says: str, how: list[str],
+) -> None:  # fmt: skip
+    address = role("nobody")
+    if there:
+        batch = Batch(rpc)
+        address = batch.create(role("mint"), creation_code("demo/MintableToken", "Token", "TKN", 18), "token")
+        batch.mine()
+    said = f'symbol = "{symbol}"\ndecimals = {decimals}\n'
+    board = Path(board_file(folder, signers=True))
+    board.write_text(board.read_text().replace(said, f'{said}address = "{address}"\n'))
+    done = run("--board", str(board), *how)
+    if says:
+        assert isinstance(done.exception, ConfigError)
+        assert str(done.exception).startswith(says)
+        assert rpc.counts(KEY.address) == (0, 0)
+    else:
+        assert done.exit_code == 0
 
 
 @pytest.mark.parametrize("more", [("--address", "0x12"), ("--owner", "0x" + "0" * 40), ("--owner", "me")])
