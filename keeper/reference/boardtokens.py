@@ -14,6 +14,8 @@ def require_tokens(rpc: Rpc, board: Board) -> None:
     places = [("settlement", board.settlement)]
     places += [(f"collaterals[{n}].token", accepted.token) for n, accepted in enumerate(board.collaterals)]
     there = [(place, token, token.address) for place, token in places if token.address is not None]
+    if not there:
+        return
     decimals = interface("demo/MintableToken").function("decimals")
     answers = rpc.eth_calls([decimals.call(address) for _, _, address in there], rpc.block())
     for (place, token, address), answer in zip(there, answers, strict=True):
