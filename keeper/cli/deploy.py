@@ -15,11 +15,12 @@ from keeper.demo.transactions import Batch, Mined
 from keeper.errors import ConfigError, ExitCode, UsageError
 from keeper.reference.board import DEMO, Board, Steward
 from keeper.reference.boardfile import load_board
+from keeper.reference.boardtokens import require_tokens
 from keeper.reference.deploy import deploy as deploy_board
 from keeper.reference.facts import differences
 from keeper.reference.manifest import Manifest
 from keeper.reference.progress import Progress
-from keeper.reference.reports import Reporters, Signers
+from keeper.reference.reports import Reporters
 from keeper.reference.sending import SignedBatch
 from keeper.rpc import Rpc
 from keeper.signer.keystore import unlock
@@ -57,6 +58,7 @@ def deploy(
     chosen = DEMO if board is None else load_board(board)
     chosen = replace(chosen, steward=chosen.steward or Steward())
     new_owner = _address("--owner", owner) if owner else None
+    require_tokens(Rpc(rpc, timeout_s=30.0), chosen)
     if dry_run:
         _rehearse(rpc, chosen, deployer, new_owner, (max_fee_gwei, tip_gwei), json)
         return
@@ -98,13 +100,16 @@ def _progress(rpc: Rpc, out: Path, board: Board, deployer: str, new_owner: str |
 
 
 def _rehearse(url: str, board: Board, deployer: str, new_owner: str | None, gwei: tuple[int, int], json: bool) -> None:
-    """Carry all of it out on a fork: the same sender and nonces, so the same addresses."""
+    """Carry all of it out on a fork: the same sender and nonces, so the same addresses.
+
+    Whose key signs the first reports and slices changes neither, and the deployer's is not asked for here.
+    """
     node = Rpc(url, timeout_s=30.0)
     held, (max_fee, tip) = node.balance(deployer, node.block()), gwei
     with start_anvil(chain_id=node.chain_id(), fork_url=url) as fork:
         rpc = Rpc(fork.url, timeout_s=60.0)
         batch = Batch(rpc)
-        signers = board.signers or Signers((deployer,), 1, 1)
+        signers = board.signers or Reporters.named("rehearsal", 1, 1, 1)
         manifest = deploy_board(rpc, batch, deployer, board, signers, new_owner=new_owner)
     gas = sum(one.gas_used for one in batch.mined)
     price = min(node.block().base_fee + tip * GWEI, max_fee * GWEI)

@@ -1,6 +1,7 @@
 """A board as a TOML file: the fields of keeper.reference.board by their names, integers as the contracts take them.
 
-Nothing is guessed: an unknown key, a missing one, or a value of another type is said by its place.
+Nothing is guessed: an unknown key, a missing one, a value of another type, or one that the contracts would refuse is
+said by its place.
 """
 
 import tomllib
@@ -13,6 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from keeper.config_fields import checksummed
 from keeper.errors import ConfigError
 from keeper.reference.board import Board
+from keeper.reference.boardrules import require_range, require_rules, shown
 
 ADDRESSES = ("address", "addresses", "operator", "receiver", "factory", "lender", "controller", "guardian")
 """Fields that hold addresses."""
@@ -22,18 +24,18 @@ def load_board(path: Path) -> Board:
     """Return the board that a file describes. Raises ConfigError with the place of what is wrong."""
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-        board = _record(Board, found, "")
+        board: Board = _record(Board, found, "")
+        require_rules(board)
     except OSError as error:
         raise ConfigError(f"{path}: expected a board, found {error.strerror}; see docs/examples/board.toml") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}; see docs/examples/board.toml") from error
-    assert isinstance(board, Board)
     return board
 
 
 def _record(kind: Any, table: object, place: str) -> Any:
     if not isinstance(table, Mapping):
-        raise ValueError(f"{place or 'the file'}: expected a table, found {_shown(table)}")
+        raise ValueError(f"{place or 'the file'}: expected a table, found {shown(table)}")
     hints = get_type_hints(kind)
     known = {field.name: field for field in fields(kind)}
     for key in table:
@@ -42,7 +44,10 @@ def _record(kind: Any, table: object, place: str) -> Any:
     missing = [name for name, field in known.items() if name not in table and _required(field)]
     if missing:
         raise ValueError(f"{_at(place, missing[0])}: expected a setting, found none")
-    return kind(**{key: _value(hints[key], found, _at(place, key)) for key, found in table.items()})
+    values = {key: _value(hints[key], found, _at(place, key)) for key, found in table.items()}
+    for key, found in values.items():
+        require_range(kind, key, found, _at(place, key))
+    return kind(**values)
 
 
 def _value(kind: Any, found: object, place: str) -> Any:
@@ -50,18 +55,20 @@ def _value(kind: Any, found: object, place: str) -> Any:
         kind = next(one for one in get_args(kind) if one is not type(None))
     if get_origin(kind) is tuple:
         if not isinstance(found, list):
-            raise ValueError(f"{place}: expected an array, found {_shown(found)}")
+            raise ValueError(f"{place}: expected an array, found {shown(found)}")
         return tuple(_value(get_args(kind)[0], one, f"{place}[{n}]") for n, one in enumerate(found))
     if is_dataclass(kind):
         return _record(kind, found, place)
     if type(found) is not kind:
-        raise ValueError(f"{place}: expected {kind.__name__}, found {_shown(found)}")
-    is_address = place.split("[")[0].rpartition(".")[2] in ADDRESSES or place.partition("[")[0].endswith(ADDRESSES)
-    if is_address and isinstance(found, str):
+        raise ValueError(f"{place}: expected {kind.__name__}, found {shown(found)}")
+    if isinstance(found, str) and place.rpartition(".")[2].partition("[")[0] in ADDRESSES:
         try:
-            return checksummed(found)
+            address = checksummed(found)
         except ValueError as error:
-            raise ValueError(f"{place}: {error}; found {_shown(found)}") from error
+            raise ValueError(f"{place}: {error}; found {shown(found)}") from error
+        if int(address, 16) == 0:
+            raise ValueError(f"{place}: expected somebody's address, found the zero address")
+        return address
     return found
 
 
@@ -71,8 +78,3 @@ def _required(field: Field[Any]) -> bool:
 
 def _at(place: str, key: str) -> str:
     return f"{place}.{key}" if place else key
-
-
-def _shown(found: object) -> str:
-    shown = repr(found)
-    return shown if len(shown) <= 60 else f"{shown[:57]}…"
