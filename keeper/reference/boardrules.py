@@ -201,10 +201,10 @@ def _collaterals(board: Board) -> None:
 
 
 def _relays(relays: Relays) -> None:
-    """Without a period every report would be an anchor, and the limit none (PriceRelay, SurfaceRelay)."""
-    _within("relays.price_period", relays.price_period, 1 if relays.price_limit else 0, DAY)
+    """With a limit the period is max_age at least: else what was held back comes at once (PriceRelay, SurfaceRelay)."""
+    _within("relays.price_period", relays.price_period, relays.max_age if relays.price_limit else 0, DAY)
     limited = relays.volatility_limit or relays.carry_limit
-    _within("relays.surface_period", relays.surface_period, 1 if limited else 0, DAY)
+    _within("relays.surface_period", relays.surface_period, relays.max_age if limited else 0, DAY)
 
 
 def _signers(signers: Signers) -> None:
