@@ -20,6 +20,7 @@ from tests.conformance.kinds import (
 from tests.conformance.mistakes import (
     Renamed,
     Wrap,
+    ZeroFact,
     ZeroWords,
     as_recorded,
     at_latest,
@@ -194,6 +195,12 @@ WRONG: Final = (
         "unreadable",
         "expected ReadError.*found a state of 0 accounts",
         empty_when_unreadable,
+    ),
+    Wrong(
+        "a zero for one refused fact of the venue",
+        "unreadable",
+        "(underlying 2|parameters) with another (margin, |mm_ratio, 0|mm, ).*a zero is a number",
+        lambda real: lambda rpc: real(ZeroFact(rpc)),
     ),
     Wrong("equality case", "equality", "equal to MM, to be healthy, found endangered", liquidatable_when_equal),
     Wrong(
