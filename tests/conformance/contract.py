@@ -5,7 +5,7 @@ A rule is a function of a `Trial` that raises `Broken`.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from keeper.chain import Block
@@ -35,6 +35,7 @@ class Act:
     plan: Plan
     sender: str
     watched: bool = True  # somebody else may do it first, and `done` has to notice
+    asks: Mapping[str, object] = field(default_factory=dict)  # field → what the protocol itself says it has to be now
 
 
 class World(Protocol):
@@ -91,11 +92,25 @@ class World(Protocol):
     def to_margin(self, steps: int) -> str:
         """Make one account's equity exceed its MM by so many smallest units, 0: equal; return its name."""
 
-    def together(self) -> tuple[Act, ...]:
-        """Return two plans and more, about two accounts and more, that all succeed in the world's present state."""
+    def together(self, venue: Any) -> tuple[Act, ...]:
+        """Return two plans and more, about two accounts and more, that all succeed in the world's present state.
 
-    def acts(self) -> Iterator[Act]:
+        As in `acts` and `terms` they are what the keeper decides (deciding.py) on what this venue, the one under
+        trial, reads: where it reads what is not so, they do not succeed. Raises NotDecided where it leads to none.
+        """
+
+    def acts(self, venue: Any) -> Iterator[Act]:
         """Yield plans of every kind that the venue knows. Each is sent before the next one is asked for."""
+
+    def terms(self, venue: Any) -> Iterator[Act]:
+        """Yield plans with numbers that the protocol can be asked for, `asks`, where its rules bind one after another.
+
+        Each is sent before the next one is asked for. Nothing where plans carry no such number.
+        """
+
+
+class NotDecided(Exception):
+    """What the venue reads leads the keeper to no plan of a kind that the world has made due."""
 
 
 class Broken(AssertionError):

@@ -1,7 +1,7 @@
 """Faults to put into an adapter, one at a time: each wraps a venue of VENUES and leaves all else as it is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from keeper.abi import interface, keccak256
@@ -24,6 +24,20 @@ ONE_FACT: Final = (
 )
 Real = Callable[[Rpc], Any]
 Wrap = Callable[[Real], Make]
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    what: str
+    rule: str  # the first that it breaks
+    says: str  # a regular expression for its message
+    wrap: Wrap
+    where: frozenset[str] | None = None  # the venues that can be wrong in this; None: every one
+
+
+CURIE: Final = frozenset({"perp_curie"})
+REFERENCE: Final = frozenset({"reference"})
+GUEST: Final = frozenset({"isolated"})
 
 
 class Around:

@@ -12,9 +12,8 @@ from keeper.auctions import AuctionPolicy
 from keeper.chain import Block
 from keeper.demo.anvil import start_anvil
 from keeper.demo.transactions import Batch, adopt
-from keeper.memory import Memory
 from keeper.plans import EndAuction, Plan, PublishArrays, StartAuction, TakeAuction, WriteParameters
-from keeper.portfolios import PortfolioLine, PortfolioPolicy
+from keeper.portfolios import PortfolioPolicy
 from keeper.publish import PPM, Publishing
 from keeper.reference.board import DEMO, Board, Collateral, Steward, Token
 from keeper.reference.inbox import Signed
@@ -39,6 +38,7 @@ from tests.chain.reference_market import (
     open_market,
 )
 from tests.conformance.contract import Act, Statement
+from tests.conformance.deciding import P, decisions
 from tests.conformance.reference_books import Books
 
 MAKERS: Final = (named(MAKER), named(MAKER, 1))
@@ -49,6 +49,13 @@ MOST_TOKENS: Final = 24  # that the venue can take
 IM_SCALAR: Final = 11  # IRiskSteward.Field
 TERMS: Final = (10_000, 15_000, 500, 60)
 """What the steward takes of an IM scalar: low, high, step, BPS, and seconds between two writes."""
+
+POLICY: Final = PortfolioPolicy(
+    AuctionPolicy(True, True, MAKERS, 0.0, 0.0, 50, 3_600, True, 0),
+    Publishing(True, after_move=PPM // 2, after_shift=PPM // 400, after_seconds=10**9),
+    KEEPER.address,
+    3,
+)
 
 
 def _board() -> Board:
@@ -169,26 +176,29 @@ class ReferenceWorld:
         self.rpc.call("evm_mine")
         return account
 
-    def together(self) -> tuple[Act, ...]:
+    def together(self, venue: Any) -> tuple[Act, ...]:
         accounts = self.accounts[:6]
         for account, said in self.asked(self.rpc.block(), accounts).items():
             self._to_margin(account, -said.mm // 4)
-        return tuple(Act(plan, KEEPER.address) for plan in self._plans(StartAuction))
+        return tuple(Act(plan, KEEPER.address) for plan in self._plans(venue, StartAuction))
 
-    def acts(self) -> Iterator[Act]:
+    def terms(self, venue: Any) -> Iterator[Act]:  # noqa: ARG002
+        return iter(())
+
+    def acts(self, venue: Any) -> Iterator[Act]:
         self._report(990)
-        for plan in self._plans(PublishArrays):
-            if isinstance(plan, PublishArrays) and plan.underlying == 0:
+        for plan in self._plans(venue, PublishArrays):
+            if plan.underlying == 0:
                 yield Act(plan, KEEPER.address, watched=False)
         deep = self.asked(self.rpc.block(), self.accounts[:1])[self.accounts[0]]
         self.to_margin(-deep.mm // 4)
-        yield Act(self._plans(StartAuction)[0], KEEPER.address)
+        yield Act(self._plans(venue, StartAuction)[0], KEEPER.address)
         self.to_margin(deep.mm)
-        yield Act(self._plans(EndAuction)[0], KEEPER.address)
+        yield Act(self._plans(venue, EndAuction)[0], KEEPER.address)
         self.to_margin(-deep.mm // 4)
-        yield Act(self._plans(StartAuction)[0], KEEPER.address)
+        yield Act(self._plans(venue, StartAuction)[0], KEEPER.address)
         self.rpc.call("evm_mine")
-        yield Act(self._plans(TakeAuction)[0], MAKER.address)
+        yield Act(self._plans(venue, TakeAuction)[0], MAKER.address)
         yield Act(self._signed_report(991), KEEPER.address)
         self.market.next_block(TERMS[-1])
         self.rpc.call("evm_mine")
@@ -196,20 +206,8 @@ class ReferenceWorld:
         changes = f"im_scalar:0={old}>{old + TERMS[2]}"
         yield Act(WriteParameters("reference", "underlying:0", changes, "", 0), KEEPER.address)
 
-    def _plans(self, kind: type[Plan]) -> list[Plan]:
-        """Return what the keeper would do now, of this kind."""
-        policy = PortfolioPolicy(
-            AuctionPolicy(True, True, MAKERS, 0.0, 0.0, 50, 3_600, True, 0),
-            Publishing(True, after_move=PPM // 2, after_shift=PPM // 400, after_seconds=10**9),
-            KEEPER.address,
-            3,
-        )
-        line = PortfolioLine(self.market.venue, policy, lambda _: Memory())
-        sight = line.read(self.rpc.block(), self.accounts, ())
-        plans, holds = sight.decisions(sight.verdicts())
-        found = [plan for plan in plans if isinstance(plan, kind)]
-        assert found, f"no {kind.__name__}: {holds}"
-        return found
+    def _plans(self, venue: Any, kind: type[P]) -> list[P]:
+        return decisions(venue, self.rpc.block(), self.accounts, POLICY, kind)
 
     def _report(self, per_mille: int) -> None:
         """Report the two underlyings at so much of their first prices, and slices that moved with them."""
