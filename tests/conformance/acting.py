@@ -110,6 +110,23 @@ def calls_the_protocol_and_nobody_else(trial: Trial) -> None:
         todo = "the signer allows the venue's own contracts only; take the address from the deployment"
         trial.require(to in trial.world.targets, f"{kind} to call one of the venue's contracts", to, todo)
 
+    if trial.venue.kind == "portfolio":
+        _require_relays(trial)
+
+
+def _require_relays(trial: Trial) -> None:
+    """The signer's allow-list is made of them: a price relay and a surface relay, in this order."""
+    relays = trial.venue.relays
+    strangers = sorted(set(relays) - trial.world.targets)
+    todo = "return the price relay and the surface relay, both from the deployment"
+    ours = not strangers and len(set(relays)) == len(relays) == 2
+    trial.require(ours, "relays that relay_reports may call, two of the venue's contracts", strangers or relays, todo)
+    for done in performed(trial):
+        if isinstance(done.act.plan, RelayReports):
+            place = 0 if done.act.plan.subject == "reports" else 1
+            named = f"relays[{place}] for relay_reports of {done.act.plan.subject}"
+            trial.require(relays[place] == done.act.plan.relay, f"{done.act.plan.relay}, {named}", relays[place], todo)
+
 
 def names_the_function_it_calls(trial: Trial) -> None:
     for done in performed(trial):

@@ -38,6 +38,14 @@ class Act:
     asks: Mapping[str, object] = field(default_factory=dict)  # field → what the protocol itself says it has to be now
 
 
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """A contract that acts, and whose calls it obeys."""
+
+    address: str
+    operator: str
+
+
 class World(Protocol):
     """One deployment on an Anvil of its own, with a handful of accounts, none of them liquidatable.
 
@@ -62,6 +70,10 @@ class World(Protocol):
     @property
     def accounts(self) -> tuple[str, ...]:
         """Everybody that discovery must find, spelled as the adapter spells them."""
+
+    @property
+    def executor(self) -> Operated | None:
+        """A KeeperExecutor that may take for the takers of `terms`; None where the venue knows none."""
 
     @property
     def targets(self) -> frozenset[str]:

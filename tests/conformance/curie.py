@@ -34,6 +34,7 @@ class CurieWorld:
     deployment: Deployment
     books: CurieBooks
     name: str = "perp_curie"
+    executor: None = None
 
     @property
     def address(self) -> str:

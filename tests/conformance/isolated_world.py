@@ -35,6 +35,7 @@ class IsolatedWorld:
     feed: str
     keeper: str = KEEPER
     name: str = "isolated"
+    executor: None = None
     start_block: int = 0
 
     @property

@@ -51,9 +51,7 @@ def _require_outcome(trial: Trial, plan: Plan, receipt: Receipt | None, shown: s
         )
         trial.require(achieved, f"{shown}, to be carried out beside one that fails", "that it was not", todo)
         return
-    todo = (
-        "a batch may succeed with some of its plans undone: look for this plan's own event; its limits bind there too"
-    )
+    todo = "a batch may succeed with plans in it undone: look for this plan's own event; its limits bind there too"
     happened = receipt is not None and trial.venue.done(plan, receipt.block_number, receipt.block_number)
     trial.require(not (achieved or happened), f"{shown}, not carried out: it could not succeed", "that it was", todo)
 

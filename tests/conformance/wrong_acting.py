@@ -16,17 +16,72 @@ from tests.conformance.mistakes_acting import (
     confirmed_for_anybody,
     counting,
     done_to_anybody,
+    each_line,
+    executing_without,
     first_two_swapped,
     from_the_start,
     ignoring,
     in_basis_points,
     in_spite_of_a_revert,
+    misread,
+    posing_as_executor,
     steering_at_latest,
     taking_any_plan,
+    with_relays,
     without_limits,
 )
 
 WRONG_ACTING: Final = (
+    *(
+        Wrong(
+            f"{what} misread",
+            "terms",
+            f"with {name} .*, as the protocol says, found.*the rules, the fund",
+            by,
+            REFERENCE,
+        )
+        for what, name, by in (
+            ("the insurance fund", "max_price", misread(fund=lambda _: 10**40)),
+            ("what the fund may add", "max_price", misread(bonus=lambda b: replace(b, most=b.most * 10**12))),
+            ("what the fund has added", "max_price", misread(bonus=lambda b: replace(b, spent=0))),
+            ("when the fund added it", "max_price", misread(bonus=lambda b: replace(b, at=0))),
+            ("the discount's cap", "max_fraction", misread(auctions=lambda a: replace(a, discount_cap=9_999))),
+            ("the discount's growth", "max_fraction", misread(auctions=lambda a: replace(a, growth=1))),
+            ("the buffer", "max_fraction", misread(auctions=lambda a: replace(a, buffer=0))),
+        )
+    ),
+    *(
+        Wrong(what, "terms", "publish_arrays of .*decided on what was read, to succeed", misread(lines=by), REFERENCE)
+        for what, by in (
+            ("another report's arrays", each_line(report_id=bytes([1]) * 32)),
+            ("arrays of another version of the parameters", each_line(version=99)),
+            ("an epoch that is half done taken for none", each_line(draft=None, draft_to=0)),
+        )
+    ),
+    Wrong(
+        "an executor that is never asked",
+        "executor",
+        "where there is no executor, to be refused",
+        instead(through=lambda real, _: real),
+        REFERENCE,
+    ),
+    Wrong(
+        "takes beside the executor",
+        "executor",
+        "as a call of the executor 0x.*the taker's delegate",
+        instead(through=posing_as_executor),
+        REFERENCE,
+    ),
+    *(
+        Wrong(
+            f"an executor's take without its {limit}",
+            "executor",
+            f"refused to the executor with another {limit}",
+            instead(through=executing_without(limit)),
+            REFERENCE,
+        )
+        for limit in ("max_price", "deadline")
+    ),
     Wrong(
         "gas guessed where it was simulated",
         "together",
@@ -65,6 +120,20 @@ WRONG_ACTING: Final = (
         for limit in ("deadline", "sequence")
     ),
     Wrong("a call that differs each time", "repeatable", "no clock, no counter", counting()),
+    Wrong(
+        "relays that are nobody's",
+        "target",
+        "relay_reports may call, two of the venue's contracts, found .'0x0000",
+        with_relays(lambda _: (f"0x{1:040x}", f"0x{2:040x}")),
+        REFERENCE,
+    ),
+    Wrong(
+        "the surface relay in the price relay's place",
+        "target",
+        r"relays\[0\] for relay_reports of reports.*return the price relay and the surface relay",
+        with_relays(lambda relays: relays[::-1]),
+        REFERENCE,
+    ),
     Wrong("wrong target", "target", "venue's contracts, found 0x0000", call_by(lambda c: replace(c, to=NOBODY))),
     Wrong("wrong selector", "function", "found selector 0x", call_by(another_selector)),
     Wrong(
