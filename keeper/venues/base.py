@@ -4,12 +4,15 @@ To add a protocol: one file here with the four functions of `Venue`, its ABI und
 docs/add-a-protocol.md walks through it, tests/conformance holds the file against the protocol.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from eth_abi.exceptions import DecodingError
+
 from keeper.chain import Block, Call, Log, Receipt
-from keeper.errors import KeeperError
+from keeper.errors import KeeperError, ReadError
 from keeper.plans import Plan
 from keeper.rpc import Rpc
 from keeper.units import Ppm, Wad
@@ -184,3 +187,12 @@ class PerpetualVenue(Venue, Protocol):
 
     def parameter(self, state: VenueState, name: str) -> int | None:
         """Return a settable parameter's number at `state`'s block, ppm; None where it is not known."""
+
+
+@contextmanager
+def needed(what: str) -> Iterator[None]:
+    """Make a ReadError, `what` was not read, of an answer that is missing, too short or another contract's."""
+    try:
+        yield
+    except (ValueError, DecodingError) as e:
+        raise ReadError(f"{what} not read: {e}") from e

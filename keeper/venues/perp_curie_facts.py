@@ -11,7 +11,7 @@ from keeper.chain import Block, Call
 from keeper.errors import ReadError
 from keeper.rpc import Rpc, answered
 from keeper.units import Ppm, Wad
-from keeper.venues.base import Collateral, Market, Parameters
+from keeper.venues.base import Collateral, Market, Parameters, needed
 
 COLLATERAL_TWAP_S: Final = 900  # Vault._COLLATERAL_TWAP_INTERVAL
 
@@ -56,7 +56,8 @@ class Facts:
             config.function("getMaxFundingRate").call(self._contracts.config),
             config.function("getLiquidationPenaltyRatio").call(self._contracts.config),
         ]
-        return Parameters(*(Ppm(uint_at(raw, 0)) for raw in self._required(reads, block, "parameters")))
+        with needed(f"perp_curie: parameters at block {block.number}"):
+            return Parameters(*(Ppm(uint_at(raw, 0)) for raw in answered(self._rpc.eth_calls(reads, block))))
 
     def market(self, block: Block, token: str) -> Market:
         base, balances = interface(BASE_TOKEN), interface(ACCOUNT_BALANCE)
@@ -112,10 +113,8 @@ class Facts:
         )
 
     def _required(self, calls: Sequence[Call], block: Block, what: str) -> list[bytes]:
-        try:
+        with needed(f"perp_curie: {what} at block {block.number}"):
             return answered(self._rpc.eth_calls(calls, block))
-        except ValueError as e:
-            raise ReadError(f"perp_curie: {what} at block {block.number} not read: {e}") from e
 
     def _aggregator(self, price_feed: str, dispatched: bool) -> str:
         if price_feed not in self._feeds:
@@ -139,11 +138,13 @@ class Facts:
 
     def constant(self, to: str, path: str, name: str) -> int:
         (raw,) = self._required([interface(path).function(name).call(to)], self._rpc.block(), f"{name} of {to}")
-        return uint_at(raw, 0)
+        with needed(f"perp_curie: {name} of {to}"):
+            return uint_at(raw, 0)
 
     def _address(self, to: str, path: str, name: str) -> str:
         (raw,) = self._required([interface(path).function(name).call(to)], self._rpc.block(), f"{name} of {to}")
-        return address_at(raw)
+        with needed(f"perp_curie: {name} of {to}"):
+            return address_at(raw)
 
 
 def contracts_of(rpc: Rpc, clearing_house: str) -> Contracts:

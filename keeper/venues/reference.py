@@ -25,7 +25,7 @@ from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.twin.auction import Allowance
 from keeper.twin.records import Book, Holding, Leg
 from keeper.venues import reference_steward
-from keeper.venues.base import Effect, ForeignPlan, Sending, each_alone
+from keeper.venues.base import Effect, ForeignPlan, Sending, each_alone, needed
 from keeper.venues.executor_jobs import Executor, Kind, executor_of
 from keeper.venues.portfolio import PortfolioAccount, PortfolioState, Steering, account_id, account_name
 from keeper.venues.reference_batches import StartBatch, batches
@@ -109,9 +109,10 @@ class Reference:
         """Return the insurance fund's cash and what of it may be added to discounts."""
         allowance = interface(AUCTIONS).function("bonusAllowance")
         calls = [interface(VENUE).function("fund").call(self.contracts.venue), allowance.call(self.contracts.auctions)]
-        held, bonus = self._facts.required(calls, block, "insurance fund")
-        most, spent, at = allowance.values(bonus)
-        return int.from_bytes(held, signed=True), Allowance(most, spent, at, self._rules.auctions.bonus_period)
+        with needed(f"reference: insurance fund at block {block.number}"):
+            held, bonus = answered(self._rpc.eth_calls(calls, block))
+            most, spent, at = allowance.values(bonus)
+            return int_at(held), Allowance(most, spent, at, self._rules.auctions.bonus_period)
 
     def _accounts(self, block: Block, accounts: Sequence[str], unknown: dict[str, str]) -> tuple[PortfolioAccount, ...]:
         answers = self._rpc.eth_calls(self.account_calls(accounts), block)

@@ -7,13 +7,13 @@ from typing import Any, Final
 from eth_abi.exceptions import DecodingError
 
 from keeper.abi import checksummed, interface, uint_at
-from keeper.chain import Block, Call
-from keeper.errors import ReadError
+from keeper.chain import Block
 from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.twin.ramps import HaircutRamp, MarginRamp, ScanRamp
 from keeper.twin.records import CollateralType, Instrument, MarginParameters, Report, ScanParameters, Slice
 from keeper.twin.words import opened
 from keeper.twin.world import Epoch, Limits, Underlying, World
+from keeper.venues.base import needed
 from keeper.venues.portfolio import AuctionRules, Line, Published, Series
 from keeper.venues.reference_contracts import AUCTIONS, MARGIN, PRICES, PRODUCTS, RISK_ARRAYS, Contracts
 
@@ -60,14 +60,16 @@ class Facts:
         auction = ("buffer", "discountCap", "growth", "bonusPeriod", "startGas")
         names += [(c.auctions, AUCTIONS, n) for n in auction]
         calls = [interface(path).function(name).call(to) for to, path, name in names]
-        report, epoch, slice_, window, *rules, gas = (uint_at(a) for a in self.required(calls, block, "rules"))
+        with needed(f"reference: rules at block {block.number}"):
+            report, epoch, slice_, window, *rules, gas = map(uint_at, answered(self._rpc.eth_calls(calls, block)))
         return Rules(Limits(report, epoch, slice_, window), AuctionRules(*rules), gas)
 
     def world(self, block: Block, limits: Limits, publisher: str) -> tuple[World, tuple[Line, ...], dict[int, str]]:
         """Return the twin's world at `block`, its publication lines, and why underlyings are missing from both."""
         c = self._contracts
         counts = [interface(PRODUCTS).function(n).call(c.products) for n in ("underlyings", "collaterals")]
-        underlyings, collaterals = (uint_at(a) for a in self.required(counts, block, "products"))
+        with needed(f"reference: products at block {block.number}"):
+            underlyings, collaterals = map(uint_at, answered(self._rpc.eth_calls(counts, block)))
         accepted = self._collaterals(block, collaterals)
         # arrays may still count for as long after their expiry as an epoch may be old
         since = block.timestamp - limits.epoch_age - limits.window
@@ -81,11 +83,12 @@ class Facts:
         products, read = self._contracts.products, interface(PRODUCTS).function
         kinds, ramps = read("collateral"), read("haircutRamp")
         calls = [read_.call(products, i) for i in range(count) for read_ in (kinds, ramps)]
-        answers = self.required(calls, block, "collaterals")
-        return tuple(
-            _collateral(kinds.values(kind)[0], ramps.values(ramp), block.timestamp)
-            for kind, ramp in zip(answers[::2], answers[1::2], strict=True)
-        )
+        with needed(f"reference: collaterals at block {block.number}"):
+            answers = answered(self._rpc.eth_calls(calls, block))
+            return tuple(
+                _collateral(kinds.values(kind)[0], ramps.values(ramp), block.timestamp)
+                for kind, ramp in zip(answers[::2], answers[1::2], strict=True)
+            )
 
     def _fronts(
         self, block: Block, underlyings: Sequence[int], publisher: str, since: int
@@ -256,14 +259,9 @@ class Facts:
         if epoch == 0:
             return None
         read = interface(RISK_ARRAYS).function("epoch")
-        answers = self.required([read.call(self._contracts.risk_arrays, u, epoch)], block, f"draft {epoch}")
-        return _published((epoch, read.values(answers[0])[0]))
-
-    def required(self, calls: Sequence[Call], block: Block, what: str) -> list[bytes]:
-        try:
-            return answered(self._rpc.eth_calls(calls, block))
-        except ValueError as e:
-            raise ReadError(f"reference: {what} at block {block.number} not read: {e}") from e
+        with needed(f"reference: draft {epoch} at block {block.number}"):
+            (answer,) = answered(self._rpc.eth_calls([read.call(self._contracts.risk_arrays, u, epoch)], block))
+            return _published((epoch, read.values(answer)[0]))
 
 
 def _front(found: Sequence[Answer]) -> _Front:

@@ -7,7 +7,6 @@ from typing import Final
 
 from keeper.abi import keccak256
 from keeper.chain import Block, Call, Receipt
-from keeper.demo.transactions import Batch, receipts
 from keeper.plans import (
     EndAuction,
     Liquidate,
@@ -20,13 +19,12 @@ from keeper.plans import (
     WriteParameters,
 )
 from keeper.reverts import revert
-from keeper.rpc import Rpc, RpcRefusal
+from keeper.rpc import RpcRefusal
 from keeper.venues.base import ForeignPlan
-from tests.conformance.contract import Act, Rule, Trial
+from tests.conformance.contract import Act, NotDecided, Rule, Trial
 from tests.conformance.kinds import read
+from tests.conformance.trying import GAS, ignored, sent, simulated
 
-GAS: Final = 12_000_000
-"""Of one transaction, as `signer.max_gas`."""
 LEAST_GAS: Final = 21_000
 NOBODY: Final = "0x" + "0" * 40
 NO_ID: Final = "0x" + "0" * 64
@@ -52,6 +50,7 @@ class Done:
     fits: bool  # it does not succeed with more gas only
     receipt: Receipt | None  # None: it reverted, or no node would take it
     refusal: str  # why, '' where it did not
+    ignored: tuple[str, ...]  # limits of the plan that do not bind
 
     @property
     def what(self) -> str:
@@ -61,11 +60,14 @@ class Done:
 def performed(trial: Trial) -> tuple[Done, ...]:
     """Carry out one act after the other by the adapter's own calls, up to the first that fails; once a trial."""
     if not trial.performed:
-        for act in trial.world.acts():
-            done = _perform(trial, act)
-            trial.performed.append(done)
-            if done.receipt is None:
-                break
+        try:
+            for act in trial.world.acts(trial.venue):
+                done = _perform(trial, act)
+                trial.performed.append(done)
+                if done.receipt is None:
+                    break
+        except NotDecided as error:
+            trial.broken("a plan of every kind decided on what was read", error, "read what the decision rests on")
     if not trial.performed:
         trial.broken("acts of every kind", "none", "let the world's acts() yield a plan of every kind")
     return tuple(trial.performed)
@@ -76,23 +78,10 @@ def _perform(trial: Trial, act: Act) -> Done:
     short, roomy = (simulated(rpc, replace(call, gas=gas), act.sender) for gas in (call.gas or GAS, GAS))
     fits = not isinstance(short, RpcRefusal) or isinstance(roomy, RpcRefusal)
     sendable = call.to in trial.world.targets and not isinstance(roomy, RpcRefusal)  # any call of no contract succeeds
-    receipt = _sent(rpc, replace(call, gas=GAS), act.sender) if sendable else None
+    beyond = ignored(rpc, trial.venue.encode, act.plan, act.sender) if sendable else ()
+    receipt = sent(rpc, replace(call, gas=GAS), act.sender) if sendable else None
     refusal = f"a revert, {revert(roomy.revert)}" if isinstance(roomy, RpcRefusal) and roomy.revert else "a revert"
-    return Done(act, call, trial.venue.encode(act.plan), fits, receipt, "" if receipt else refusal)
-
-
-def simulated(rpc: Rpc, call: Call, sender: str) -> bytes | RpcRefusal:
-    block = rpc.block()
-    return rpc.simulate([call], sender, block, block.timestamp + 1, GAS)[0]
-
-
-def _sent(rpc: Rpc, call: Call, sender: str) -> Receipt | None:
-    batch = Batch(rpc)
-    batch.add(sender, call, "act", gas=GAS)
-    sent = batch.send()
-    rpc.call("evm_mine")
-    (receipt,) = receipts(rpc, sent)
-    return receipt if receipt is not None and receipt.succeeded else None
+    return Done(act, call, trial.venue.encode(act.plan), fits, receipt, "" if receipt else refusal, beyond)
 
 
 def another(trial: Trial, plan: Plan) -> Plan:
@@ -120,6 +109,23 @@ def calls_the_protocol_and_nobody_else(trial: Trial) -> None:
         to, kind = done.call.to, done.act.plan.kind
         todo = "the signer allows the venue's own contracts only; take the address from the deployment"
         trial.require(to in trial.world.targets, f"{kind} to call one of the venue's contracts", to, todo)
+
+    if trial.venue.kind == "portfolio":
+        _require_relays(trial)
+
+
+def _require_relays(trial: Trial) -> None:
+    """The signer's allow-list is made of them: a price relay and a surface relay, in this order."""
+    relays = trial.venue.relays
+    strangers = sorted(set(relays) - trial.world.targets)
+    todo = "return the price relay and the surface relay, both from the deployment"
+    ours = not strangers and len(set(relays)) == len(relays) == 2
+    trial.require(ours, "relays that relay_reports may call, two of the venue's contracts", strangers or relays, todo)
+    for done in performed(trial):
+        if isinstance(done.act.plan, RelayReports):
+            place = 0 if done.act.plan.subject == "reports" else 1
+            named = f"relays[{place}] for relay_reports of {done.act.plan.subject}"
+            trial.require(relays[place] == done.act.plan.relay, f"{done.act.plan.relay}, {named}", relays[place], todo)
 
 
 def names_the_function_it_calls(trial: Trial) -> None:
@@ -150,6 +156,13 @@ def succeeds_where_it_should(trial: Trial) -> None:
     for done in performed(trial):
         todo = "run the call by hand; is it the function that the plan means, with its arguments in order and unit?"
         trial.require(done.receipt is not None, f"{done.what} to succeed as sent", done.refusal, todo)
+
+
+def keeps_to_the_limits_of_the_plan(trial: Trial) -> None:
+    for done in succeeded(trial):
+        limit = done.ignored[0] if done.ignored else ""
+        todo = f"put {limit} of the plan into the call: nothing else holds the chain to it once it is signed"
+        trial.require(not limit, f"{done.what} to be refused with another {limit}", "that it succeeds", todo)
 
 
 def reads_the_parameters_it_sets(trial: Trial) -> None:
@@ -287,6 +300,7 @@ ACTING: Final[dict[str, Rule]] = {
     "function": names_the_function_it_calls,
     "gas": states_gas_that_is_enough,
     "succeed": succeeds_where_it_should,
+    "limits": keeps_to_the_limits_of_the_plan,
     "parameter": reads_the_parameters_it_sets,
     "foreign": refuses_plans_of_other_venues,
     "sendings": carries_out_every_plan_once,

@@ -5,7 +5,7 @@ A rule is a function of a `Trial` that raises `Broken`.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from keeper.chain import Block
@@ -35,6 +35,15 @@ class Act:
     plan: Plan
     sender: str
     watched: bool = True  # somebody else may do it first, and `done` has to notice
+    asks: Mapping[str, object] = field(default_factory=dict)  # field → what the protocol itself says it has to be now
+
+
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """A contract that acts, and whose calls it obeys."""
+
+    address: str
+    operator: str
 
 
 class World(Protocol):
@@ -61,6 +70,10 @@ class World(Protocol):
     @property
     def accounts(self) -> tuple[str, ...]:
         """Everybody that discovery must find, spelled as the adapter spells them."""
+
+    @property
+    def executor(self) -> Operated | None:
+        """A KeeperExecutor that may take for the takers of `terms`; None where the venue knows none."""
 
     @property
     def targets(self) -> frozenset[str]:
@@ -91,11 +104,25 @@ class World(Protocol):
     def to_margin(self, steps: int) -> str:
         """Make one account's equity exceed its MM by so many smallest units, 0: equal; return its name."""
 
-    def together(self) -> tuple[Act, ...]:
-        """Return two plans and more, about two accounts and more, that all succeed in the world's present state."""
+    def together(self, venue: Any) -> tuple[Act, ...]:
+        """Return two plans and more, about two accounts and more, that all succeed in the world's present state.
 
-    def acts(self) -> Iterator[Act]:
+        As in `acts` and `terms` they are what the keeper decides (deciding.py) on what this venue, the one under
+        trial, reads: where it reads what is not so, they do not succeed. Raises NotDecided where it leads to none.
+        """
+
+    def acts(self, venue: Any) -> Iterator[Act]:
         """Yield plans of every kind that the venue knows. Each is sent before the next one is asked for."""
+
+    def terms(self, venue: Any) -> Iterator[Act]:
+        """Yield plans with numbers that the protocol can be asked for, `asks`, where its rules bind one after another.
+
+        Each is sent before the next one is asked for. Nothing where plans carry no such number.
+        """
+
+
+class NotDecided(Exception):
+    """What the venue reads leads the keeper to no plan of a kind that the world has made due."""
 
 
 class Broken(AssertionError):

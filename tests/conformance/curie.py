@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from keeper.abi import int_at
 from keeper.chain import Block, Call
@@ -13,10 +14,11 @@ from keeper.demo.deployment import Deployment
 from keeper.demo.path import BTC_MARCH_2020
 from keeper.demo.traders import open_book
 from keeper.demo.transactions import Batch, call, role
-from keeper.plans import Liquidate, SetParameters
+from keeper.plans import SetParameters
 from keeper.rpc import Rpc, answered
 from tests.conformance.contract import Act, Statement
 from tests.conformance.curie_books import CurieBooks
+from tests.conformance.deciding import liquidations
 
 TRADERS = 8
 RANDOM_BOOKS = 3
@@ -32,6 +34,7 @@ class CurieWorld:
     deployment: Deployment
     books: CurieBooks
     name: str = "perp_curie"
+    executor: None = None
 
     @property
     def address(self) -> str:
@@ -107,23 +110,29 @@ class CurieWorld:
         self._excess(account, steps)
         return account
 
-    def together(self) -> tuple[Act, ...]:
+    def together(self, venue: Any) -> tuple[Act, ...]:
         accounts = self.deployment.accounts[:3]
         said = self.asked(self.rpc.block(), accounts)
         for account in accounts:
             self._excess(account, -said[account].mm // UNIT // 4)
-        keeper, name, market = self.deployment.keeper, self.name, self.base_token
-        return tuple(Act(Liquidate(name, account, market, 1.0, 1.0, 0), keeper) for account in accounts)
+        return self._liquidations(venue)
 
-    def acts(self) -> Iterator[Act]:
+    def _liquidations(self, venue: Any) -> tuple[Act, ...]:
+        plans = liquidations(venue, self.rpc.block(), sorted(self.accounts))
+        return tuple(Act(plan, self.deployment.keeper) for plan in plans)
+
+    def acts(self, venue: Any) -> Iterator[Act]:
         keeper, name, account = self.deployment.keeper, self.name, self.deployment.accounts[0]
         said = self.asked(self.rpc.block(), [account])[account]
         self._excess(account, -said.mm // UNIT // 4)
-        yield Act(Liquidate(name, account, self.base_token, 1.0, 1.0, 0), keeper)
+        yield from self._liquidations(venue)
         token = self.deployment.collaterals[0].token
         for parameter, new in ((f"collateral_ratio:{token}", 650_000), ("mm_ratio_buffer", 25_000)):
             yield Act(SetParameters(name, parameter, 0, new, "", 0), keeper, watched=False)
         yield Act(SetParameters(name, "max_funding_rate", 0, 123_456, "", 0), keeper, watched=False)
+
+    def terms(self, venue: Any) -> Iterator[Act]:  # noqa: ARG002 - its plans carry no number that it could be asked for
+        return iter(())
 
     def corners(self) -> Iterator[str]:
         one, *_ = self.deployment.accounts

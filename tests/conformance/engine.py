@@ -7,11 +7,10 @@ from typing import Final
 from engine.margin.base import MarginReport
 from engine.margin.perp import margin
 from engine.types import ENDANGERED
-from keeper.market import Prices
 from keeper.snapshot import assemble
-from keeper.units import WAD_DECIMALS, to_float
 from keeper.venues.base import ExactMargin, VenueState
 from tests.conformance.contract import Rule, Trial
+from tests.conformance.deciding import undoubted
 from tests.conformance.kinds import read
 
 RELATIVE: Final = 1e-12
@@ -24,15 +23,9 @@ def floats_are_near_the_integers(trial: Trial) -> None:
     asked = sorted(trial.world.accounts)
     for when in chain(("as it started",), trial.world.corners()):
         state: VenueState = read(trial.venue, trial.world.rpc.block(), asked)
-        report = margin(*assemble(state, _undoubted(state)))
+        report = margin(*assemble(state, undoubted(state)))
         for row, account in enumerate(state.accounts):
             _require_near(trial, state, report, row, trial.venue.exact(state, account), f"{account.address}, {when}")
-
-
-def _undoubted(state: VenueState) -> Prices:
-    marks = tuple(to_float(m.mark, WAD_DECIMALS) for m in state.markets)
-    tokens = tuple(to_float(c.price, c.price_decimals) for c in state.collaterals)
-    return Prices(marks, ("",) * len(marks), tokens, ("",) * len(tokens))
 
 
 def _require_near(

@@ -1,23 +1,23 @@
-"""An endpoint that fails chosen calls, as a node does that is behind, pruned or overloaded.
+"""An endpoint that fails chosen reads, as a node does that is behind, pruned or overloaded.
 
 Calls asked through MarginLens are chosen like others. A fault of one of them is one of the whole answer, as nodes fail;
 a revert is that call's alone.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from keeper.lens import PLACE
 from keeper.rpc import Rpc, RpcRefusal
 from tests.conformance.lens import Question, failed, questions
 
 Fault = Callable[[Any], Any]
-REVERT: Final = "a revert"
+REFUSAL, REVERT, CUT_SHORT = "a refusal", "a revert", "a word cut short"
 FAULTS: dict[str, Fault] = {
-    "a refusal": lambda _: RpcRefusal(-32000, "missing trie node"),
+    REFUSAL: lambda _: RpcRefusal(-32000, "missing trie node"),
     REVERT: lambda _: RpcRefusal(3, "execution reverted"),
     "no bytes": lambda _: "0x",
-    "a word cut short": lambda answer: answer[: 2 + 62] if isinstance(answer, str) else answer,
+    CUT_SHORT: lambda answer: answer[: 2 + 62] if isinstance(answer, str) else answer,
 }
 
 
@@ -27,30 +27,45 @@ class FaultyRpc(Rpc):
     def __init__(self, behind: Rpc) -> None:
         super().__init__("http://unused.invalid")
         self._behind = behind
-        self.fault: Fault = FAULTS["a refusal"]
+        self.fault: Fault = FAULTS[REFUSAL]
+        self._known: dict[str, Any] = {}
         self._numbers: dict[Question, int] = {}
         self._word: bytes | None = None
         self._only: int | None = None
+        self._without: Collection[bytes] = ()
 
     @property
-    def chosen(self) -> int:
-        """How many different calls had the word since `watch`."""
-        return len(self._numbers)
+    def chosen(self) -> tuple[Question, ...]:
+        """The different calls that were chosen since `watch`, first asked first."""
+        return tuple(self._numbers)
 
-    def watch(self, word: bytes, only: int | None = None, fault: Fault | None = None) -> None:
-        """From now on fail the calls with `word` in their data; `only` the one of this number among them."""
-        self.fault = fault or FAULTS["a refusal"]
+    def watch(
+        self, word: bytes, only: int | None = None, fault: Fault | None = None, without: Collection[bytes] = ()
+    ) -> None:
+        """From now on fail the calls with `word` in their data, and none of the words `without`; `only` the one of
+        this number among them. A read of a contract's code is a call without data."""
+        self.fault = fault or FAULTS[REFUSAL]
         self._numbers = {}
-        self._word, self._only = word, only
+        self._word, self._only, self._without = word, only, without
 
     def call(self, method: str, *params: object) -> Any:
         return self._behind.call(method, *params)
 
     def batch(self, items: Sequence[tuple[str, Sequence[object]]]) -> list[Any | RpcRefusal]:
-        return [self._answer(item, answer) for item, answer in zip(items, self._behind.batch(items), strict=True)]
+        return [self._answer(item, answer) for item, answer in zip(items, self._truths(items), strict=True)]
+
+    def _truths(self, items: Sequence[tuple[str, Sequence[object]]]) -> list[Any | RpcRefusal]:
+        """Return the node's answers, asking it once for what does not change: a rule reads one block over and over."""
+        keys = [repr(item) for item in items]
+        new = [row for row, key in enumerate(keys) if key not in self._known]
+        found = dict(zip(new, self._behind.batch([items[row] for row in new]) if new else (), strict=True))
+        self._known |= {keys[row]: answer for row, answer in found.items() if "latest" not in keys[row]}
+        return [found[row] if row in found else self._known[key] for row, key in enumerate(keys)]
 
     def _answer(self, item: tuple[str, Sequence[Any]], answer: Any) -> Any:
         method, params = item
+        if method == "eth_getCode":
+            return self.fault(answer) if self._is_chosen((params[0].lower(), b"")) else answer
         if method != "eth_call":
             return answer
         rows = {row for row, question in enumerate(questions(params)) if self._is_chosen(question)}
@@ -61,6 +76,7 @@ class FaultyRpc(Rpc):
         return self.fault(answer)
 
     def _is_chosen(self, question: Question) -> bool:
-        if self._word is None or self._word not in question[1]:
+        data = question[1]
+        if self._word is None or self._word not in data or any(word in data for word in self._without):
             return False
         return self._only in (None, self._numbers.setdefault(question, len(self._numbers)))

@@ -5,7 +5,6 @@ from typing import Final, Literal
 
 from keeper.abi import address_at, int_at, interface, topic_address, uint_at
 from keeper.chain import Block, Call, Log, Receipt
-from keeper.errors import ReadError
 from keeper.plans import Liquidate, Plan, SetParameters
 from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.units import Ppm, Wad
@@ -20,6 +19,7 @@ from keeper.venues.base import (
     Sending,
     VenueState,
     each_alone,
+    needed,
 )
 
 ABI: Final = "isolated/IsolatedPerpetual"
@@ -41,8 +41,9 @@ class Isolated:
         self._feed, self._im_ratio = self._read_facts(rpc.block())
 
     def _read_facts(self, block: Block) -> tuple[str, int]:
-        feed, im_ratio = self._required(block, "FEED", "IM_RATIO")
-        return address_at(feed), uint_at(im_ratio)
+        with needed(f"isolated: FEED, IM_RATIO at block {block.number}"):
+            feed, im_ratio = self._asked(block, "FEED", "IM_RATIO")
+            return address_at(feed), uint_at(im_ratio)
 
     def events(self) -> tuple[Sequence[str], Sequence[str]]:
         return (self._address,), (interface(ABI).event("Deposited").topic,)
@@ -51,7 +52,8 @@ class Isolated:
         return tuple(dict.fromkeys(topic_address(log.topics[2]) for log in logs))  # (payer, trader)
 
     def read(self, block: Block, accounts: Sequence[str]) -> VenueState:
-        mark, mm_ratio = (uint_at(word) for word in self._required(block, "mark", "mmRatio"))
+        with needed(f"isolated: mark, mmRatio at block {block.number}"):
+            mark, mm_ratio = map(uint_at, self._asked(block, "mark", "mmRatio"))
         market = Market(self._address, "perpetual", Wad(mark), Wad(mark), self._feed, open=True)
         parameters = Parameters(Ppm(self._im_ratio), Ppm(mm_ratio), Ppm(0), Ppm(0), Ppm(0))
         held = interface(ABI).function("accounts")
@@ -104,12 +106,8 @@ class Isolated:
         logs = self._rpc.logs([self._address], [interface(ABI).event("Liquidated").topic], first, last)
         return isinstance(plan, Liquidate) and any(topic_address(log.topics[2]) == plan.account for log in logs)
 
-    def _required(self, block: Block, *names: str) -> list[bytes]:
-        try:
-            calls = [interface(ABI).function(name).call(self._address) for name in names]
-            return answered(self._rpc.eth_calls(calls, block))
-        except ValueError as e:
-            raise ReadError(f"isolated: {', '.join(names)} at block {block.number} not read: {e}") from e
+    def _asked(self, block: Block, *names: str) -> list[bytes]:
+        return answered(self._rpc.eth_calls([interface(ABI).function(n).call(self._address) for n in names], block))
 
 
 def _of(event: str, logs: Sequence[Log]) -> list[Log]:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from eth_abi.abi import encode
 
@@ -12,9 +13,10 @@ from keeper.abi import ABIS, int_at, interface, keccak256
 from keeper.chain import Block
 from keeper.demo.anvil import start_anvil
 from keeper.demo.transactions import Batch, adopt, call, role
-from keeper.plans import Liquidate, SetParameters
+from keeper.plans import SetParameters
 from keeper.rpc import Rpc, answered
 from tests.conformance.contract import Act, Statement
+from tests.conformance.deciding import liquidations
 
 WAD = 10**18
 PRICE = 3_000 * 10**8
@@ -33,6 +35,7 @@ class IsolatedWorld:
     feed: str
     keeper: str = KEEPER
     name: str = "isolated"
+    executor: None = None
     start_block: int = 0
 
     @property
@@ -93,15 +96,22 @@ class IsolatedWorld:
     def to_margin(self, steps: int) -> str:
         return self._to_margin(TRADERS[0], steps)
 
-    def together(self) -> tuple[Act, ...]:
-        return tuple(self._liquidation(self._to_margin(trader, -WAD)) for trader in TRADERS[:3])
+    def together(self, venue: Any) -> tuple[Act, ...]:
+        for trader in TRADERS[:3]:
+            self._to_margin(trader, -WAD)
+        return self._liquidations(venue)
 
-    def acts(self) -> Iterator[Act]:
-        yield self._liquidation(self._to_margin(TRADERS[0], -WAD))
+    def acts(self, venue: Any) -> Iterator[Act]:
+        self._to_margin(TRADERS[0], -WAD)
+        yield from self._liquidations(venue)
         yield Act(SetParameters(self.name, "mm_ratio", 50_000, 60_000, "", 0), OWNER, watched=False)
 
-    def _liquidation(self, account: str) -> Act:
-        return Act(Liquidate(self.name, account, self.address, 1.0, 1.0, 0), self.keeper)
+    def terms(self, venue: Any) -> Iterator[Act]:  # noqa: ARG002 - its plans carry no number that it could be asked for
+        return iter(())
+
+    def _liquidations(self, venue: Any) -> tuple[Act, ...]:
+        plans = liquidations(venue, self.rpc.block(), sorted(self.accounts))
+        return tuple(Act(plan, self.keeper) for plan in plans)
 
     def _to_margin(self, account: str, steps: int) -> str:
         (words,) = answered(

@@ -41,6 +41,44 @@ def statement(venue: Any, state: State, account: AnyAccount) -> Statement:
     return Statement(check.equity, check.im, check.mm)
 
 
+def parts(venue: Any, state: State) -> dict[str, object]:
+    """Return all that a state says, by what it is about; accounts of perpetuals by what they come to, since their
+    rows among the markets move where a market is missing. A name decides nothing."""
+    if isinstance(state, VenueState):
+        found: dict[str, object] = {"settlement decimals": state.settlement_decimals, "parameters": state.parameters}
+        found |= {f"market {m.address}": replace(m, name="") for m in state.markets}
+        found |= {f"collateral {c.address}": replace(c, name="") for c in state.collaterals}
+        return found | {f"account {a.address}": statement(venue, state, a) for a in state.accounts}
+    found = {name: getattr(state, name) for name in ("auctions", "fund", "bonus")}
+    found |= {"ages": state.world.limits, "collaterals": state.world.collaterals}
+    found |= {f"underlying {u}": known for u, known in state.world.underlyings.items()}
+    found |= {f"arrays of underlying {line.underlying}": line for line in state.lines}
+    return found | {f"account {a.name}": a for a in state.accounts}
+
+
+def guessed(venue: Any, before: State, after: State) -> str:
+    """Return what of the later state is neither as it was before nor left out for a reason; '' where nothing is."""
+    was, found = parts(venue, before), parts(venue, after)
+    reasons = {f"account {name}" for name, why in after.unknown.items() if why}
+    if isinstance(before, VenueState):  # who holds what is missing is unknown, or comes to something else
+        reasons |= {name for name in was if name.startswith(("market ", "collateral "))}
+    else:
+        reasons |= {
+            f"{of} {u}" for u, why in after.faults.items() if why for of in ("underlying", "arrays of underlying")
+        }
+    for name, value in was.items():
+        if name not in found and name not in reasons:
+            return f"{name} left out without a reason"
+        if found.get(name, value) != value:
+            return f"{name} with another {_difference(value, found[name])}"
+    return ""
+
+
+def _difference(before: Any, after: Any) -> str:
+    fields = [f for f in getattr(before, "__slots__", ()) if getattr(before, f) != getattr(after, f)]
+    return ", ".join(f"{f}, {getattr(after, f)!r:.60}" for f in fields) or f"number, {after!r:.60}"
+
+
 def endangered(venue: Any, state: State, account: AnyAccount) -> bool:
     """Say what the keeper would: below MM, by any statement that the venue takes for a proof."""
     if isinstance(account, Account):

@@ -4,16 +4,18 @@ Requests and answers are taken apart by docs/lens.md, not by the code that makes
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from eth_abi.abi import decode, encode
 
 from keeper.abi import keccak256
-from keeper.lens import PLACE, LensRpc
+from keeper.lens import IDENTITY, PLACE, LensRpc
 from keeper.rpc import Rpc, RpcRefusal
 
 Question = tuple[str, bytes]
 """Whom, and with what calldata."""
+PROBED: Final = {IDENTITY.lower(), PLACE.lower()}
+"""Whom the lens asks about itself: nothing of a venue's."""
 
 
 class ThroughLens(LensRpc):

@@ -1,8 +1,8 @@
 """Faults to put into an adapter, one at a time: each wraps a venue of VENUES and leaves all else as it is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from keeper.abi import interface, keccak256
 from keeper.chain import Block, Call
@@ -17,8 +17,27 @@ from tests.conformance.faults import FaultyRpc
 from tests.conformance.kinds import AnyAccount, State, emptied, name_of
 
 MANY = 24
+ONE_FACT: Final = (
+    ("reference/Products", "marginParameters"),
+    ("perp_curie/ClearingHouseConfig", "getMmRatio"),
+    ("isolated/IsolatedPerpetual", "mmRatio"),
+)
 Real = Callable[[Rpc], Any]
 Wrap = Callable[[Real], Make]
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    what: str
+    rule: str  # the first that it breaks
+    says: str  # a regular expression for its message
+    wrap: Wrap
+    where: frozenset[str] | None = None  # the venues that can be wrong in this; None: every one
+
+
+CURIE: Final = frozenset({"perp_curie"})
+REFERENCE: Final = frozenset({"reference"})
+GUEST: Final = frozenset({"isolated"})
 
 
 class Around:
@@ -127,6 +146,24 @@ class ZeroWords(FaultyRpc):
     def batch(self, items: Sequence[tuple[str, Sequence[object]]]) -> list[Any | RpcRefusal]:
         answers = self._behind.batch(items)
         return ["0x" + "00" * 160 if isinstance(a, RpcRefusal) and not a.revert else a for a in answers]
+
+
+class ZeroFact(FaultyRpc):
+    """Hears zeros where one function of the venue's own is refused, which is about no account; when everything is
+    refused, other calls still say so."""
+
+    def batch(self, items: Sequence[tuple[str, Sequence[Any]]]) -> list[Any | RpcRefusal]:
+        known = [interface(path).function(name).selector for path, name in ONE_FACT]
+        return [
+            "0x" + "00" * 32 * 12
+            if isinstance(answer, RpcRefusal) and method == "eth_call" and _selector(params) in known
+            else answer
+            for (method, params), answer in zip(items, self._behind.batch(items), strict=True)
+        ]
+
+
+def _selector(params: Sequence[Any]) -> bytes:
+    return bytes.fromhex(params[0]["data"][2:10])
 
 
 def counting_dust(account: AnyAccount) -> AnyAccount:

@@ -1,18 +1,26 @@
 """Faults of acting, as in mistakes.py: what is encoded, sent together, confirmed and taken for done."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from keeper.abi import keccak256
 from keeper.chain import Call, Receipt
-from keeper.plans import Plan, PublishArrays, RelayReports, SetParameters, WriteParameters
+from keeper.plans import ANY_SEQUENCE, Plan, PublishArrays, RelayReports, SetParameters, WriteParameters
 from keeper.rpc import Rpc
 from keeper.venues.base import Effect, ForeignPlan, Sending
 from tests.conformance.acting import NOBODY
 from tests.conformance.contract import Make
-from tests.conformance.mistakes import Around, Real, Wrap, call_by
+from tests.conformance.mistakes import Around, Real, Wrap, call_by, state_by
+
+UNLIMITED: Final = {
+    "max_price": 2**126,
+    "max_fraction": 10**18,
+    "deadline": 2**40 - 1,
+    "sequence": ANY_SEQUENCE,
+    "taker_sequence": ANY_SEQUENCE,
+}
 
 
 def counting() -> Wrap:
@@ -27,6 +35,58 @@ def another_selector(call: Call) -> Call:
 def first_two_swapped(call: Call) -> Call:
     selector, first, second = call.data[:4], call.data[4:36], call.data[36:68]
     return replace(call, data=selector + second + first + call.data[68:])
+
+
+def ignoring(limit: str) -> Callable[[Any, Plan], Call]:
+    """Encode plans as if one of their limits were none."""
+    return lambda real, plan: real.encode(_without(limit, plan))
+
+
+def batched_ignoring(limit: str) -> Callable[..., Any]:
+    return lambda real, plans, gas, limits: real.sendings([_without(limit, plan) for plan in plans], gas, limits)
+
+
+def _without(limit: str, plan: Plan) -> Plan:
+    return replace(plan, **{limit: UNLIMITED[limit]}) if hasattr(plan, limit) else plan
+
+
+def misread(**changes: Callable[[Any], Any]) -> Wrap:
+    """Put another value in place of some of what a state says: each is made of the right one."""
+    return state_by(lambda s: replace(s, **{name: change(getattr(s, name)) for name, change in changes.items()}))
+
+
+def each_line(**changes: Any) -> Callable[[Any], Any]:
+    return lambda lines: tuple(replace(line, **changes) for line in lines)
+
+
+class WithRelays(Around):
+    def __init__(self, real: Any, rpc: Rpc, relays: tuple[str, ...]) -> None:
+        super().__init__(real, rpc, {})
+        self.relays = relays
+
+
+def with_relays(change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> Wrap:
+    """Name other relays than those that the deployment has."""
+
+    def wrap(real: Real) -> Make:
+        def make(rpc: Rpc) -> WithRelays:
+            venue = real(rpc)
+            return WithRelays(venue, rpc, change(venue.relays))
+
+        return make
+
+    return wrap
+
+
+def posing_as_executor(real: Any, executor: str) -> Any:
+    """Looks at the executor, and goes on by itself."""
+    real.through(executor)
+    return real
+
+
+def executing_without(limit: str) -> Callable[[Any, str], Any]:
+    """An executor's take without one of the plan's limits."""
+    return lambda real, executor: Around(real.through(executor), real, {"encode": ignoring(limit)})
 
 
 def taking_any_plan(real: Any, plan: Plan) -> Call:

@@ -1,6 +1,6 @@
 """The rules of discovering and reading."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from keeper.accounts import Accounts, Cursor, Glance
@@ -8,8 +8,9 @@ from keeper.chain import Block
 from keeper.errors import ReadError
 from keeper.venues import VENUES
 from tests.conformance.contract import Rule, Trial
-from tests.conformance.faults import FAULTS, FaultyRpc
-from tests.conformance.kinds import AnyAccount, State, endangered, name_of, names, read
+from tests.conformance.faults import CUT_SHORT, FAULTS, REFUSAL, FaultyRpc
+from tests.conformance.kinds import AnyAccount, State, endangered, guessed, name_of, names, read
+from tests.conformance.lens import PROBED
 from tests.conformance.suspects import differing, explained, numbers
 
 CORNERS: Final = ("negative cash", "no positions", "a random book")
@@ -160,7 +161,7 @@ def an_account_that_was_not_read_is_unknown_and_alone(trial: Trial) -> None:
     before = _by_name(read(venue, block, asked))
     rpc.watch(world.word(victim), only=-1)
     read(venue, block, asked)
-    calls = rpc.chosen
+    calls = len(rpc.chosen)
     trial.require(calls > 0, f"calls about {victim}", "none", "has the world's `word` the form that calldata has?")
     for fault in FAULTS:
         for only in (None, *range(calls)):
@@ -187,14 +188,39 @@ def a_venue_that_cannot_be_read_is_an_error(trial: Trial) -> None:
     rpc = FaultyRpc(trial.world.rpc)
     venue, block = trial.make(rpc), trial.world.rpc.block()
     rpc.watch(b"")
+    state = _read_or_refused(trial, lambda: read(venue, block, sorted(trial.world.accounts)), "a refusal to every call")
+    if state is not None:
+        todo = "raise ReadError when markets or parameters are not read: the tick is then discarded"
+        trial.broken("ReadError when every call is refused", f"a state of {len(state.accounts)} accounts", todo)
+    _require_no_guess(trial, rpc, block)
+
+
+def _require_no_guess(trial: Trial, rpc: FaultyRpc, block: Block) -> None:
+    """One call after the other that is about no account: the last of each function of each contract, since many are
+    asked of every token or underlying alike. Also those of the adapter's construction."""
+    world, asked = trial.world, sorted(trial.world.accounts)
+    words = [world.word(account) for account in asked]
+    rpc.watch(b"", only=-1, without=words)
+    before = read(trial.make(rpc), block, asked)
+    last = {(to, data[:4]): (row, data) for row, (to, data) in enumerate(rpc.chosen) if to not in PROBED}
+    for (to, _), (row, data) in last.items():
+        for fault in (REFUSAL, CUT_SHORT):
+            what = f"{fault} to the call of {to} with 0x{data[:36].hex()} alone"
+            rpc.watch(b"", row, FAULTS[fault], without=words)
+            state = _read_or_refused(trial, lambda: read(trial.make(rpc), block, asked), what)
+            found = guessed(trial.venue, before, state) if state is not None else ""
+            todo = "raise ReadError, or leave out what was not read and give the reason: a zero is a number like others"
+            trial.require(not found, f"a ReadError, or nothing else than before, after {what}", found, todo)
+
+
+def _read_or_refused(trial: Trial, reading: Callable[[], State], when: str) -> State | None:
+    """Return the state, or None where it is a ReadError as it should be."""
     try:
-        state = read(venue, block, sorted(trial.world.accounts))
+        return reading()
     except ReadError:
-        return
+        return None
     except Exception as error:  # noqa: BLE001 - whatever else it is, it is the wrong one
-        trial.broken("ReadError when every call is refused", repr(error), "raise ReadError, chained, naming the block")
-    todo = "raise ReadError when markets or parameters are not read: the tick is then discarded"
-    trial.broken("ReadError when every call is refused", f"a state of {len(state.accounts)} accounts", todo)
+        trial.broken(f"ReadError after {when}", repr(error), "raise ReadError, chained, naming the block")
 
 
 def judges_the_border_as_the_protocol_does(trial: Trial) -> None:

@@ -12,19 +12,18 @@ from keeper.auctions import AuctionPolicy
 from keeper.chain import Block
 from keeper.demo.anvil import start_anvil
 from keeper.demo.transactions import Batch, adopt
-from keeper.memory import Memory
 from keeper.plans import EndAuction, Plan, PublishArrays, StartAuction, TakeAuction, WriteParameters
-from keeper.portfolios import PortfolioLine, PortfolioPolicy
+from keeper.portfolios import PortfolioPolicy
 from keeper.publish import PPM, Publishing
-from keeper.reference.board import DEMO, Board, Collateral, Steward, Token
 from keeper.reference.inbox import Signed
 from keeper.reference.relaying import plan_of
 from keeper.reference.reports import PRICE_RELAY, Observation, signature
 from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.twin.records import Book, Check, Holding, Instrument, Leg
 from keeper.twin.words import ROWS
-from keeper.venues.portfolio import account_id
+from keeper.venues.portfolio import account_id, account_name
 from tests.chain.reference_market import (
+    FUND,
     KEEPER,
     MAKER,
     OWNER,
@@ -33,33 +32,32 @@ from tests.chain.reference_market import (
     USDC,
     WAD,
     Market,
-    Wish,
     fill,
     named,
     open_market,
 )
-from tests.conformance.contract import Act, Statement
+from tests.conformance.contract import Act, Operated, Statement
+from tests.conformance.deciding import P, decisions
 from tests.conformance.reference_books import Books
+from tests.conformance.reference_start import BOARD, MAKERS, MOST_TOKENS, bring, delegate, wishes_of
+from tests.conformance.reference_terms import CASES, asked_of
 
-MAKERS: Final = (named(MAKER), named(MAKER, 1))
+FUND_NAME: Final = account_name(FUND, "0x" + "0" * 40)
 NEWCOMER: Final = named(TRADERS[7], 9)
 NOTHING: Final = (1 << 256) - 1
 RANDOM_BOOKS: Final = 3
-MOST_TOKENS: Final = 24  # that the venue can take
 IM_SCALAR: Final = 11  # IRiskSteward.Field
 TERMS: Final = (10_000, 15_000, 500, 60)
 """What the steward takes of an IM scalar: low, high, step, BPS, and seconds between two writes."""
 
+POLICY: Final = PortfolioPolicy(
+    AuctionPolicy(True, True, MAKERS, 0.0, 0.0, 50, 3_600, True, 0),
+    Publishing(True, after_move=PPM // 2, after_shift=PPM // 400, after_seconds=10**9),
+    KEEPER.address,
+    3,
+)
 
-def _board() -> Board:
-    """Return the demonstration's board with as many collaterals as there can be, of all sorts of decimals."""
-    more = range(len(DEMO.collaterals), MOST_TOKENS)
-    tokens = (Token(f"Token {n}", f"T{n}", (6, 8, 12, 18)[n % 4]) for n in more)
-    added = (Collateral(token, n % 3, 500 + 10 * n, 10**30) for n, token in zip(more, tokens, strict=True))
-    return replace(DEMO, collaterals=(*DEMO.collaterals, *added), steward=Steward(controller=KEEPER.address))
 
-
-BOARD: Final = _board()
 Words = tuple[int, Sequence[int], Sequence[int]]
 
 
@@ -74,6 +72,11 @@ class ReferenceWorld:
     @property
     def address(self) -> str:
         return self.market.manifest.contracts.venue
+
+    @property
+    def executor(self) -> Operated:
+        (address,) = [one.address for one in self.market.manifest.deployed if one.name == "executor"]
+        return Operated(address, KEEPER.address)
 
     @property
     def start_block(self) -> int:
@@ -169,26 +172,43 @@ class ReferenceWorld:
         self.rpc.call("evm_mine")
         return account
 
-    def together(self) -> tuple[Act, ...]:
+    def together(self, venue: Any) -> tuple[Act, ...]:
         accounts = self.accounts[:6]
         for account, said in self.asked(self.rpc.block(), accounts).items():
             self._to_margin(account, -said.mm // 4)
-        return tuple(Act(plan, KEEPER.address) for plan in self._plans(StartAuction))
+        return tuple(Act(plan, KEEPER.address) for plan in self._plans(venue, StartAuction))
 
-    def acts(self) -> Iterator[Act]:
+    def terms(self, venue: Any) -> Iterator[Act]:
+        """Takes where each rule of the auction binds, then two publications: the second goes on with the epoch."""
+        for case in CASES:
+            account = self.accounts[case.row]
+            mm = self.asked(self.rpc.block(), [account])[account].mm
+            self._to_margin(account, mm * case.equity // 1_000 - mm)
+            yield Act(self._plans(venue, StartAuction)[0], KEEPER.address)
+            self.storage.add_cash(FUND_NAME, case.fund - self.storage.cash(FUND_NAME))
+            self.market.next_block(60)
+            self.rpc.call("evm_mine")
+            plan = self._plans(venue, TakeAuction)[0]
+            asks = asked_of(self.rpc, self.market.manifest.contracts.auctions, plan, MAKER.address)
+            yield Act(plan, MAKER.address, asks=asks)
         self._report(990)
-        for plan in self._plans(PublishArrays):
-            if isinstance(plan, PublishArrays) and plan.underlying == 0:
+        for _ in range(2):
+            yield Act(self._plans(venue, PublishArrays)[0], KEEPER.address)
+
+    def acts(self, venue: Any) -> Iterator[Act]:
+        self._report(990)
+        for plan in self._plans(venue, PublishArrays):
+            if plan.underlying == 0:
                 yield Act(plan, KEEPER.address, watched=False)
         deep = self.asked(self.rpc.block(), self.accounts[:1])[self.accounts[0]]
         self.to_margin(-deep.mm // 4)
-        yield Act(self._plans(StartAuction)[0], KEEPER.address)
+        yield Act(self._plans(venue, StartAuction)[0], KEEPER.address)
         self.to_margin(deep.mm)
-        yield Act(self._plans(EndAuction)[0], KEEPER.address)
+        yield Act(self._plans(venue, EndAuction)[0], KEEPER.address)
         self.to_margin(-deep.mm // 4)
-        yield Act(self._plans(StartAuction)[0], KEEPER.address)
+        yield Act(self._plans(venue, StartAuction)[0], KEEPER.address)
         self.rpc.call("evm_mine")
-        yield Act(self._plans(TakeAuction)[0], MAKER.address)
+        yield Act(self._plans(venue, TakeAuction)[0], MAKER.address)
         yield Act(self._signed_report(991), KEEPER.address)
         self.market.next_block(TERMS[-1])
         self.rpc.call("evm_mine")
@@ -196,20 +216,8 @@ class ReferenceWorld:
         changes = f"im_scalar:0={old}>{old + TERMS[2]}"
         yield Act(WriteParameters("reference", "underlying:0", changes, "", 0), KEEPER.address)
 
-    def _plans(self, kind: type[Plan]) -> list[Plan]:
-        """Return what the keeper would do now, of this kind."""
-        policy = PortfolioPolicy(
-            AuctionPolicy(True, True, MAKERS, 0.0, 0.0, 50, 3_600, True, 0),
-            Publishing(True, after_move=PPM // 2, after_shift=PPM // 400, after_seconds=10**9),
-            KEEPER.address,
-            3,
-        )
-        line = PortfolioLine(self.market.venue, policy, lambda _: Memory())
-        sight = line.read(self.rpc.block(), self.accounts, ())
-        plans, holds = sight.decisions(sight.verdicts())
-        found = [plan for plan in plans if isinstance(plan, kind)]
-        assert found, f"no {kind.__name__}: {holds}"
-        return found
+    def _plans(self, venue: Any, kind: type[P]) -> list[P]:
+        return decisions(venue, self.rpc.block(), self.accounts, POLICY, kind)
 
     def _report(self, per_mille: int) -> None:
         """Report the two underlyings at so much of their first prices, and slices that moved with them."""
@@ -259,41 +267,14 @@ def reference_world() -> Iterator[ReferenceWorld]:
         market.fund(100_000 * USDC)
         steered = interface("keeper/RiskSteward").function("setTerms").packed(market.steward(), IM_SCALAR, 0, TERMS)
         market.batch.add(OWNER, steered, "terms of the IM scalar of underlying 0")
-        wishes = tuple(_wishes(market))
+        wishes = tuple(wishes_of(market))
         fill(market, wishes, MAKERS)
         adopt(rpc, [KEEPER.address, MAKER.address])
+        delegate(market)
         for row, wish in enumerate(wishes[3:], 1):
             for index in range(row):
-                _bring(market, wish, index)
+                bring(market, wish, index)
         market.mine()
         contracts = market.manifest.contracts
         storage = Books.of(rpc, contracts.venue, contracts.prices, wishes[0].name)
         yield ReferenceWorld(rpc, market, (*(wish.name for wish in wishes), *MAKERS), storage)
-
-
-def _wishes(market: Market) -> Iterator[Wish]:
-    """Yield two traders of options in one underlying each, so that the rows that can be shown of one are few, then one
-    of perpetuals only, then three of both in both."""
-    rng = random.Random(11)
-    for number, key in enumerate(TRADERS[:6]):
-        legs: dict[Instrument, int] = {}
-        for u in (number % 2,) if number < 2 else (0, 1):
-            scale = 10 if u == 0 else 200
-            for _ in range(0 if number == 2 else 3):
-                chosen = market.option(u, rng.randint(0, 2), rng.randint(0, 4), is_call=rng.random() < 0.5)
-                legs[chosen] = rng.choice((-1, 1)) * rng.randint(1, 20) * WAD // scale
-            if number >= 2:
-                legs[Instrument(u)] = (-1) ** (number + u) * rng.randint(1, 20) * WAD // scale
-        yield Wish(named(key, number), key, tuple(legs.items()), 4.0)
-
-
-def _bring(market: Market, wish: Wish, index: int) -> None:
-    """Queue the owner's deposit of one whole token of a collateral."""
-    token, venue, owner = market.manifest.collaterals[index], market.manifest.contracts.venue, wish.key.address
-    amount = 10 ** market.board.collaterals[index].token.decimals
-    erc20 = interface("demo/MintableToken")
-    market.batch.add(OWNER, erc20.function("mint").packed(token, owner, amount), "mint", gas=100_000)
-    market.batch.add(owner, erc20.function("approve").packed(token, venue, amount), "approve", gas=100_000)
-    deposit = interface("reference/MarginVenue").function("deposit")
-    call = deposit.packed(venue, account_id(wish.name), 1 + index, amount)
-    market.batch.add(owner, call, f"deposit of collateral {index}", gas=300_000)

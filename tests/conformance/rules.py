@@ -8,9 +8,10 @@ from tests.conformance.contract import Broken, Make, Rule, Trial, World, undone
 from tests.conformance.engine import ENGINE
 from tests.conformance.reading import READING
 from tests.conformance.sending import TOGETHER
+from tests.conformance.terms import TERMS
 
-FAMILIES: Final = (READING, ENGINE, TOGETHER, ACTING)
-RULES: Final[Mapping[str, Rule]] = READING | ENGINE | TOGETHER | ACTING
+FAMILIES: Final = (READING, ENGINE, TERMS, TOGETHER, ACTING)
+RULES: Final[Mapping[str, Rule]] = READING | ENGINE | TERMS | TOGETHER | ACTING
 
 
 def first_broken(world: World, make: Make, rules: Mapping[str, Rule] = RULES) -> Broken | None:

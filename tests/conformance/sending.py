@@ -7,35 +7,53 @@ from keeper.chain import Receipt
 from keeper.demo.transactions import Batch, receipts
 from keeper.plans import EndAuction, Liquidate, Plan, StartAuction, TakeAuction
 from keeper.venues.base import Sending
-from tests.conformance.acting import GAS, simulated
-from tests.conformance.contract import Rule, Trial
+from tests.conformance.contract import NotDecided, Rule, Trial
+from tests.conformance.trying import GAS, beyond, simulated
 
+LIMITS: Final = ("deadline", "sequence")
+"""Each of them is broken for one plan, where plans have it."""
 ROOMY: Final = 1_000_000
 """Gas that one plan may have been found to need: eleven fit into a transaction, twelve do not."""
 
 
 def shares_transactions_safely(trial: Trial) -> None:
-    acts = trial.world.together()
-    plans = [act.plan for act in acts]
-    bad = _impossible(trial, plans[0])
-    tried: list[Plan] = [plans[0], bad, *plans[1:]]
+    try:
+        acts = trial.world.together(trial.venue)
+    except NotDecided as error:
+        trial.broken("plans to send together, decided on what was read", error, "read what the decision rests on")
+    good, bad = _with_some_to_fail(trial, [act.plan for act in acts])
+    tried = [good[0], *bad, *good[1:]]
     sendings = trial.venue.sendings(tried, GAS, {})
     landed = _sent(trial, sendings, acts[0].sender)
     for sending, receipt in zip(sendings, landed, strict=True):
         for row in sending.rows:
-            plan = tried[row]
-            achieved = receipt is not None and trial.venue.confirm(plan, receipt).achieved
-            shown = f"{plan.kind} of {plan.subject}, one of {len(sending.rows)} in its transaction"
-            if plan is bad:
-                todo = "a batch may succeed with some of its plans undone: look for this plan's own event"
-                trial.require(not achieved, f"{shown}, not confirmed: it could not succeed", "confirmed", todo)
-                continue
-            todo = (
-                "share a transaction only where one that fails leaves the others untouched; base.each_alone is "
-                "enough where the protocol has no such call"
-            )
-            trial.require(achieved, f"{shown}, to be carried out beside one that fails", "that it was not", todo)
+            shown = f"{tried[row].kind} of {tried[row].subject}, one of {len(sending.rows)} in its transaction"
+            _require_outcome(trial, tried[row], receipt, shown, fails=tried[row] in bad)
     _require_limits_kept(trial, tried)
+
+
+def _with_some_to_fail(trial: Trial, plans: list[Plan]) -> tuple[list[Plan], list[Plan]]:
+    """Return the plans that can succeed, and others: about a healthy account, and by a limit of their own."""
+    good, bad, block = list(plans), [_impossible(trial, plans[0])], trial.world.rpc.block()
+    for limit in LIMITS:
+        if len(good) > 2 and limit in (broken := beyond(good[-1], block)):
+            good.pop()
+            bad.append(broken[limit])
+    return good, bad
+
+
+def _require_outcome(trial: Trial, plan: Plan, receipt: Receipt | None, shown: str, *, fails: bool) -> None:
+    achieved = receipt is not None and trial.venue.confirm(plan, receipt).achieved
+    if not fails:
+        todo = (
+            "share a transaction only where one that fails leaves the others untouched; base.each_alone is "
+            "enough where the protocol has no such call"
+        )
+        trial.require(achieved, f"{shown}, to be carried out beside one that fails", "that it was not", todo)
+        return
+    todo = "a batch may succeed with plans in it undone: look for this plan's own event; its limits bind there too"
+    happened = receipt is not None and trial.venue.done(plan, receipt.block_number, receipt.block_number)
+    trial.require(not (achieved or happened), f"{shown}, not carried out: it could not succeed", "that it was", todo)
 
 
 def _require_limits_kept(trial: Trial, plans: list[Plan]) -> None:

@@ -1,9 +1,8 @@
 """Adapters that are right but for one thing, each with the rule that must tell and words that its message must have."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from tests.conformance.acting import NOBODY
 from tests.conformance.kinds import (
     cash_of,
     collaterals_of,
@@ -18,12 +17,15 @@ from tests.conformance.kinds import (
     without_last_collateral,
 )
 from tests.conformance.mistakes import (
+    CURIE,
+    GUEST,
+    REFERENCE,
     Renamed,
-    Wrap,
+    Wrong,
+    ZeroFact,
     ZeroWords,
     as_recorded,
     at_latest,
-    call_by,
     counting_dust,
     empty_when_unreadable,
     forgetting_the_first,
@@ -39,38 +41,8 @@ from tests.conformance.mistakes import (
     without_debt,
     zero_on_failure,
 )
-from tests.conformance.mistakes_acting import (
-    all_by_the_first,
-    all_or_nothing,
-    another_selector,
-    by_any_emitter,
-    by_status,
-    confirmed_by_field,
-    confirmed_for_anybody,
-    counting,
-    done_to_anybody,
-    first_two_swapped,
-    from_the_start,
-    in_basis_points,
-    in_spite_of_a_revert,
-    steering_at_latest,
-    taking_any_plan,
-    without_limits,
-)
+from tests.conformance.wrong_acting import WRONG_ACTING
 
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    what: str
-    rule: str  # the first that it breaks
-    says: str  # a regular expression for its message
-    wrap: Wrap
-    where: frozenset[str] | None = None  # the venues that can be wrong in this; None: every one
-
-
-CURIE: Final = frozenset({"perp_curie"})
-REFERENCE: Final = frozenset({"reference"})
-GUEST: Final = frozenset({"isolated"})
 WRONG: Final = (
     Wrong("another name", "name", "its key in VENUES", lambda real: lambda rpc: Renamed(real(rpc), rpc, {})),
     Wrong(
@@ -195,6 +167,12 @@ WRONG: Final = (
         "expected ReadError.*found a state of 0 accounts",
         empty_when_unreadable,
     ),
+    Wrong(
+        "a zero for one refused fact of the venue",
+        "unreadable",
+        "(underlying 2|parameters) with another (margin, |mm_ratio, 0|mm, ).*a zero is a number",
+        lambda real: lambda rpc: real(ZeroFact(rpc)),
+    ),
     Wrong("equality case", "equality", "equal to MM, to be healthy, found endangered", liquidatable_when_equal),
     Wrong(
         "IM by a rule that the engine does not know",
@@ -203,94 +181,5 @@ WRONG: Final = (
         of_each(without_debt),
         GUEST,
     ),
-    Wrong(
-        "gas guessed where it was simulated",
-        "together",
-        "start_auction in one transaction with at least .* gas",
-        instead(sendings=without_limits),
-        REFERENCE,
-    ),
-    Wrong(
-        "a batch above the gas given",
-        "together",
-        "transactions of at most .* gas given, found one with",
-        instead(sendings=lambda real, plans, gas, limits: real.sendings(plans, 2 * gas, limits)),
-        REFERENCE,
-    ),
-    Wrong(
-        "one transaction that carries out the first plan only",
-        "together",
-        "to be carried out beside one that fails, found that it was not",
-        instead(sendings=all_by_the_first),
-    ),
-    Wrong(
-        "a batch that fails as one",
-        "together",
-        "to be carried out beside one that fails, found that it was not",
-        instead(sendings=all_or_nothing),
-        REFERENCE,
-    ),
-    Wrong("a call that differs each time", "repeatable", "no clock, no counter", counting()),
-    Wrong("wrong target", "target", "venue's contracts, found 0x0000", call_by(lambda c: replace(c, to=NOBODY))),
-    Wrong("wrong selector", "function", "found selector 0x", call_by(another_selector)),
-    Wrong(
-        "no name of the function",
-        "function",
-        "allow-list is written in names",
-        call_by(lambda c: replace(c, function="")),
-    ),
-    Wrong(
-        "too little gas", "gas", "gas limit of 21000|gas stated.*out of gas", call_by(lambda c: replace(c, gas=25_000))
-    ),
-    Wrong(
-        "arguments in the wrong order", "succeed", "arguments in order", call_by(first_two_swapped), CURIE | REFERENCE
-    ),
-    Wrong(
-        "a parameter read in basis points",
-        "parameter",
-        "expected .* read as .*parts per million",
-        instead(parameter=in_basis_points),
-        CURIE | GUEST,
-    ),
-    Wrong(
-        "a steward's number of the newest block",
-        "parameter",
-        "before it was written, found .*at the block asked for",
-        steering_at_latest,
-        REFERENCE,
-    ),
-    Wrong(
-        "a write of one underlying confirmed by another's",
-        "confirm",
-        "write_parameters of .* same plan about another subject",
-        instead(confirm=confirmed_by_field),
-        REFERENCE,
-    ),
-    Wrong("a foreign plan taken", "foreign", "raise ForeignPlan", instead(encode=taking_any_plan)),
-    Wrong("a plan left out", "sendings", "left out", instead(sendings=lambda real, *a: real.sendings(*a)[1:])),
-    Wrong(
-        "a plan sent twice",
-        "sendings",
-        "sent twice",
-        instead(sendings=lambda real, *a: (*real.sendings(*a), real.sendings(*a)[-1])),
-    ),
-    Wrong(
-        "the last plan first",
-        "sendings",
-        "in the order of their first plan",
-        instead(sendings=lambda real, *a: real.sendings(*a)[::-1]),
-    ),
-    Wrong(
-        "confirmed from status alone",
-        "confirm",
-        "by a receipt without events.*status 1 proves nothing",
-        instead(confirm=by_status),
-    ),
-    Wrong("confirmed by anybody's event", "confirm", "by events of another contract", instead(confirm=by_any_emitter)),
-    Wrong("confirmed though reverted", "confirm", "by a reverted receipt", instead(confirm=in_spite_of_a_revert)),
-    Wrong("done from the start", "done", "not done before it was", instead(done=lambda *_: True)),
-    Wrong("never done", "done", "noticed as done, found left to us alone", instead(done=lambda *_: False)),
-    Wrong("confirmed for anybody", "confirm", "same plan about another subject", confirmed_for_anybody),
-    Wrong("done to anybody", "done", "of another subject not done", done_to_anybody),
-    Wrong("done for ever", "done", "not done after it was", instead(done=from_the_start)),
+    *WRONG_ACTING,
 )
