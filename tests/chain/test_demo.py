@@ -18,7 +18,7 @@ COUNTS = (
 """The keys of summary.json that are integers."""
 HOURS = 13
 KILL_HOUR = 11  # the hour in which most accounts fall
-AND_ON = 18  # leaves the restarted keeper some hours to work in
+AND_ON = 15  # leaves the restarted keeper some hours to work in
 MISSED_AFTER = 4
 
 

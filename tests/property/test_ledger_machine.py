@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -118,13 +118,18 @@ class Ledger(Deep):
         self.world.rival_ledger()
 
 
+@seed(3)  # by which the fault is found in seconds; others find it as well, later
+class Deeper(Deep):
+    """As `Deep`, where a fault is looked for."""
+
+
 class AmongLiars(Ledger):
     """As `Ledger`, where whoever is in trouble says of what reverted that it succeeded, and the other way round."""
 
     reads = ("flipped",)
 
 
-SEARCHED: dict[str, type[Deep]] = {"one endpoint believed": AmongLiars, "lost and never looked at again": Deep}
+SEARCHED: dict[str, type[Deep]] = {"one endpoint believed": AmongLiars, "lost and never looked at again": Deeper}
 """Where a fault is looked for, if it is rare among all that may go wrong."""
 
 CI = settings(
