@@ -127,7 +127,7 @@ contract KeeperExecutorTest is ExecutorBase {
         uint256 all = gasleft();
         (bool succeeded,) = address(executor).call(input);
         all -= gasleft();
-        for (uint256 gas = all - 150_000; gas < all + 100_000; gas += 5_000) {
+        for (uint256 gas = all - 1_500_000; gas < all + 100_000; gas += 20_000) {
             bytes memory output;
             (succeeded, output) = address(executor).call{gas: gas}(input);
             assertTrue(succeeded, "sunk");
