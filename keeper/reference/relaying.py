@@ -119,7 +119,8 @@ class Relaying:
     def _terms(self, block: Block, due: Sequence[Signed]) -> dict[str, Terms]:
         """Return each kind's terms."""
         found = {}
-        ahead = BLOCKS_AHEAD * (block.timestamp - self.rpc.block(max(block.number - 1, 0)).timestamp)
+        interval = max(1, block.timestamp - self.rpc.block(max(block.number - 1, 0)).timestamp)  # as keeper.heads
+        ahead = BLOCKS_AHEAD * interval
         for kind, relay, path in (("report", self.prices, PRICE_RELAY), ("slice", self.surface, SURFACE_RELAY)):
             named = sorted({signer for signed in due if signed.kind == kind for signer in signed.by_signer()})
             read = interface(path).function

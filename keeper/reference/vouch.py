@@ -1,6 +1,6 @@
 """What a signer's command does before it signs: looks at the chain, refuses what cannot be meant, signs, writes."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -17,6 +17,8 @@ from keeper.rpc import Rpc, RpcRefusal, answered
 from keeper.twin.records import BPS, Report, Slice
 
 WAD_DIGITS: Final = 18
+WHOLE: Final = frozenset({"underlying", "expiry", "timestamp", "fixing_expiry"})
+"""Fields of records that are no wad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +143,11 @@ def of_signers(signed: Signed, own: str, rpc: Rpc, block: Block) -> Signed:
 
 
 def told(signed: Signed) -> str:
-    """Return what is signed, in words: underlying, time and every number of it."""
-    said = signed.said
-    if isinstance(said, Slice):
-        svi = ", ".join(f"{name} {getattr(said, name) / 10**WAD_DIGITS:.6g}" for name in ("a", "b", "rho", "m", "s"))
-        numbers = f"expiry {said.expiry}, forward {_usd(said.forward)}, spot {_usd(said.spot)}, {svi}"
-    else:
-        share = said.fixed_share / 10**WAD_DIGITS
-        fixed = f", fixed {share:.4f} at {_usd(said.fixed_average)}" if said.fixed_share else ""
-        numbers = f"price {_usd(said.price)}, confidence {_usd(said.confidence)}{fixed}"
-    return f"{signed.kind} of underlying {said.underlying} at {said.timestamp}: {numbers}"
+    """Return what is signed, in words: every number of it, to its last digit."""
+    numbers = ", ".join(
+        f"{name} {number if name in WHOLE else _decimal(number)}" for name, number in asdict(signed.said).items()
+    )
+    return f"{signed.kind}: {numbers}"
 
 
 def signed_by(signed: Signed, key: LocalAccount) -> Signed:
@@ -164,6 +161,12 @@ def _prices(signed: Signed) -> list[tuple[str, int]]:
         return [("--spot", signed.said.spot), ("--forward", signed.said.forward)]
     fixed = [("fixed average", signed.said.fixed_average)] if signed.said.fixed_share else []
     return [("--price", signed.said.price), *fixed]
+
+
+def _decimal(amount: int) -> str:
+    """Return a wad as a decimal number, exactly."""
+    whole, rest = divmod(abs(amount), 10**WAD_DIGITS)
+    return f"{'-' if amount < 0 else ''}{whole:,}.{rest:0{WAD_DIGITS}d}".rstrip("0").rstrip(".")
 
 
 def _usd(price: int) -> str:

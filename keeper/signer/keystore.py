@@ -90,6 +90,7 @@ def unlock(keystore: Path, password: str, expected: str) -> LocalAccount:
         ) from e
     try:
         account: LocalAccount = Account.from_key(Account.decrypt(document, password))
+    # eth_keyfile says NotImplementedError of a version, cipher or derivation it does not know
     except (ValueError, TypeError, KeyError, NotImplementedError, ArithmeticError, ValidationError):
         # the cause is dropped on purpose: its arguments may carry key material
         raise KeystoreError(

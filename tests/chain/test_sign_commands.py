@@ -221,11 +221,16 @@ def test_the_equal_price_is_inside(person: Person) -> None:
 
 def test_what_is_signed_is_shown(person: Person, anvil: Anvil, folder: Path) -> None:
     now = person.rpc.block().timestamp
-    shown = f"report of underlying 0 at {now}: price 3,000.2500 USD, confidence 1.5000 USD"
-    assert shown in person.report().stdout
+    shown = (
+        f"report: underlying 0, timestamp {now}, price 3,000.250000000000000001, confidence 1.5, funding_rate 0, "
+        "fixing_expiry 0, fixed_share 0, fixed_average 0\n"
+    )
+    assert shown in person.report(price="3000.250000000000000001").stdout
     (path,) = folder.glob("*.json")
     assert shown in Person(anvil, person.manifest, folder, 1).run("co-sign", str(path)).stdout
-    assert "forward 3,015.0000 USD, spot 3,000.0000 USD, a 0.2, b 0.4, rho -0.3" in person.slice().stdout
+    assert (
+        f"timestamp {now}, forward 3,015, spot 3,000, a 0.2, b 0.4, rho -0.3, m 0.05, s 0.4\n" in person.slice().stdout
+    )
 
 
 def test_junk_beside_a_signature_is_not_passed_on(person: Person, anvil: Anvil, folder: Path) -> None:
